@@ -1,0 +1,138 @@
+"""A ZeroMQ socket on the asyncio loop that speaks the wire contract.
+
+Gives: messages out of frames, one ZeroMQ message per peer and loop turn for all that was sent in that turn.
+Fails: frames that do not fit the contract are counted in `rejected`, logged and dropped; a handler that raises is
+logged, and the loop goes on. A ROUTER's messages to a peer that is not there go to `on_unreachable`.
+Limits: a turn receives at most `_TURN` batches before the loop's other work is served.
+
+The socket's FD sits in the event loop and receives are non-blocking, which costs a fifth of pyzmq's own asyncio
+sockets. That FD is edge-triggered (zmq_getsockopt, ZMQ_FD): it tells only of changes, so a read goes on until
+EAGAIN, and a send looks again, for it may have swallowed the change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import zmq
+
+from wire.codec import decode, encode
+from wire.limits import MAX_ENVELOPE
+from wire.messages import Message
+
+log = logging.getLogger(__name__)
+
+# The peer's routing id on a ROUTER; on a DEALER there is one peer, and it is b"".
+Peer = bytes
+_TURN = 100
+# Of a flood of bad frames this many are told in full between two summaries.
+_TOLD_REJECTS = 20
+
+
+def open_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int, identity: bytes = b"") -> zmq.Socket[bytes]:
+    """A socket with this project's options, neither bound nor connected yet.
+
+    :param kind: zmq.ROUTER or zmq.DEALER.
+    :param identity: a DEALER's routing id, which its ROUTER sees; unique for each process.
+    """
+    socket = context.socket(kind)
+    # The number of messages under way is bounded by sessions and workers, not by the socket: a mark would drop some.
+    socket.set_hwm(0)
+    socket.setsockopt(zmq.LINGER, 0)
+    # A frame over this ends the connection of the peer that sent it; ours are below it by the contract.
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_ENVELOPE)
+    socket.setsockopt(zmq.RECONNECT_IVL, 50)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+    if kind == zmq.ROUTER:
+        # Without MANDATORY a message to a peer that is gone vanishes in silence.
+        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        # A peer that reconnects before its old connection was missed takes its name over.
+        socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+    if identity:
+        socket.setsockopt(zmq.IDENTITY, identity)
+    return socket
+
+
+class Bus:
+    """One ROUTER or DEALER socket, with the messages that wait to go out in this turn of the loop."""
+
+    def __init__(
+        self,
+        socket: zmq.Socket[bytes],
+        on_message: Callable[[Peer, Message], None],
+        on_unreachable: Callable[[Peer, list[Message]], None] | None = None,
+    ) -> None:
+        self.rejected = 0
+        self._socket = socket
+        self._routed = socket.getsockopt(zmq.TYPE) == zmq.ROUTER
+        self._on_message = on_message
+        self._on_unreachable = on_unreachable
+        self._outbox: dict[Peer, list[Message]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._drain_due = False
+        self._fd = int(socket.getsockopt(zmq.FD))
+        self._loop.add_reader(self._fd, self._drain)
+        self._drain_soon()
+
+    def send(self, message: Message, peer: Peer = b"") -> None:
+        """Send at the end of this loop turn, with all else that goes to the same peer."""
+        waiting = self._outbox.get(peer)
+        if waiting is None:
+            if not self._outbox:
+                self._loop.call_soon(self.flush)
+            self._outbox[peer] = [message]
+        else:
+            waiting.append(message)
+
+    def flush(self) -> None:
+        """Send what waits now. Called by itself at the end of a turn; call it before closing."""
+        outbox, self._outbox = self._outbox, {}
+        for peer, waiting in outbox.items():
+            frames = encode(waiting)
+            try:
+                self._socket.send_multipart([peer, *frames] if self._routed else frames, zmq.NOBLOCK)
+            except zmq.ZMQError as error:
+                # EHOSTUNREACH: a ROUTER without that peer. EAGAIN: a DEALER without any. ENOTSOCK: closed.
+                log.debug("bus: not sent to %r: %s", peer, error)
+                if self._on_unreachable is not None:
+                    self._on_unreachable(peer, waiting)
+        if outbox:
+            self._drain_soon()
+
+    def close(self, linger: int = 500) -> None:
+        """Send what waits, for at most `linger` milliseconds, and leave the loop."""
+        self.flush()
+        self._loop.remove_reader(self._fd)
+        self._socket.close(linger=linger)
+
+    def _drain_soon(self) -> None:
+        if not self._drain_due:
+            self._drain_due = True
+            self._loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        self._drain_due = False
+        if self._socket.closed:
+            return
+        for _ in range(_TURN):
+            try:
+                frames = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            peer = frames.pop(0) if self._routed else b""
+            decoded = decode(frames)
+            for message in decoded.messages:
+                try:
+                    self._on_message(peer, message)
+                except Exception:
+                    log.exception("bus: could not handle a %s", type(message).__name__)
+            for reason in decoded.rejected:
+                self._reject(peer, reason)
+        self._drain_soon()
+
+    def _reject(self, peer: Peer, reason: str) -> None:
+        self.rejected += 1
+        if self.rejected <= _TOLD_REJECTS or self.rejected % 1000 == 0:
+            log.warning("bus: dropped from %r: %s (%d so far)", peer[:32], reason, self.rejected)

@@ -1,0 +1,22 @@
+"""The limits of the contract: what no well-formed message exceeds. `SPEC.md` repeats them in words."""
+
+# RFC 5321 section 4.5.3.1.4 asks for 512 octets at least, ESMTP parameters add to that; 2048 holds them all.
+# The line end counts.
+MAX_LINE = 2048
+# One Step's worth of pipelined lines: enough for MAIL, 100 RCPT and DATA in one hop.
+MAX_LINES = 128
+# A message up to this size travels in one step; a larger one in pieces of about this size.
+BODY_PIECE = 256 * 1024
+# A piece may be larger than BODY_PIECE by what one socket read brought.
+MAX_PIECE = 2 * BODY_PIECE
+# 1000 recipients with the longest paths (RFC 5321 section 4.5.3.1.3: 256 octets), twice each.
+MAX_STATE = 1024 * 1024
+MAX_REPLIES = 1024 * 1024
+MAX_RECIPIENTS = 1000
+MAX_ID = 64  # session and delivery ids
+MAX_TEXT = 1024  # addresses, mailbox names, reasons
+MAX_TRACE = 4096
+# Messages in one frame set: what one turn of a loop gathers.
+MAX_BATCH = 10_000
+# The first frame after the version: all messages of a batch without their bodies.
+MAX_ENVELOPE = 16 * 1024 * 1024

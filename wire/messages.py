@@ -1,0 +1,228 @@
+"""Every message that passes between the services, as frozen values.
+
+`SPEC.md` says who sends each one, when, and what a repeat means. Nothing here has behaviour; `codec.py` turns
+these values into ZeroMQ frames and back, and refuses what does not fit.
+
+Units: `time` and `deadline` are milliseconds since the Unix epoch, UTC; `offset`, `limit` and `staged` are octets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from wire.outcomes import Outcome
+
+# ---------------------------------------------------------------- gateway → worker: what a client did
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A client has connected; `peer` is its IP address in text form, without a port."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """All complete lines at hand, without their line ends; `None` stands for a line that was over the limit."""
+
+    lines: tuple[bytes | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A piece of a message: dots unstuffed, line ends turned into LF.
+
+    `offset` counts the octets of the pieces before this one. With `last` the client has said the end of data.
+    `too_big`: it ran over the `limit` of the ReadBody, and what came after was read and thrown away.
+    `bare`: somewhere so far a line ended otherwise than the session's lines do (RFC 5321 section 2.3.8).
+    """
+
+    data: bytes
+    offset: int
+    last: bool
+    too_big: bool = False
+    bare: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The client vanished in the middle of a message whose first pieces had been handed on already."""
+
+
+Input: TypeAlias = Connected | Lines | Body | Disconnected
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of one session: the state it had and what its client did next.
+
+    `time` is when the gateway read the input, and is the same however often the step is run.
+    """
+
+    session: str
+    seq: int
+    time: int
+    state: bytes
+    input: Input
+
+
+# ---------------------------------------------------------------- worker → gateway: what to do next
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLines:
+    """Read command lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBody:
+    """Read a dot-ended message; keep `limit` further octets, read and drop what is over that."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Send the replies, then close the connection; whatever else the client sent is ignored."""
+
+
+Next: TypeAlias = ReadLines | ReadBody | Close
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """The answer to a Step.
+
+    `consumed`: how many of its Lines were used (the rest is body, or comes again); 0 for other inputs.
+    `replies`: the reply lines for the client, CRLF included, possibly none.
+    `in_transaction`: a mail transaction is under way, so a gateway that shuts down lets it end.
+    """
+
+    session: str
+    seq: int
+    consumed: int
+    state: bytes
+    replies: bytes
+    next: Next
+    in_transaction: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepRefused:
+    """The worker did nothing with the step and hands it back for another worker.
+
+    `reason` is "draining", or "state": the session's state has a version this worker does not know.
+    """
+
+    session: str
+    seq: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerAlive:
+    """Heartbeat and registration in one: a gateway that restarted knows the worker after the next one.
+
+    `draining`: the worker takes no new step but still finishes those it has.
+    """
+
+    version: str
+    in_flight: int
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerGone:
+    """The worker leaves; whatever it has not answered was not done."""
+
+
+# ---------------------------------------------------------------- worker → store
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Which mailbox does this address deliver to? An empty `domain` asks for the local part alone."""
+
+    local: str
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Can each of these mailboxes be written now?"""
+
+    mailboxes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Keep a piece of a large message until its Deliver; a piece with a known offset is a repeat."""
+
+    delivery: str
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Store a message in every mailbox or in none, once per `delivery` however often this is asked.
+
+    `sender` is the reverse-path, "" for the null one. `time` is when the message ended, and is part of what is
+    written. `trace` is the Received: header with its LF. The message is the staged pieces, `staged` octets in
+    all, followed by `data`.
+    """
+
+    delivery: str
+    time: int
+    sender: str
+    mailboxes: tuple[str, ...]
+    trace: bytes
+    staged: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Forget the staged pieces of a message that will not be delivered."""
+
+    delivery: str
+
+
+Question: TypeAlias = Lookup | Check | Stage | Deliver | Discard
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question with the number its answer will carry; after `deadline` the store must not act on it."""
+
+    request: int
+    deadline: int
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The worker asks whether the store is there."""
+
+
+# ---------------------------------------------------------------- store → worker
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The outcome of the Ask with the same `request` number of the same worker."""
+
+    request: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The store is there. A new `instance` means that it restarted and that unanswered questions are lost."""
+
+    instance: str
+
+
+Message: TypeAlias = Step | StepDone | StepRefused | WorkerAlive | WorkerGone | Ask | Answer | Ping | Pong

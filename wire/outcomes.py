@@ -1,0 +1,79 @@
+"""What the store can say about a question. Outcomes, never SMTP codes: the dialogue owns the replies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The address delivers to this mailbox."""
+
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchUser:
+    """The domain is ours, the user is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotOurDomain:
+    """No user of ours has this domain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writable:
+    """Every mailbox asked about can be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unwritable:
+    """This mailbox, the first of those asked about, cannot be written, and why."""
+
+    mailbox: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """The pieces kept so far add up to `octets`."""
+
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The message is on disk, once. `repeat`: it was already there from an earlier run of the same step."""
+
+    repeat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """Nothing is staged under that delivery id any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Nothing was stored. `kind` is one of FAILURES; `detail` is for the log, not for the client."""
+
+    kind: str
+    detail: str
+
+
+TROUBLE = "trouble"  # the journal or a mailbox could not be read or written
+DISK_FULL = "disk_full"  # no space left for the message
+EXPIRED = "expired"  # the deadline had passed, or the message is older than the ledger can vouch for
+FAILURES = frozenset({TROUBLE, DISK_FULL, EXPIRED})
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """The store did not answer in time. Said by a worker to itself; never sent."""
+
+
+Outcome: TypeAlias = (
+    Found | NoSuchUser | NotOurDomain | Writable | Unwritable | Staged | Delivered | Discarded | Failed | TimedOut
+)
