@@ -2,3 +2,6 @@
 
 Services import this and `wire`, never each other. Nothing in here knows SMTP, sessions or mail.
 """
+
+# The release, as `pyproject.toml` has it (a test holds them together).
+VERSION = "0.1.0"
