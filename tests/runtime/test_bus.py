@@ -1,0 +1,171 @@
+"""The bus: batches by turn, order, unreachable peers, and garbage that costs nothing but a count."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import zmq
+
+from runtime.bus import Bus, Peer, open_socket
+from wire.codec import encode
+from wire.messages import Message, Ping, Pong, WorkerAlive
+
+
+@pytest.fixture
+def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    yield context
+    context.destroy(linger=0)
+
+
+class Side:
+    """One end of a bus with what it received."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self.received: list[tuple[Peer, Message]] = []
+        self.unreachable: list[tuple[Peer, list[Message]]] = []
+        self.bus = Bus(socket, self._on_message, lambda peer, messages: self.unreachable.append((peer, messages)))
+
+    def _on_message(self, peer: Peer, message: Message) -> None:
+        self.received.append((peer, message))
+        if message == Pong("raise"):
+            raise RuntimeError("a handler's mistake")
+
+
+@asynccontextmanager
+async def pair(
+    context: zmq.Context[zmq.Socket[bytes]], folder: Path
+) -> AsyncIterator[tuple[Side, Side, zmq.Socket[bytes]]]:
+    """A ROUTER, a DEALER called w1, and a bare DEALER called bad that can send any frames."""
+    endpoint = f"ipc://{folder}/bus"
+    router = open_socket(context, zmq.ROUTER)
+    router.bind(endpoint)
+    dealer = open_socket(context, zmq.DEALER, b"w1")
+    dealer.connect(endpoint)
+    bad = open_socket(context, zmq.DEALER, b"bad")
+    bad.connect(endpoint)
+    server, client = Side(router), Side(dealer)
+    try:
+        yield server, client, bad
+    finally:
+        client.bus.close(0)
+        server.bus.close(0)
+        bad.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def test_messages_of_one_turn_arrive_in_order_and_in_one_batch(
+    context: zmq.Context[zmq.Socket[bytes]], tmp_path: Path
+) -> None:
+    async def run() -> None:
+        endpoint = f"ipc://{tmp_path}/bus"
+        raw = open_socket(context, zmq.ROUTER)
+        raw.bind(endpoint)
+        dealer = open_socket(context, zmq.DEALER, b"w1")
+        dealer.connect(endpoint)
+        client = Side(dealer)
+        for number in range(5):
+            client.bus.send(Pong(str(number + 1)))
+        await until(lambda: raw.poll(0))
+        assert raw.recv_multipart() == [b"w1", *encode([Pong(str(number + 1)) for number in range(5)])]
+        client.bus.close(0)
+        raw.close()
+
+    asyncio.run(run())
+
+
+def test_a_router_answers_the_peer_that_asked(context: zmq.Context[zmq.Socket[bytes]], tmp_path: Path) -> None:
+    async def run() -> None:
+        async with pair(context, tmp_path) as (server, client, _):
+            client.bus.send(Ping())
+            await until(lambda: server.received)
+            assert server.received == [(b"w1", Ping())]
+            server.bus.send(Pong("one"), b"w1")
+            await until(lambda: client.received)
+            assert client.received == [(b"", Pong("one"))]
+
+    asyncio.run(run())
+
+
+def test_thousands_of_batches_each_way_lose_no_wake_up(
+    context: zmq.Context[zmq.Socket[bytes]], tmp_path: Path
+) -> None:
+    async def run() -> None:
+        async with pair(context, tmp_path) as (server, client, _):
+            for number in range(3000):
+                client.bus.send(Pong(f"up {number}"))
+                client.bus.flush()
+                if server.received and number % 3 == 0:
+                    server.bus.send(Pong(f"down {number}"), b"w1")
+                if number % 50 == 0:
+                    await asyncio.sleep(0)
+            await until(lambda: len(server.received) == 3000)
+            assert [message for _, message in server.received] == [Pong(f"up {n}") for n in range(3000)]
+            server.bus.send(Pong("last"), b"w1")
+            await until(lambda: client.received[-1:] == [(b"", Pong("last"))])
+
+    asyncio.run(run())
+
+
+def test_a_message_to_a_peer_that_is_not_there_is_handed_back(
+    context: zmq.Context[zmq.Socket[bytes]], tmp_path: Path
+) -> None:
+    async def run() -> None:
+        async with pair(context, tmp_path) as (server, _, _bad):
+            server.bus.send(Ping(), b"nobody")
+            await until(lambda: server.unreachable)
+            assert server.unreachable == [(b"nobody", [Ping()])]
+
+    asyncio.run(run())
+
+
+def test_garbage_is_counted_logged_and_dropped_and_the_rest_goes_on(
+    context: zmq.Context[zmq.Socket[bytes]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        async with pair(context, tmp_path) as (server, client, bad):
+            bad.send_multipart([b"not the protocol", b"x"])
+            bad.send_multipart([b""])
+            bad.send_multipart([b"correio/1", b"\xc1"])
+            client.bus.send(WorkerAlive("1", 0))
+            await until(lambda: server.bus.rejected == 3 and server.received)
+            assert server.received == [(b"w1", WorkerAlive("1", 0))]
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(run())
+    assert "dropped from b'bad': batch: protocol b'not the protocol'" in caplog.text
+
+
+def test_a_handler_that_raises_is_logged_and_the_next_message_is_served(
+    context: zmq.Context[zmq.Socket[bytes]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        async with pair(context, tmp_path) as (server, client, _):
+            client.bus.send(Pong("raise"))
+            client.bus.send(Pong("after"))
+            await until(lambda: len(server.received) == 2)
+
+    asyncio.run(run())
+    assert "could not handle a Pong" in caplog.text
+
+
+def test_what_was_sent_before_closing_still_goes_out(context: zmq.Context[zmq.Socket[bytes]], tmp_path: Path) -> None:
+    async def run() -> None:
+        async with pair(context, tmp_path) as (server, client, _):
+            client.bus.send(Ping())
+            await until(lambda: server.received)
+            client.bus.send(Pong("farewell"))
+            client.bus.close()
+            await until(lambda: server.received[-1] == (b"w1", Pong("farewell")))
+
+    asyncio.run(run())

@@ -1,0 +1,219 @@
+"""The three services as processes of their own, for tests that need them whole.
+
+`Stack` starts them on free ports and private sockets in a folder it is given, and ends them by their process ids.
+`Connection` is a client that sees octets, for what smtplib would hide. Nothing here sleeps: all waiting is for a
+condition, with a deadline.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+ROOT = Path(__file__).parent.parent
+USERS = "maria@example.com\njoao@example.com\nana@example.org\n"
+# A deadline that only a defect reaches, with room for a machine whose processors are busy elsewhere.
+DEADLINE = 30.0
+
+
+def wait_until(condition: Callable[[], object], what: str, deadline: float = DEADLINE) -> None:
+    """Return once `condition()` is true; fail the test, naming `what`, after `deadline` seconds."""
+    end = time.monotonic() + deadline
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {deadline} s in vain: {what}")
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Connection:
+    """An SMTP client that sends octets as told and reads whole replies.
+
+    :param port: of 127.0.0.1.
+    :param timeout: seconds to wait for a reply.
+    """
+
+    def __init__(self, port: int, timeout: float = DEADLINE) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+        self.buffer = b""
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def send(self, octets: bytes) -> None:
+        self.socket.sendall(octets)
+
+    def line(self) -> bytes:
+        """The next line without its end, or b"" once the server has closed."""
+        while b"\n" not in self.buffer:
+            octets = self.socket.recv(65536)
+            if not octets:
+                return b""
+            self.buffer += octets
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        return line.rstrip(b"\r")
+
+    def reply(self) -> str:
+        """The next reply, its lines joined by newlines; "" once the server has closed."""
+        lines = [self.line()]
+        while lines[-1][3:4] == b"-":
+            lines.append(self.line())
+        return b"\n".join(lines).decode()
+
+    def command(self, line: str, ending: str = "\r\n") -> str:
+        """Send a command line and return its reply."""
+        self.send((line + ending).encode())
+        return self.reply()
+
+    def begin(self, recipient: str = "maria@example.com") -> None:
+        """Read the greeting and go as far as the 354 to DATA."""
+        assert self.reply().startswith("220 ")
+        assert self.command("EHLO client.example.net").startswith("250-")
+        assert self.command("MAIL FROM:<sender@example.net>").startswith("250 2.1.0")
+        assert self.command(f"RCPT TO:<{recipient}>").startswith("250 2.1.5")
+        assert self.command("DATA").startswith("354 ")
+
+
+class Stack:
+    """One gateway, one store and some workers, each a process that can be killed, stopped and started again.
+
+    :param folder: private to the stack: sockets, journal, mailboxes, logs. Keep its path short, sockets live in it.
+    :param workers: how many session workers.
+    :param users: the text of users.txt.
+    :param settings: further environment variables for all services.
+    """
+
+    def __init__(self, folder: Path, workers: int = 2, users: str = USERS, **settings: str) -> None:
+        self.folder = folder
+        self.mailboxes = folder / "mailboxes"
+        self.users = folder / "users.txt"
+        self.users.write_text(users)
+        self.port = free_port()
+        self.worker_names = [f"session_worker-{number}" for number in range(1, workers + 1)]
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "PORT": str(self.port),
+            "DOMAIN": "mail.example.com",
+            "GATEWAY_ENDPOINT": f"ipc://{folder}/gateway.sock",
+            "STORE_ENDPOINT": f"ipc://{folder}/store.sock",
+            "USERS": str(self.users),
+            "MAILBOXES": str(self.mailboxes),
+            "JOURNAL": str(folder / "journal" / "journal.sqlite3"),
+            "POISON_DIR": str(folder / "poison"),
+            **settings,
+        }
+
+    def __enter__(self) -> Stack:
+        try:
+            for name in ["mailbox_store", *self.worker_names, "gateway"]:
+                self.start(name)
+            wait_until(self.takes_mail, f"the stack takes mail\n{self.logs()}")
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            print(self.logs())
+        self.stop()
+
+    def start(self, name: str) -> None:
+        """Start a service, or start it again: "gateway", "mailbox_store", "session_worker-1"…"""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", name.partition("-")[0]],
+                cwd=self.folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        self.processes[name].send_signal(number)
+
+    def kill(self, name: str) -> None:
+        """kill -9, and wait until the process is gone."""
+        self.processes[name].kill()
+        self.processes[name].wait(DEADLINE)
+
+    def terminate(self, name: str) -> int:
+        """SIGTERM; returns the exit status."""
+        self.processes[name].terminate()
+        return self.processes[name].wait(DEADLINE)
+
+    @contextmanager
+    def stopped(self, name: str) -> Iterator[None]:
+        """SIGSTOP for the length of a with block."""
+        self.signal(name, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(name, signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End every process: the gateway first, as it needs the others to finish."""
+        for name in ["gateway", *self.worker_names, "mailbox_store"]:
+            process = self.processes.get(name)
+            if process is None or process.poll() is not None:
+                continue
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+            try:
+                process.wait(DEADLINE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise AssertionError(f"{name} did not end within {DEADLINE} s of SIGTERM") from None
+
+    def connect(self) -> Connection:
+        return Connection(self.port)
+
+    def takes_mail(self) -> bool:
+        """Whether a worker and the store answer: the greeting, and a look-up."""
+        for name, process in self.processes.items():
+            assert process.poll() is None, f"{name} ended:\n{self.log(name)}"
+        try:
+            with Connection(self.port, timeout=5) as connection:
+                connection.reply()
+                connection.command("EHLO check.example.net")
+                connection.command("MAIL FROM:<>")
+                accepted = connection.command("RCPT TO:<postmaster>").startswith("250")
+                connection.command("QUIT")
+                return accepted
+        except OSError:
+            return False
+
+    def log(self, name: str) -> str:
+        path = self.folder / f"{name}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def logs(self) -> str:
+        return "\n".join(f"--- {name}\n{self.log(name)[-4000:]}" for name in self.processes)
+
+    def mailbox(self, address: str) -> bytes:
+        """The octets of a mailbox file; none yet is b""."""
+        path = self.mailboxes / f"{address}.txt"
+        return path.read_bytes() if path.exists() else b""

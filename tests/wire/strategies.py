@@ -1,0 +1,51 @@
+"""Hypothesis strategies for every message of the contract."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from wire import limits, messages, outcomes
+
+numbers = st.integers(min_value=0, max_value=2**63)
+ids = st.text(min_size=1, max_size=limits.MAX_ID)
+names = st.text(min_size=1, max_size=60)
+texts = st.text(max_size=60)
+octets = st.binary(max_size=200)
+mailboxes = st.lists(names, min_size=1, max_size=5).map(tuple)
+
+inputs = st.one_of(
+    st.builds(messages.Connected, names),
+    st.builds(messages.Lines, st.lists(st.none() | octets, min_size=1, max_size=5).map(tuple)),
+    st.builds(messages.Body, octets, numbers, st.booleans(), st.booleans(), st.booleans()),
+    st.just(messages.Disconnected()),
+)
+nexts = st.one_of(st.just(messages.ReadLines()), st.builds(messages.ReadBody, numbers), st.just(messages.Close()))
+questions = st.one_of(
+    st.builds(messages.Lookup, names, texts),
+    st.builds(messages.Check, mailboxes),
+    st.builds(messages.Stage, ids, numbers, octets),
+    st.builds(messages.Deliver, ids, numbers, texts, mailboxes, octets, numbers, octets),
+    st.builds(messages.Discard, ids),
+)
+answers = st.one_of(
+    st.builds(outcomes.Found, names),
+    st.just(outcomes.NoSuchUser()),
+    st.just(outcomes.NotOurDomain()),
+    st.just(outcomes.Writable()),
+    st.builds(outcomes.Unwritable, names, texts),
+    st.builds(outcomes.Staged, numbers),
+    st.builds(outcomes.Delivered, st.booleans()),
+    st.just(outcomes.Discarded()),
+    st.builds(outcomes.Failed, st.sampled_from(sorted(outcomes.FAILURES)), texts),
+)
+any_message = st.one_of(
+    st.builds(messages.Step, ids, numbers, numbers, octets, inputs),
+    st.builds(messages.StepDone, ids, numbers, numbers, octets, octets, nexts, st.booleans()),
+    st.builds(messages.StepRefused, ids, numbers, st.sampled_from(["draining", "state"])),
+    st.builds(messages.WorkerAlive, names, numbers, st.booleans()),
+    st.just(messages.WorkerGone()),
+    st.builds(messages.Ask, numbers, numbers, questions),
+    st.builds(messages.Answer, numbers, answers),
+    st.just(messages.Ping()),
+    st.builds(messages.Pong, names),
+)

@@ -1,0 +1,126 @@
+"""Addresses: the canonical form, what is refused, and that writing one and reading it back changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from wire.address import Address, AddressError, parse, parse_domain, parse_local, quote
+
+
+@pytest.mark.parametrize(
+    ("text", "local", "domain"),
+    [
+        ("maria@example.com", "maria", "example.com"),
+        ("Maria.Silva+x@Example.COM", "Maria.Silva+x", "example.com"),
+        ('"maria"@example.com', "maria", "example.com"),
+        ('"a b"@c', "a b", "c"),
+        (r'"a\"b\\c"@example.com', r'a"b\c', "example.com"),
+        ('""@example.com', "", "example.com"),
+        ('"a@b"@example.com', "a@b", "example.com"),
+        ("!#$%&'*+-/=?^_`{|}~@example.com", "!#$%&'*+-/=?^_`{|}~", "example.com"),
+        ("joão@exemplo.com.br", "joão", "exemplo.com.br"),
+        ("jo\u0061\u0303o@x.com", "joão", "x.com"),
+        ("用户@例子.广告", "用户", "例子.广告"),
+        ("a@[192.0.2.1]", "a", "[192.0.2.1]"),
+        ("a@[IPv6:2001:DB8::1]", "a", "[IPv6:2001:db8::1]"),
+        ("a@localhost", "a", "localhost"),
+        ("a@xn--exmplo-qta.com", "a", "xn--exmplo-qta.com"),
+    ],
+)
+def test_an_address_is_read_into_its_canonical_form(text: str, local: str, domain: str) -> None:
+    assert parse(text) == Address(local, domain)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("", "before the @"),
+        ("maria", "the @ is missing"),
+        ("@example.com", "before the @"),
+        ("maria@", "labels of letters"),
+        (".maria@example.com", "before the @"),
+        ("maria.@example.com", "the @ is missing"),
+        ("ma ria@example.com", "the @ is missing"),
+        ("ma..ria@example.com", "the @ is missing"),
+        ('"maria@example.com', "before the @"),
+        ('"a\nb"@example.com', "before the @"),
+        ("maria@exa mple.com", "labels of letters"),
+        ("maria@-example.com", "labels of letters"),
+        ("maria@example-.com", "labels of letters"),
+        ("maria@example..com", "labels of letters"),
+        ("maria@example.com.", "labels of letters"),
+        ("maria@example.com\n", "labels of letters"),
+        ("maria@exam_ple.com", "labels of letters"),
+        ("a@b@c", "labels of letters"),
+        ("a@[300.1.1.1]", "address literal"),
+        ("a@[192.0.2.1", "address literal"),
+        ("a@[IPv6:zz]", "address literal"),
+        ("a@[2001:db8::1]", "address literal"),
+        ("x" * 65 + "@example.com", "over 64 octets"),
+        ("é" * 33 + "@example.com", "over 64 octets"),
+        ("a@" + "x" * 64 + ".com", "a label over 63"),
+        ("a@" + ".".join(["x" * 50] * 6), "over 255 octets"),
+        ("a\x7fb@example.com", "the @ is missing"),
+        ("a\u2028b@example.com", "the @ is missing"),
+        ("a\xa0b@example.com", "the @ is missing"),
+    ],
+)
+def test_what_is_no_address_is_refused_with_the_rule(text: str, rule: str) -> None:
+    with pytest.raises(AddressError, match=rule):
+        parse(text)
+
+
+@pytest.mark.parametrize(("text", "local"), [("postmaster", "postmaster"), ('"a b"', "a b")])
+def test_a_local_part_alone_is_read(text: str, local: str) -> None:
+    assert parse_local(text) == local
+
+
+def test_a_local_part_with_a_rest_is_refused() -> None:
+    with pytest.raises(AddressError, match="needs quotes: '@'"):
+        parse_local("a@b")
+
+
+locals_ = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40) | st.from_regex(
+    r"[a-zA-Zé用0-9+._-]{1,20}", fullmatch=True
+)
+domains = st.from_regex(
+    r"([a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?){0,3}", fullmatch=True
+)
+
+
+@given(locals_, domains)
+@example("", "x")
+@example('"\\', "x")
+def test_an_address_written_and_read_back_is_the_same(local: str, domain: str) -> None:
+    address = Address(local, domain)
+    assert parse(str(address)) == address
+    assert parse_local(quote(local)) == local
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_an_address_or_an_address_error(text: str) -> None:
+    try:
+        address = parse(text)
+    except AddressError:
+        return
+    assert parse(str(address)) == address
+    assert not any(mark in str(address) for mark in "\r\n\0")
+
+
+@given(domains)
+def test_letter_case_of_a_domain_does_not_count(domain: str) -> None:
+    assume(domain)
+    assert parse_domain(domain.upper()) == domain
+
+
+def test_the_same_mailbox_has_the_same_fold() -> None:
+    assert parse("MARIA@Example.com").fold == parse('"maria"@EXAMPLE.COM').fold
+    assert parse("STRASSE@x.com").fold == parse("straße@x.com").fold
+
+
+def test_an_address_knows_whether_it_needs_smtputf8() -> None:
+    assert parse("a@example.com").is_ascii
+    assert not parse("joão@example.com").is_ascii
+    assert not parse("a@exemplò.com").is_ascii
