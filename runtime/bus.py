@@ -19,7 +19,7 @@ from collections.abc import Callable
 import zmq
 
 from wire.codec import decode, encode
-from wire.limits import MAX_ENVELOPE
+from wire.limits import MAX_BATCH, MAX_ENVELOPE
 from wire.messages import Message
 
 log = logging.getLogger(__name__)
@@ -90,14 +90,7 @@ class Bus:
         """Send what waits now. Called by itself at the end of a turn; call it before closing."""
         outbox, self._outbox = self._outbox, {}
         for peer, waiting in outbox.items():
-            frames = encode(waiting)
-            try:
-                self._socket.send_multipart([peer, *frames] if self._routed else frames, zmq.NOBLOCK)
-            except zmq.ZMQError as error:
-                # EHOSTUNREACH: a ROUTER without that peer. EAGAIN: a DEALER without any. ENOTSOCK: closed.
-                log.debug("bus: not sent to %r: %s", peer, error)
-                if self._on_unreachable is not None:
-                    self._on_unreachable(peer, waiting)
+            self._transmit(peer, waiting)
         if outbox:
             self._drain_soon()
 
@@ -106,6 +99,22 @@ class Bus:
         self.flush()
         self._loop.remove_reader(self._fd)
         self._socket.close(linger=linger)
+
+    def _transmit(self, peer: Peer, batch: list[Message]) -> None:
+        frames = encode(batch)
+        if len(batch) > 1 and (len(batch) > MAX_BATCH or len(frames[1]) > MAX_ENVELOPE):
+            # A busy turn may gather more than one batch may hold: its receiver would refuse the whole of it.
+            half = len(batch) // 2
+            self._transmit(peer, batch[:half])
+            self._transmit(peer, batch[half:])
+            return
+        try:
+            self._socket.send_multipart([peer, *frames] if self._routed else frames, zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            # EHOSTUNREACH: a ROUTER without that peer. EAGAIN: a DEALER without any. ENOTSOCK: closed.
+            log.debug("bus: not sent to %r: %s", peer, error)
+            if self._on_unreachable is not None:
+                self._on_unreachable(peer, batch)
 
     def _drain_soon(self) -> None:
         if not self._drain_due:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.framing import Framer
@@ -41,7 +41,7 @@ def converse(pieces: Iterable[bytes], limit: int = BIG) -> tuple[list[bytes | No
 
 
 def stuffed(content: bytes, eol: bytes) -> bytes:
-    """The reference encoder (RFC 5321 section 4.5.2), a line at a time: `content` ends with its line end or is empty."""
+    """The reference encoder (RFC 5321 section 4.5.2); `content` ends with its line end or is empty."""
     lines = content.split(eol)
     assert lines.pop() == b""
     return b"".join((b"." if line.startswith(b".") else b"") + line + eol for line in lines) + b"." + eol
@@ -280,7 +280,7 @@ def test_a_later_read_body_can_lower_the_limit_and_cannot_raise_it() -> None:
 
 # ---------------------------------------------------------------- properties
 
-# Sessions out of what makes a difference: both line ends, their parts, dots, the word that begins a message, and text.
+# Sessions made of what makes a difference: line ends, their parts, dots, the word that begins a message, and text.
 _parts = st.sampled_from(
     [b"\r\n", b"\n", b"\r", b".", b"DATA\r\n", b"DATA\n", b"x", b"\r\n.\r\n", b"\n.\n", b"y" * 2100]
 )
@@ -291,6 +291,7 @@ sessions = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(sessions, st.lists(st.integers(0, 5000)), st.sampled_from([BIG, 0, 5, 4000]))
 def test_what_is_framed_does_not_depend_on_how_the_octets_are_cut(data: bytes, at: list[int], limit: int) -> None:
     whole = converse([data], limit)
@@ -298,6 +299,7 @@ def test_what_is_framed_does_not_depend_on_how_the_octets_are_cut(data: bytes, a
     assert converse(cuts(data, range(len(data))), limit) == whole
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text(alphabet="ab.\r é", max_size=6).map(lambda text: text.encode()), max_size=20),
     st.sampled_from([b"\r\n", b"\n"]),
@@ -310,6 +312,7 @@ def test_what_the_reference_encoder_made_is_decoded_exactly(lines: list[bytes], 
     assert framed == [b"DATA", b"NOOP"]
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 90_000), st.sampled_from([b"\r\n", b"\r\n.", b"\r", b"\n"])), max_size=12))
 def test_a_message_of_many_pieces_is_cut_alike_whatever_the_reads(parts: list[tuple[int, bytes]]) -> None:
     data = b"DATA\r\n" + b"".join(b"x" * size + end for size, end in parts) + b"\r\n.\r\n"

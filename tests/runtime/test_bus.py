@@ -13,7 +13,8 @@ import zmq
 
 from runtime.bus import Bus, Peer, open_socket
 from wire.codec import encode
-from wire.messages import Message, Ping, Pong, WorkerAlive
+from wire.limits import MAX_BATCH
+from wire.messages import Close, Message, Ping, Pong, StepDone, WorkerAlive
 
 
 @pytest.fixture
@@ -167,5 +168,23 @@ def test_what_was_sent_before_closing_still_goes_out(context: zmq.Context[zmq.So
             client.bus.send(Pong("farewell"))
             client.bus.close()
             await until(lambda: server.received[-1] == (b"w1", Pong("farewell")))
+
+    asyncio.run(run())
+
+
+def test_what_is_more_than_a_batch_may_hold_goes_in_several_and_in_order(
+    context: zmq.Context[zmq.Socket[bytes]], folder: Path
+) -> None:
+    async def run() -> None:
+        async with pair(context, folder) as (server, client, _):
+            many: list[Message] = [Pong(str(number + 1)) for number in range(MAX_BATCH + 1)]
+            large: list[Message] = [
+                StepDone(str(number + 1), 0, 0, b"s" * 1024 * 1024, b"", Close()) for number in range(18)
+            ]
+            for message in many + large:
+                client.bus.send(message)
+            await until(lambda: len(server.received) == len(many) + len(large))
+            assert [message for _, message in server.received] == many + large
+            assert server.bus.rejected == 0
 
     asyncio.run(run())

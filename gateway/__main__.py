@@ -1,0 +1,38 @@
+"""`python -m gateway`: run the gateway with the settings of the environment until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+import uvloop
+
+from gateway.config import GatewaySettings
+from gateway.server import CannotStart, serve
+from runtime.logs import configure
+from runtime.settings import load
+
+
+async def _run(settings: GatewaySettings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve(settings, stop)
+
+
+def main() -> int:
+    """Run the service; the exit status is 0 after an ordered stop, 1 if it could not start, 78 on a bad setting."""
+    settings = load(GatewaySettings, "gateway")
+    configure("gateway", settings.log_level)
+    try:
+        uvloop.run(_run(settings))
+    except CannotStart as error:
+        print(f"gateway: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,193 @@
+"""Steps of sessions to workers, and their answers back: the pool's book-keeping tied to the bus and a clock.
+
+Gives: a `Dispatcher`. A session submits a step and later gets, exactly once, the answer or the farewell with which it
+must end.
+Fails: what a worker says that makes no sense is counted in `dropped`, logged and dropped. An answer that nobody
+waits for is late: its worker was believed lost. An answer to the right step that cannot be, such as more lines used
+than there were, counts as if the step had lost its worker.
+Limits: a step waits for a worker at most `patience` seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.farewells import Farewell
+from gateway.poison import PoisonCabinet
+from gateway.worker_pool import WorkerPool
+from runtime.bus import Peer
+from wire.messages import (
+    Body,
+    Close,
+    Lines,
+    Message,
+    ReadLines,
+    Step,
+    StepDone,
+    StepRefused,
+    WorkerAlive,
+    WorkerGone,
+)
+
+log = logging.getLogger(__name__)
+
+# How often silence is looked for: a small part of what makes a worker gone.
+_TICK = 0.1
+# Of a flood of nonsense this many are told in full between two summaries.
+_TOLD_DROPS = 20
+
+
+class StepOwner(Protocol):
+    """Who submits steps: a session."""
+
+    def on_done(self, done: StepDone) -> None:
+        """The step has been done."""
+
+    def on_failed(self, farewell: Farewell) -> None:
+        """The step will never be done."""
+
+
+def fault(step: Step, done: StepDone) -> str:
+    """Why this cannot be the answer to that step; empty if it can be. What is read after must fit what was read."""
+    spoken = step.input
+    if isinstance(spoken, Lines):
+        if done.consumed > len(spoken.lines):
+            return f"{done.consumed} lines used, the step had {len(spoken.lines)}"
+        if done.consumed == 0 and not isinstance(done.next, Close):
+            return "no line used: the same lines would come again and again"
+    elif done.consumed:
+        return f"{done.consumed} lines used, the step had none"
+    if isinstance(spoken, Body) and not spoken.last and isinstance(done.next, ReadLines):
+        return "lines to be read in the middle of a message"
+    return ""
+
+
+class Dispatcher:
+    """Hands steps to workers.
+
+    :param send: puts a message for a worker on the bus.
+    :param cabinet: where poisoned steps go.
+    :param patience: seconds that a step may wait for a worker.
+    :param clock: seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Message, Peer], None],
+        cabinet: PoisonCabinet,
+        patience: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self.pool = WorkerPool()
+        self.dropped = 0
+        self._send = send
+        self._cabinet = cabinet
+        self._patience = patience
+        self._clock = clock
+        self._owners: dict[str, StepOwner] = {}
+        self._loop = asyncio.get_running_loop()
+        self._assign_due = False
+        self._timer = self._loop.call_later(_TICK, self._tick)
+
+    def close(self) -> None:
+        """Stop looking at the clock."""
+        self._timer.cancel()
+
+    def submit(self, step: Step, owner: StepOwner) -> None:
+        """Have a step done. The owner hears of it in a later turn of the loop."""
+        self._owners[step.session] = owner
+        self.pool.submit(step, self._clock())
+        self._assign_soon()
+
+    def on_message(self, peer: Peer, message: Message) -> None:
+        """Something came from a worker."""
+        match message:
+            case WorkerAlive():
+                if self.pool.alive(peer, message.draining, self._clock()):
+                    log.info("worker %s is here, version %r", _name(peer), message.version)
+                self._assign_soon()
+            case StepDone():
+                self._heard(peer)
+                self._done(peer, message)
+            case StepRefused():
+                self._heard(peer)
+                self._refused(peer, message)
+            case WorkerGone():
+                log.info("worker %s has left", _name(peer))
+                self._lose(peer, blame=False)
+            case _:
+                self._drop(peer, f"a {type(message).__name__} is nothing that a worker says")
+
+    def on_unreachable(self, peer: Peer, messages: list[Message]) -> None:
+        """The bus knows no such worker any more; these messages were not sent to it."""
+        log.warning("worker %s is not connected any more", _name(peer))
+        self._lose(peer, undelivered=[message for message in messages if isinstance(message, Step)])
+
+    # ------------------------------------------------------------ inside
+
+    def _heard(self, peer: Peer) -> None:
+        self.pool.heard(peer, self._clock())
+
+    def _done(self, peer: Peer, done: StepDone) -> None:
+        step = self.pool.holds(peer, done.session, done.seq)
+        if step is None:
+            self._drop(peer, f"nobody waits for it to do step {done.seq} of {done.session!r}")
+        elif reason := fault(step, done):
+            self._drop(peer, f"its answer to step {done.seq} of {done.session!r} cannot be: {reason}")
+            if poisoned := self.pool.fail(done.session, self._clock()):
+                self._poisoned(poisoned)
+            self._assign_soon()
+        else:
+            self.pool.finish(done.session)
+            if self.pool.waiting:
+                self._assign_soon()
+            self._owners.pop(done.session).on_done(done)
+
+    def _refused(self, peer: Peer, refused: StepRefused) -> None:
+        if self.pool.holds(peer, refused.session, refused.seq) is None:
+            self._drop(peer, f"nobody waits for it to refuse step {refused.seq} of {refused.session!r}")
+            return
+        self.pool.hand_back(refused.session, self._clock(), for_good=refused.reason == "state")
+        self._assign_soon()
+
+    def _lose(self, peer: Peer, *, blame: bool = True, undelivered: list[Step] | None = None) -> None:
+        for step in self.pool.lose(peer, self._clock(), blame=blame, undelivered=undelivered or ()):
+            self._poisoned(step)
+        self._assign_soon()
+
+    def _poisoned(self, step: Step) -> None:
+        self._cabinet.keep(step)
+        self._owners.pop(step.session).on_failed(Farewell.POISONED)
+
+    def _assign_soon(self) -> None:
+        if not self._assign_due:
+            self._assign_due = True
+            self._loop.call_soon(self._assign)
+
+    def _assign(self) -> None:
+        self._assign_due = False
+        for worker, step in self.pool.assign():
+            self._send(step, worker)
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(_TICK, self._tick)
+        now = self._clock()
+        for worker in self.pool.silent(now):
+            log.warning("worker %s has fallen silent", _name(worker))
+            self._lose(worker)
+        self._assign()
+        for step in self.pool.overdue(now, self._patience):
+            log.warning("step %d of %s waited %g s for a worker in vain", step.seq, step.session, self._patience)
+            self._owners.pop(step.session).on_failed(Farewell.NO_WORKER)
+
+    def _drop(self, peer: Peer, reason: str) -> None:
+        self.dropped += 1
+        if self.dropped <= _TOLD_DROPS or self.dropped % 1000 == 0:
+            log.warning("dropped what worker %s said: %s (%d so far)", _name(peer), reason, self.dropped)
+
+
+def _name(peer: Peer) -> str:
+    return repr(peer[:32])[2:-1]

@@ -1,0 +1,203 @@
+"""Octets of a client, however they are cut, become the inputs of steps: command lines and pieces of messages.
+
+Gives: a `Framer`, fed with octets and asked for the next input. What it gives depends on the octets alone, never on
+how they were cut. It does no I/O and has no clock.
+Fails: never on octets; any octets are lines or a message.
+Limits: it holds what it was fed and has not handed on. In lines, one without an end is kept up to MAX_LINE; in a
+message, `take` leaves less than BODY_PIECE behind; whoever feeds it looks at `held` and stops reading in time.
+Time is linear in the octets fed, for what was searched once is not searched again.
+
+Line ends (RFC 5321 section 2.3.8, and "SMTP smuggling"). The end of the first command line locks the session:
+
+    session  command line ends at      message line ends at   message ends at   data in a message, sets `bare`
+    CRLF     CRLF, an LF is tolerated  CRLF                   CRLF . CRLF       a CR or an LF by itself
+    LF       LF, a CR before it goes   LF                     LF . LF           a CR
+
+The end of the line before a message counts as the first line end of the message, so a message may be `.` alone.
+A message line that begins with a dot loses that dot (section 4.5.2).
+"""
+
+from __future__ import annotations
+
+from wire.limits import BODY_PIECE, MAX_LINE, MAX_LINES
+from wire.messages import Body, Lines, ReadBody, ReadLines
+
+_CRLF = b"\r\n"
+_LF = b"\n"
+
+
+class Framer:
+    """The input of one session: `feed` octets, `take` what they make, `resume` with what to read next.
+
+    It begins with command lines.
+    """
+
+    __slots__ = ("_body", "_buffer", "_dropped", "_ends", "_eol", "_searched")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        # Up to here there is no line end (lines) or no end of data (message), so no search begins before it.
+        self._searched = 0
+        # Where each line that `take` gave last ends in the buffer.
+        self._ends: list[int] = []
+        # The line that the buffer begins with was over MAX_LINE, and its beginning has been thrown away.
+        self._dropped = False
+        # The session's line end, once it is locked.
+        self._eol = b""
+        # The message that is being read, if one is.
+        self._body: _BodyReader | None = None
+
+    @property
+    def held(self) -> int:
+        """Octets held: those not yet taken, and those of lines taken and not yet consumed."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> None:
+        """Add what the client sent."""
+        self._buffer += data
+        # Nothing but lines already given can stand before a line that is too long, or it might be message text.
+        if self._body is None and not self._ends:
+            self._bound_first_line()
+
+    def take(self) -> Lines | Body | None:
+        """The next input at hand, or None while there is not enough.
+
+        Lines: all complete ones, at most MAX_LINES, without their ends; None for one over MAX_LINE octets, end
+        included. They are held until `resume` tells how many were consumed, and until then `take` gives them again.
+        Body: the next piece as in `wire.messages.Body`, and it is handed on for good. Pieces are cut at BODY_PIECE
+        octets as sent, or up to four before; a message (with its end) smaller than that is one piece.
+        """
+        if self._body is None:
+            return self._take_lines()
+        piece = self._body.take(self._buffer)
+        if piece is not None and piece.last:
+            self._body = None
+        return piece
+
+    def resume(self, consumed: int, then: ReadLines | ReadBody) -> None:
+        """Go on after a step.
+
+        :param consumed: how many of the Lines that `take` gave last were used. Octets after them are read anew.
+        :param then: what to read. The `limit` of a ReadBody is in octets of content as sent: line ends count as they
+            came (CRLF is two), dots that were stuffed and the end of data do not count. A message is too big when its
+            content is over the limit. A ReadBody in the middle of a message can lower the limit for its rest, and
+            cannot raise it: how a message was cut does not change how large it may be.
+        """
+        if consumed:
+            end = self._ends[consumed - 1]
+            del self._buffer[:end]
+            self._dropped = False
+        self._ends = []
+        self._searched = 0
+        if isinstance(then, ReadLines):
+            self._body = None
+            self._bound_first_line()
+        elif self._body is not None:
+            self._body.lower(then.limit)
+        else:
+            self._body = _BodyReader(self._eol or _CRLF, then.limit)
+            self._buffer[:0] = self._body.eol
+
+    def _take_lines(self) -> Lines | None:
+        buffer = self._buffer
+        lines: list[bytes | None] = []
+        ends: list[int] = []
+        start = 0
+        while len(lines) < MAX_LINES and (end := buffer.find(_LF, max(start, self._searched)) + 1):
+            if not self._eol:
+                self._eol = _CRLF if buffer[end - 2 : end] == _CRLF else _LF
+            if end - start > MAX_LINE or (self._dropped and not lines):
+                lines.append(None)
+            else:
+                lines.append(bytes(buffer[start : end - 1]).removesuffix(b"\r"))
+            ends.append(end)
+            start = end
+        self._ends = ends
+        if not lines:
+            self._searched = len(buffer)
+            return None
+        self._searched = 0
+        return Lines(tuple(lines))
+
+    def _bound_first_line(self) -> None:
+        """Throw away what a first line without end has over the limit; its last octet may be the CR of its end."""
+        buffer = self._buffer
+        if len(buffer) >= MAX_LINE and buffer.find(_LF, self._searched) < 0:
+            self._dropped = True
+            del buffer[:-1]
+            self._searched = 1
+
+
+class _BodyReader:
+    """A message that is being read, from a buffer that begins with the line end before it.
+
+    The end of data and a stuffed dot both begin with a line end, so the buffer is only ever cut where neither can
+    straddle the cut: `_loose_end` octets stay behind.
+    """
+
+    __slots__ = ("_bare", "_first", "_left", "_offset", "_searched", "_too_big", "eol")
+
+    def __init__(self, eol: bytes, limit: int) -> None:
+        self.eol = eol
+        self._left = limit
+        self._offset = 0
+        self._searched = 0
+        # The line end before the message is in the buffer and is not content.
+        self._first = True
+        self._bare = False
+        self._too_big = False
+
+    def lower(self, limit: int) -> None:
+        self._left = min(self._left, limit)
+
+    def take(self, buffer: bytearray) -> Body | None:
+        """Take the next piece out of the buffer, or pieces while they are only dropped."""
+        end_of_data = self.eol + b"." + self.eol
+        while True:
+            begin = max(0, self._searched - len(end_of_data) + 1)
+            found = buffer.find(end_of_data, begin, BODY_PIECE)
+            if found >= 0:
+                # The first line end of the end of data is the last line's, and content.
+                data = self._decode(bytes(buffer[: found + len(self.eol)]))
+                del buffer[: found + len(end_of_data)]
+                return self._piece(data, last=True)
+            if len(buffer) < BODY_PIECE:
+                self._searched = len(buffer)
+                return None
+            cut = BODY_PIECE - _loose_end(buffer[BODY_PIECE - len(end_of_data) : BODY_PIECE], end_of_data)
+            data = self._decode(bytes(buffer[:cut]))
+            del buffer[:cut]
+            self._searched = 0
+            if not self._too_big:
+                return self._piece(data, last=False)
+
+    def _decode(self, raw: bytes) -> bytes:
+        """Octets as sent to content: dots unstuffed, LF line ends, counted against the limit."""
+        content = raw.replace(self.eol + b".", self.eol)
+        if self._first:
+            content = content[len(self.eol) :]
+            self._first = False
+        self._left -= len(content)
+        self._too_big = self._too_big or self._left < 0
+        if self._too_big:
+            return b""
+        if self.eol == _LF:
+            self._bare = self._bare or b"\r" in content
+            return content
+        text = content.replace(_CRLF, _LF)
+        ends = len(content) - len(text)
+        self._bare = self._bare or b"\r" in text or text.count(_LF) != ends
+        return text
+
+    def _piece(self, data: bytes, *, last: bool) -> Body:
+        piece = Body(data, self._offset, last, too_big=self._too_big, bare=self._bare)
+        self._offset += len(data)
+        return piece
+
+
+def _loose_end(tail: bytes | bytearray, end_of_data: bytes) -> int:
+    """How many octets at the end of `tail` could be the beginning of an end of data."""
+    for size in range(len(end_of_data) - 1, 0, -1):
+        if tail.endswith(end_of_data[:size]):
+            return size
+    return 0

@@ -1,0 +1,106 @@
+"""What all sessions share: their ids, who is connected, what they need to do their work, and how they end together.
+
+Gives: a `Registry`, which makes the sessions and takes part in an ordered shutdown: `drain`, then `expel`, then
+`abort`. Ids are unique across gateways and restarts: 48 random bits for the process, then a number. Two processes in
+2**24 (17 million) starts share those bits by the birthday bound, so ids outlive any ledger that knows them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from itertools import count
+
+from gateway.admission import Admission
+from gateway.conversation import Conversation
+from gateway.dispatcher import Dispatcher
+from gateway.farewells import Farewell
+from gateway.sessions import Session
+
+_PREFIX_OCTETS = 6
+
+
+class Registry:
+    """Makes sessions and knows those that are connected.
+
+    :param domain: the server's, for the replies that the gateway makes by itself.
+    :param idle_seconds: how long a client may be silent.
+    :param wall: the wall clock, in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        conversation: Conversation,
+        admission: Admission,
+        domain: str,
+        idle_seconds: float,
+        wall: Callable[[], float],
+    ) -> None:
+        self.dispatcher = dispatcher
+        self.conversation = conversation
+        self.domain = domain
+        self.idle_seconds = idle_seconds
+        self.loop = asyncio.get_running_loop()
+        self._admission = admission
+        self._wall = wall
+        self._prefix = secrets.token_hex(_PREFIX_OCTETS)
+        self._numbers = count(1)
+        self._sessions: set[Session] = set()
+        self._draining = False
+        self._expelling = False
+
+    def __len__(self) -> int:
+        """How many connections there are, those that are being closed included."""
+        return len(self._sessions)
+
+    def make(self) -> Session:
+        """A session for a new connection."""
+        return Session(self)
+
+    def mint(self) -> str:
+        """A new session id."""
+        return f"{self._prefix}-{next(self._numbers)}"
+
+    def now_ms(self) -> int:
+        """The wall clock, in milliseconds since the epoch."""
+        return int(self._wall() * 1000)
+
+    def enter(self, session: Session) -> Farewell | None:
+        """A session has its connection; the farewell to say if it must end at once."""
+        self._sessions.add(session)
+        if self._draining:
+            return Farewell.SHUTDOWN
+        refusal = self._admission.enter(session.peer)
+        session.admitted = refusal is None
+        return refusal
+
+    def leave(self, session: Session) -> None:
+        """A session has lost its connection."""
+        self._sessions.discard(session)
+        if session.admitted:
+            self._admission.leave(session.peer)
+
+    def ends(self, in_transaction: bool) -> bool:
+        """Whether a session has to end now, for the server is being shut down."""
+        return self._expelling or (self._draining and not in_transaction)
+
+    def drain(self) -> None:
+        """Let every session end as soon as no mail transaction is under way in it."""
+        self._draining = True
+        self._advance_all()
+
+    def expel(self) -> None:
+        """Let every session end as soon as no step of it is under way."""
+        self._draining = self._expelling = True
+        self._advance_all()
+
+    def abort(self) -> None:
+        """End every connection at once."""
+        for session in list(self._sessions):
+            session.abort("the server is being shut down")
+
+    def _advance_all(self) -> None:
+        for session in list(self._sessions):
+            session.advance()

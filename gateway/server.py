@@ -1,0 +1,188 @@
+"""The gateway as a service: it listens, serves until it is told to stop, and stops in order.
+
+Gives: `serve`, which runs until `stop` is set; `__main__` sets it on SIGTERM and SIGINT.
+Fails: `CannotStart` if the port or the endpoint cannot be had, and then nothing is left behind.
+Limits: a shutdown takes at most `shutdown_seconds` for transactions, _STEP_SECONDS for the steps that are still under
+way, and what closing connections takes.
+
+The order of a shutdown: no new connections; sessions without a transaction are told 421, the others when theirs ends;
+after `shutdown_seconds` all are told 421 as soon as no step of theirs is under way; whoever is left is cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import resource
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import zmq
+
+from gateway.admission import Admission
+from gateway.config import GatewaySettings
+from gateway.conversation import Conversation
+from gateway.dispatcher import Dispatcher
+from gateway.poison import PoisonCabinet
+from gateway.registry import Registry
+from gateway.sessions import LINGER
+from runtime.bus import Bus, Peer, open_socket
+from runtime.ready import ReadyFile
+from wire.messages import Message
+
+log = logging.getLogger(__name__)
+
+# Connections that wait to be accepted: a burst of a thousand clients must not meet a refusal.
+BACKLOG = 1024
+# Descriptors for all that is not an admitted client: listeners, workers, clients that are being turned away.
+_SPARE_DESCRIPTORS = 256
+_BEAT = 1.0
+_STEP_SECONDS = 5.0
+# How often a shutdown looks whether it may go on.
+_POLL = 0.02
+
+
+class CannotStart(Exception):
+    """The gateway cannot have what its settings name; the text says what and why."""
+
+
+class Gateway:
+    """The parts of a running gateway.
+
+    :param settings: as given by the environment.
+    :param router: a bound ROUTER socket; the gateway closes it.
+    """
+
+    def __init__(self, settings: GatewaySettings, router: zmq.Socket[bytes]) -> None:
+        self.settings = settings
+        self.bus = Bus(router, self._on_message, self._on_unreachable)
+        self.dispatcher = Dispatcher(
+            self.bus.send,
+            PoisonCabinet(Path(settings.poison_dir) if settings.poison_dir else None),
+            settings.no_worker_seconds,
+            time.monotonic,
+        )
+        self.registry = Registry(
+            self.dispatcher,
+            Conversation(settings.conversation == "on"),
+            Admission(settings.max_connections, settings.max_connections_per_address),
+            settings.domain,
+            settings.idle_seconds,
+            time.time,
+        )
+
+    def _on_message(self, peer: Peer, message: Message) -> None:
+        self.dispatcher.on_message(peer, message)
+
+    def _on_unreachable(self, peer: Peer, messages: list[Message]) -> None:
+        self.dispatcher.on_unreachable(peer, messages)
+
+    async def shut_down(self) -> None:
+        """End all sessions in order, then leave the bus."""
+        self.registry.drain()
+        if not await self._quiet(self.settings.shutdown_seconds):
+            log.warning("%d connections are still in a transaction; they end now", len(self.registry))
+            self.registry.expel()
+            if not await self._quiet(_STEP_SECONDS + LINGER):
+                log.warning("%d connections are cut off", len(self.registry))
+                self.registry.abort()
+        self.dispatcher.close()
+        self.bus.close()
+
+    async def _quiet(self, seconds: float) -> bool:
+        """Wait until nobody is connected and no step is under way; false if that takes too long."""
+        return await _until(lambda: not (len(self.registry) or self.dispatcher.pool.pending), seconds)
+
+
+async def serve(
+    settings: GatewaySettings, stop: asyncio.Event, on_listening: Callable[[int, str], None] | None = None
+) -> None:
+    """Run a gateway until `stop` is set.
+
+    :param on_listening: called with the port and the endpoint that were bound: the system may have chosen them.
+    :raises CannotStart: if it cannot listen.
+    """
+    _allow_descriptors(settings.max_connections)
+    # The port first: whoever has it may be another gateway, and that one's endpoint must not be taken over.
+    listening = _listen(settings.bind, settings.port)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        router = _bind(context, settings.gateway_endpoint)
+        endpoint = router.getsockopt_string(zmq.LAST_ENDPOINT)
+        port = listening.getsockname()[1]
+        gateway = Gateway(settings, router)
+        listener = await asyncio.get_running_loop().create_server(
+            gateway.registry.make, sock=listening, backlog=BACKLOG
+        )
+        log.info("waiting for connections on %s:%d, for workers on %s", settings.bind, port, endpoint)
+        if on_listening is not None:
+            on_listening(port, endpoint)
+        await _beat(stop, gateway, ReadyFile(settings.ready_file))
+        log.info("shutting down with %d connections", len(gateway.registry))
+        listener.close()
+        await gateway.shut_down()
+        log.info("stopped")
+    finally:
+        listening.close()
+        context.destroy(linger=0)
+
+
+def _listen(bind: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+        return socket.create_server((bind, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        # create_server adds the address to the text, which is here already.
+        reason = (error.strerror or str(error)).partition(" (while")[0]
+        raise CannotStart(f"cannot listen on {bind}:{port}: {reason}") from None
+
+
+def _bind(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> zmq.Socket[bytes]:
+    router = open_socket(context, zmq.ROUTER)
+    try:
+        router.bind(endpoint)
+    except zmq.ZMQError as error:
+        raise CannotStart(f"cannot bind {endpoint}: {zmq.strerror(error.errno or 0)}") from None
+    return router
+
+
+def _allow_descriptors(connections: int) -> None:
+    """Raise this process's limit of open files to what the system allows, and say so if that is too little."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if most != resource.RLIM_INFINITY and most < connections + _SPARE_DESCRIPTORS:
+        log.warning("the limit of %d open files is less than MAX_CONNECTIONS=%d can need", most, connections)
+
+
+async def _beat(stop: asyncio.Event, gateway: Gateway, ready_file: ReadyFile) -> None:
+    """Show every second that the gateway is ready, which takes a worker, until it is told to stop."""
+    ready = False
+    complaint = ""
+    while not stop.is_set():
+        workers = gateway.dispatcher.pool.workers
+        if ready is not (workers > 0):
+            ready = workers > 0
+            log.info("ready, with %d workers", workers) if ready else log.warning("not ready: there is no worker")
+        try:
+            ready_file.beat(ready)
+        except OSError as error:
+            if str(error) != complaint:
+                complaint = str(error)
+                log.error("the ready file cannot be kept: %s", error)  # noqa: TRY400
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _BEAT)
+    with contextlib.suppress(OSError):
+        ready_file.beat(False)
+
+
+async def _until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait for a condition; false if it does not come about in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        await asyncio.sleep(_POLL)
+    return True

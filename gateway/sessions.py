@@ -1,0 +1,278 @@
+"""One client's connection: what it sends becomes steps, what the steps answer is sent back, and it ends in time.
+
+Gives: a `Session`, an asyncio protocol. One step of it is under way at a time.
+Fails: a client that vanishes does not end its step: a message whose end has arrived is delivered, and one that was
+handed on in part is called off by a `Disconnected` step.
+Limits: while a step is under way, or replies pile up that the client does not read, no step begins and the socket is
+read no further than one step's worth. After `idle_seconds` without an octet, or with too many unread replies, the
+connection ends. A session that is idle costs its memory and one timer, set again when it runs out and not before.
+
+A connection is closed in order: replies, end of stream, then for LINGER seconds what still comes is read and dropped.
+Closing a socket with unread input would make the kernel send a reset, which takes the last reply from the client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+from typing import TYPE_CHECKING, cast
+
+from gateway.farewells import Farewell
+from gateway.framing import Framer
+from wire.limits import BODY_PIECE
+from wire.messages import Body, Close, Connected, Disconnected, Input, Step, StepDone
+
+if TYPE_CHECKING:
+    from gateway.registry import Registry
+
+# Command lines that are read ahead of the step under way: more than PIPELINING clients send before they read.
+READ_AHEAD = 64 * 1024
+# Replies that wait for a client that does not read them; over this, no further step begins.
+UNREAD_REPLIES = 64 * 1024
+# How long a client may take to read the last reply and close: a few round trips on a bad line.
+LINGER = 2.0
+# One that goes on reading a long reply gets as many times LINGER.
+_LINGERS = 15
+
+
+class _Phase(Enum):
+    OPEN = "open"  # the client is served
+    CLOSING = "closing"  # the last reply is on its way, input is dropped
+    GONE = "gone"  # there is no connection any more
+
+
+class Session(asyncio.Protocol):
+    """A client's connection.
+
+    :param registry: what all sessions share.
+    """
+
+    __slots__ = (
+        "_body_open",
+        "_eof",
+        "_framer",
+        "_heard",
+        "_in_transaction",
+        "_lingers",
+        "_peer",
+        "_phase",
+        "_reading",
+        "_registry",
+        "_seq",
+        "_state",
+        "_step",
+        "_timer",
+        "_transport",
+        "_unread",
+        "_why",
+        "admitted",
+        "id",
+    )
+
+    def __init__(self, registry: Registry) -> None:
+        self.id = registry.mint()
+        self.admitted = False
+        self._registry = registry
+        self._phase = _Phase.OPEN
+        self._framer = Framer()
+        self._peer = ""
+        self._seq = 0
+        self._state = b""
+        self._step: Step | None = None
+        # A piece of a message was handed on, and the last one was not.
+        self._body_open = False
+        self._in_transaction = False
+        self._reading = True
+        # Replies pile up that the client does not read.
+        self._unread = False
+        # The client has said that it sends no more.
+        self._eof = False
+        self._heard = registry.loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self._lingers = 0
+        self._why = "the client left"
+
+    @property
+    def peer(self) -> str:
+        """The client's IP address."""
+        return self._peer
+
+    # ------------------------------------------------------------ called by the loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=UNREAD_REPLIES)
+        # None if the client has gone already. A link-local IPv6 address carries its zone after a %.
+        self._peer = (transport.get_extra_info("peername") or ("unknown",))[0].partition("%")[0]
+        self._registry.conversation.connected(self.id, self._peer)
+        refusal = self._registry.enter(self)
+        if refusal is not None:
+            self._farewell(refusal)
+            return
+        self._set_timer(self._registry.idle_seconds)
+        self._submit(Connected(self._peer))
+
+    def data_received(self, data: bytes) -> None:
+        if self._phase is _Phase.OPEN:
+            if not self._unread:
+                self._heard = self._registry.loop.time()
+            self._framer.feed(data)
+            self.advance()
+
+    def eof_received(self) -> bool:
+        self._eof = True
+        if self._phase is _Phase.CLOSING:
+            self._transport.close()
+        else:
+            self.advance()
+        # What came before is still to be answered; `advance` closes.
+        return True
+
+    def pause_writing(self) -> None:
+        self._unread = True
+
+    def resume_writing(self) -> None:
+        self._unread = False
+        self._heard = self._registry.loop.time()
+        self.advance()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._phase is _Phase.OPEN and exc is not None:
+            self._why = f"the connection broke: {exc}"
+        self._phase = _Phase.GONE
+        if self._timer is not None:
+            self._timer.cancel()
+        self._registry.leave(self)
+        self._registry.conversation.closed(self.id, self._why)
+        self._call_off_body()
+
+    # ------------------------------------------------------------ called by the dispatcher
+
+    def on_done(self, done: StepDone) -> None:
+        """The step has been done: send its replies and read on."""
+        step, self._step = self._step, None
+        assert step is not None
+        self._state = done.state
+        self._in_transaction = done.in_transaction
+        if isinstance(done.next, Close):
+            self._body_open = False
+        if self._phase is not _Phase.OPEN:
+            self._call_off_body()
+            return
+        self._heard = self._registry.loop.time()
+        self._registry.conversation.used(self.id, step.input, done.consumed)
+        self._say(done.replies)
+        if isinstance(done.next, Close):
+            self._close("the server said good-bye")
+        else:
+            self._framer.resume(done.consumed, done.next)
+            self.advance()
+
+    def on_failed(self, farewell: Farewell) -> None:
+        """The step will not be done: the session cannot go on."""
+        self._step = None
+        self._body_open = False
+        if self._phase is _Phase.OPEN:
+            self._farewell(farewell)
+
+    # ------------------------------------------------------------ called by the registry, and by the above
+
+    def advance(self) -> None:
+        """Begin the next step if there is one and it may begin; otherwise see that reading is paused or goes on."""
+        if self._phase is not _Phase.OPEN:
+            return
+        if self._step is None and self._registry.ends(self._in_transaction):
+            self._farewell(Farewell.SHUTDOWN)
+            return
+        if self._step is None and not self._unread:
+            spoken = self._framer.take()
+            if spoken is not None:
+                self._submit(spoken)
+            elif self._eof:
+                self._close("the client left")
+                return
+        self._press_back()
+
+    def abort(self, why: str) -> None:
+        """End the connection at once."""
+        if self._phase is _Phase.OPEN:
+            self._why = why
+        self._transport.abort()
+
+    # ------------------------------------------------------------ inside
+
+    def _submit(self, spoken: Input) -> None:
+        step = self._step = Step(self.id, self._seq, self._registry.now_ms(), self._state, spoken)
+        self._seq += 1
+        if isinstance(spoken, Body):
+            self._body_open = not spoken.last
+        self._registry.dispatcher.submit(step, self)
+
+    def _call_off_body(self) -> None:
+        """Have the first pieces of a message forgotten whose last one will not come."""
+        if self._body_open and self._step is None:
+            self._body_open = False
+            self._submit(Disconnected())
+
+    def _press_back(self) -> None:
+        """Read the socket only while what it brings has room."""
+        busy = self._step is not None or self._unread
+        room = BODY_PIECE if self._body_open else READ_AHEAD
+        reading = not (busy and self._framer.held >= room)
+        if reading is not self._reading and not self._eof:
+            self._reading = reading
+            if reading:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+    def _say(self, replies: bytes) -> None:
+        if replies:
+            self._registry.conversation.said(self.id, replies)
+            self._transport.write(replies)
+
+    def _farewell(self, farewell: Farewell) -> None:
+        self._say(farewell.reply(self._registry.domain))
+        self._close(farewell.name.lower().replace("_", " "))
+
+    def _close(self, why: str) -> None:
+        self._phase = _Phase.CLOSING
+        self._why = why
+        self._framer = Framer()
+        self._call_off_body()
+        if self._eof or self._transport.is_closing():
+            self._transport.close()
+            return
+        self._transport.write_eof()
+        if not self._reading:
+            self._reading = True
+            self._transport.resume_reading()
+        self._linger(self._transport.get_write_buffer_size() + 1)
+
+    def _linger(self, unsent_before: int) -> None:
+        unsent = self._transport.get_write_buffer_size()
+        if self._lingers and (unsent == 0 or unsent >= unsent_before or self._lingers == _LINGERS):
+            self._transport.abort()
+            return
+        self._lingers += 1
+        self._set_timer(LINGER, unsent)
+
+    def _set_timer(self, seconds: float, unsent: int | None = None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = self._registry.loop
+        if unsent is None:
+            self._timer = loop.call_later(seconds, self._look_at_clock)
+        else:
+            self._timer = loop.call_later(seconds, self._linger, unsent)
+
+    def _look_at_clock(self) -> None:
+        """The idle timer ran out; octets that came since it was set only moved the time it is compared with."""
+        idle = self._registry.idle_seconds
+        silent = 0.0 if self._step is not None else self._registry.loop.time() - self._heard
+        if silent < idle:
+            self._set_timer(idle - silent)
+        elif self._unread:
+            self.abort("the client does not read")
+        else:
+            self._farewell(Farewell.IDLE)

@@ -1,0 +1,275 @@
+"""Which workers are alive, and which step is where: the book-keeping behind "a worker's death costs only time".
+
+Gives: a `WorkerPool` that is told what happened and says what to send to whom. It has no socket, no log and no
+clock: `now` is passed in, in seconds of any monotonic clock.
+Fails: never on what workers say; an answer that nobody waits for is told apart from one that counts.
+Limits: one step per session; steps are kept until they are answered, given up or overdue.
+
+A step is always in one place: with exactly one worker, or waiting. It leaves when it is answered, when it has waited
+too long (`overdue`), or when three workers were lost while they had it (poisoned). After two losses it is run alone:
+a worker is reserved for it, so that no step which only shared a worker with a poisoned one is lost a third time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from wire.messages import Step
+
+# The routing id of a worker's socket, new for each process.
+Worker = bytes
+
+# wire/SPEC.md: heartbeats come every 400 ms, three missed and the worker is gone.
+SILENCE = 1.2
+# A step that has cost two workers their life gets the third one for itself; it gets no fourth one.
+ALONE_LOSSES = 2
+MAX_LOSSES = 3
+# Silence is counted only while the gateway looks. If it has not looked for so long, it was asleep itself.
+_BLINK = 0.4
+
+
+@dataclass(slots=True, eq=False)
+class _Task:
+    """A step that has not been answered. `since` is when it began to wait; `worker` who has it, if anyone."""
+
+    step: Step
+    since: float
+    worker: Worker | None = None
+    losses: int = 0
+    refused_by: set[Worker] = field(default_factory=set)
+
+
+@dataclass(slots=True, eq=False)
+class _Member:
+    """A worker that is alive, the sessions whose steps it has, and the step it is kept free for."""
+
+    heard: float
+    draining: bool = False
+    turn: int = 0
+    tasks: dict[str, _Task] = field(default_factory=dict)
+    reserved: _Task | None = None
+
+
+class WorkerPool:
+    """Workers and unanswered steps.
+
+    After anything that may have freed a worker or a step, call `assign` and send what it gives.
+    """
+
+    def __init__(self) -> None:
+        self._members: dict[Worker, _Member] = {}
+        self._tasks: dict[str, _Task] = {}
+        self._waiting: deque[_Task] = deque()
+        self._alone: deque[_Task] = deque()
+        self._looked: float | None = None
+        self._turn = 0
+
+    # ------------------------------------------------------------ what can be seen
+
+    @property
+    def workers(self) -> int:
+        """How many workers are alive and take steps."""
+        return sum(1 for member in self._members.values() if not member.draining)
+
+    @property
+    def pending(self) -> int:
+        """How many steps have not been answered."""
+        return len(self._tasks)
+
+    @property
+    def waiting(self) -> int:
+        """How many steps are with no worker."""
+        return sum(1 for task in self._tasks.values() if task.worker is None)
+
+    # ------------------------------------------------------------ workers come, go and fall silent
+
+    def alive(self, worker: Worker, draining: bool, now: float) -> bool:
+        """A heartbeat came; it registers a worker that is not known. True if it was not."""
+        member = self._members.get(worker)
+        if new := member is None:
+            member = self._members[worker] = _Member(now)
+        member.heard = now
+        member.draining = draining
+        if draining:
+            self._unreserve(member)
+        return new
+
+    def heard(self, worker: Worker, now: float) -> None:
+        """Any other message came. It counts as a heartbeat of a known worker; it registers nobody."""
+        if member := self._members.get(worker):
+            member.heard = now
+
+    def silent(self, now: float) -> list[Worker]:
+        """The workers that have said nothing for too long: `lose` them. Call several times a second."""
+        if self._looked is not None and (slept := now - self._looked) > _BLINK:
+            # The gateway itself stood still: what workers said meanwhile has not been read yet.
+            for member in self._members.values():
+                member.heard = min(now, member.heard + slept)
+        self._looked = now
+        return [worker for worker, member in self._members.items() if now - member.heard > SILENCE]
+
+    def lose(self, worker: Worker, now: float, *, blame: bool = True, undelivered: Iterable[Step] = ()) -> list[Step]:
+        """A worker is gone; its steps wait for another one.
+
+        :param blame: whether its steps may have been what killed it. A worker that said goodbye was not killed.
+        :param undelivered: steps that never reached it, and so cannot have.
+        :returns: poisoned steps, the ones that now have lost three workers. They are forgotten here.
+        """
+        member = self._members.pop(worker, None)
+        if member is None:
+            return []
+        self._unreserve(member)
+        innocent = {(step.session, step.seq) for step in undelivered}
+        poisoned = []
+        # Backwards, because each one goes to the head of its queue.
+        for task in reversed(member.tasks.values()):
+            blamed = blame and (task.step.session, task.step.seq) not in innocent
+            if not self._retry(task, now, blamed):
+                poisoned.append(task.step)
+        return poisoned
+
+    # ------------------------------------------------------------ steps come, are sent, and are answered
+
+    def submit(self, step: Step, now: float) -> None:
+        """A new step; the one before of its session has been answered."""
+        task = _Task(step, now)
+        self._tasks[step.session] = task
+        self._waiting.append(task)
+
+    def assign(self) -> list[tuple[Worker, Step]]:
+        """Give waiting steps to workers, as far as there are any; what it returns must be sent."""
+        sent: list[tuple[Worker, Step]] = []
+        self._assign_alone(sent)
+        if not self._waiting:
+            return sent
+        free = {worker: member for worker, member in self._takers().items() if member.reserved is None}
+        if not free:
+            return sent
+        for _ in range(len(self._waiting)):
+            task = self._waiting.popleft()
+            worker = _least_loaded(free, task.refused_by)
+            if worker is None:
+                self._waiting.append(task)
+            else:
+                self._give(worker, task, sent)
+        return sent
+
+    def holds(self, worker: Worker, session: str, seq: int) -> Step | None:
+        """The step that this worker has under that name; None if it has none: its answer is late, or wrong."""
+        task = self._tasks.get(session)
+        if task is None or task.worker != worker or task.step.seq != seq:
+            return None
+        return task.step
+
+    def finish(self, session: str) -> None:
+        """The session's step has been answered by the worker that holds it."""
+        self._release(self._tasks.pop(session))
+
+    def hand_back(self, session: str, now: float, *, for_good: bool) -> None:
+        """The worker that holds the session's step refused it, and with `for_good` will never take it."""
+        task = self._tasks[session]
+        worker = task.worker
+        self._release(task)
+        assert worker is not None
+        if for_good:
+            task.refused_by.add(worker)
+        else:
+            # It says so before its heartbeat could.
+            self._members[worker].draining = True
+            self._unreserve(self._members[worker])
+        self._retry(task, now, blamed=False)
+
+    def fail(self, session: str, now: float) -> Step | None:
+        """The worker that holds the session's step gave an answer that cannot be: as if the step had lost it.
+
+        :returns: the step if it is poisoned now, and forgotten here.
+        """
+        task = self._tasks[session]
+        self._release(task)
+        return None if self._retry(task, now, blamed=True) else task.step
+
+    def overdue(self, now: float, patience: float) -> list[Step]:
+        """Give up, and forget, the steps that have waited longer than `patience` seconds."""
+        late = [task for task in self._tasks.values() if task.worker is None and now - task.since > patience]
+        if late:
+            gone = {task.step.session for task in late}
+            self._waiting = deque(task for task in self._waiting if task.step.session not in gone)
+            self._alone = deque(task for task in self._alone if task.step.session not in gone)
+            for member in self._members.values():
+                if member.reserved in late:
+                    member.reserved = None
+            for session in gone:
+                del self._tasks[session]
+        return [task.step for task in late]
+
+    # ------------------------------------------------------------ inside
+
+    def _takers(self) -> dict[Worker, _Member]:
+        return {worker: member for worker, member in self._members.items() if not member.draining}
+
+    def _assign_alone(self, sent: list[tuple[Worker, Step]]) -> None:
+        """Reserve workers for the steps that run alone, and send those whose worker is idle."""
+        takers = self._takers()
+        free = {worker: member for worker, member in takers.items() if member.reserved is None}
+        # Half of the workers, or the only one: the others go on serving everyone else.
+        room = max(1, len(takers) // 2) - (len(takers) - len(free))
+        for _ in range(len(self._alone)):
+            if room <= 0:
+                break
+            task = self._alone.popleft()
+            worker = _least_loaded(free, task.refused_by)
+            if worker is None:
+                self._alone.append(task)
+            else:
+                free.pop(worker).reserved = task
+                room -= 1
+        for worker, member in takers.items():
+            if member.reserved is not None and not member.tasks:
+                self._give(worker, member.reserved, sent)
+
+    def _unreserve(self, member: _Member) -> None:
+        """Let a step that still waits for this worker find another; one that runs already keeps it."""
+        if member.reserved is not None and member.reserved.worker is None:
+            self._alone.appendleft(member.reserved)
+            member.reserved = None
+
+    def _give(self, worker: Worker, task: _Task, sent: list[tuple[Worker, Step]]) -> None:
+        self._turn += 1
+        member = self._members[worker]
+        member.turn = self._turn
+        member.tasks[task.step.session] = task
+        task.worker = worker
+        sent.append((worker, task.step))
+
+    def _release(self, task: _Task) -> None:
+        """Take a step from the worker that has it."""
+        assert task.worker is not None
+        member = self._members[task.worker]
+        del member.tasks[task.step.session]
+        if member.reserved is task:
+            member.reserved = None
+        task.worker = None
+
+    def _retry(self, task: _Task, now: float, blamed: bool) -> bool:
+        """Let a step that came back wait at the head of its queue; False if it was its last chance."""
+        task.worker = None
+        task.since = now
+        task.losses += blamed
+        if task.losses >= MAX_LOSSES:
+            del self._tasks[task.step.session]
+            return False
+        (self._alone if task.losses >= ALONE_LOSSES else self._waiting).appendleft(task)
+        return True
+
+
+def _least_loaded(members: dict[Worker, _Member], excluded: Collection[Worker]) -> Worker | None:
+    """The worker with the fewest steps, of equals the one that has not been given any for longest."""
+    best: Worker | None = None
+    least = (0, 0)
+    for worker, member in members.items():
+        load = (len(member.tasks), member.turn)
+        if worker not in excluded and (best is None or load < least):
+            best, least = worker, load
+    return best

@@ -1,0 +1,61 @@
+"""A session worker's settings, from its environment; the README's table lists them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from runtime.settings import Settings
+from session_worker.rules import Rules, SenderDomainRule
+from wire.address import parse_domain
+from wire.limits import MAX_RECIPIENTS
+
+
+class WorkerSettings(Settings):
+    """`GATEWAY_ENDPOINT` may name several gateways, separated by commas; times are seconds and may be fractions."""
+
+    domain: str = "correio.localhost"
+    gateway_endpoint: str = "tcp://127.0.0.1:12001"
+    store_endpoint: str = "tcp://127.0.0.1:12002"
+    profile: Literal["friendly", "strict"] = "friendly"
+    sender_domain_rule: Literal["helo", "always", "never"] = "helo"
+    max_message_bytes: Annotated[int, Field(ge=1)] = 32 * 1024 * 1024
+    # RFC 5321 section 4.5.3.1.8: a server takes 100 recipients at least.
+    max_recipients: Annotated[int, Field(ge=100, le=MAX_RECIPIENTS)] = 1000
+    max_errors: Annotated[int, Field(ge=1)] = 20
+    vrfy: bool = True
+    store_seconds: Annotated[float, Field(gt=0)] = 30
+    shutdown_seconds: Annotated[float, Field(ge=0)] = 30
+
+    @field_validator("domain")
+    @classmethod
+    def _domain(cls, value: str) -> str:
+        domain = parse_domain(value)
+        if not domain.isascii():
+            raise ValueError("must be ASCII: it is said before a client can ask for UTF-8")
+        return domain
+
+    @field_validator("gateway_endpoint", "store_endpoint")
+    @classmethod
+    def _endpoint(cls, value: str) -> str:
+        for endpoint in value.split(","):
+            if not endpoint.strip().startswith(("tcp://", "ipc://")):
+                raise ValueError("must be tcp://host:port or ipc:///path")
+        return value
+
+    def gateways(self) -> list[str]:
+        """The endpoint of each gateway."""
+        return [endpoint.strip() for endpoint in self.gateway_endpoint.split(",")]
+
+    def rules(self) -> Rules:
+        """The settings that the dialogue needs."""
+        return Rules(
+            domain=self.domain,
+            strict=self.profile == "strict",
+            sender_domain_rule=SenderDomainRule(self.sender_domain_rule),
+            max_message_octets=self.max_message_bytes,
+            max_recipients=self.max_recipients,
+            max_errors=self.max_errors,
+            vrfy=self.vrfy,
+        )

@@ -1,0 +1,268 @@
+"""The SMTP dialogue: a pure function of (state, input, the store's answers).
+
+Theory of operation. A session is in one of the phases of `state.Phase`, and a step moves it on. `_TABLE` says which
+command may come in which phase and which handler serves it; an entry that is missing there is a command out of order,
+and `_out_of_order` says what should have come first. A handler returns a `Turn`: the session after it, a reply and
+what to read next. One that needs the store is a generator: it yields questions and is resumed with their outcomes.
+What breaks a rule raises `Refusal`, with its reply. The rest of a step is the same for all commands: lines are served
+until one of them changes what is to be read, replies are joined, errors are counted.
+
+There is no socket, file, clock or log in here, and nothing is remembered: the same step with the same outcomes gives
+the same result. No input of a client raises; `StateError` and `NewerState` are about what the gateway sent.
+
+An extension gets its verbs as rows of `_TABLE`, its line in `_extensions`, its parameters in `commands.py`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Generator
+from dataclasses import replace
+
+from session_worker import commands, grammar, help, message, replies, state
+from session_worker.commands import Command
+from session_worker.replies import Refusal, Reply
+from session_worker.rules import Rules, SenderDomainRule
+from session_worker.state import Phase, Recipient, Session, StateError, Transaction
+from session_worker.turn import Context, Talk, Turn
+from wire.messages import (
+    Body,
+    Check,
+    Close,
+    Connected,
+    Disconnected,
+    Lines,
+    Lookup,
+    Next,
+    Question,
+    ReadBody,
+    ReadLines,
+    Step,
+    StepDone,
+)
+from wire.outcomes import Found, NoSuchUser, NotOurDomain, Outcome, Writable
+
+
+def step(rules: Rules, step: Step) -> Generator[Question, Outcome, StepDone]:
+    """Run one step: yields questions, is resumed with outcomes, returns what the gateway is told.
+
+    :raises StateError: for a state that is none, or an input that does not belong to it.
+    :raises NewerState: for a state of a newer release.
+    """
+    if isinstance(step.input, Connected):
+        return _done(step, 0, Session(step.input.peer), replies.greeting(rules.domain).render(), ReadLines())
+    session = state.decode(step.state)
+    context = Context(rules, step.session, step.time, session)
+    if isinstance(step.input, Lines):
+        return (yield from _lines(context, step, step.input.lines))
+    if isinstance(step.input, Body):
+        turn = yield from message.piece(context, step.input)
+    else:
+        turn = yield from message.abandoned(context)
+    return _done(step, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next)
+
+
+def fault(rules: Rules, step: Step) -> StepDone:
+    """What the gateway is told of a step that failed by a fault of ours: apologise and close."""
+    lost = isinstance(step.input, Disconnected)
+    return StepDone(
+        step.session, step.seq, 0, step.state, b"" if lost else replies.our_fault(rules.domain).render(), Close()
+    )
+
+
+def _done(step: Step, consumed: int, session: Session, said: bytes, then: Next) -> StepDone:
+    under_way = session.transaction is not None
+    return StepDone(step.session, step.seq, consumed, state.encode(session), said, then, under_way)
+
+
+def _lines(context: Context, step: Step, lines: tuple[bytes | None, ...]) -> Generator[Question, Outcome, StepDone]:
+    if context.session.phase is Phase.MESSAGE:
+        raise StateError("command lines in the middle of a message")
+    said = b""
+    for consumed, line in enumerate(lines, 1):
+        turn = yield from _line(context, line)
+        said += turn.reply.render() if turn.reply else b""
+        context = replace(context, session=turn.session)
+        if not isinstance(turn.next, ReadLines):
+            # The rest is text of a message, or nobody listens to it any more.
+            return _done(step, consumed, context.session, said, turn.next)
+    return _done(step, len(lines), context.session, said, ReadLines())
+
+
+def _line(context: Context, line: bytes | None) -> Talk:
+    """One command line: parsed, served, and counted if it was wrong."""
+    try:
+        turn = yield from _command(context, commands.parse(line))
+    except Refusal as refusal:
+        turn = Turn(context.session, refusal.reply, Close() if refusal.close else ReadLines())
+    if turn.reply is None or not turn.reply.is_error or isinstance(turn.next, Close):
+        return turn
+    session = replace(turn.session, errors=turn.session.errors + 1)
+    if session.errors > context.rules.max_errors:
+        return Turn(session, replies.too_many_errors(context.rules.max_errors), Close())
+    return replace(turn, session=session)
+
+
+def _command(context: Context, command: Command) -> Talk:
+    phase = context.session.phase
+    handler = _TABLE[phase].get(command.verb)
+    if handler is None:
+        raise Refusal(_out_of_order(phase, command.verb))
+    served = handler(context, command)
+    return served if isinstance(served, Turn) else (yield from served)
+
+
+def _out_of_order(phase: Phase, verb: str) -> Reply:
+    if verb in _NOT_OFFERED:
+        return replies.not_implemented(verb)
+    if verb not in help.COMMANDS:
+        similar = difflib.get_close_matches(verb[:8].upper(), help.COMMANDS, n=1)
+        return replies.not_recognized(verb, "".join(similar), help.next_example(phase))
+    if phase is Phase.CONNECTED:
+        return replies.say_hello_first(verb)
+    if verb == "MAIL":
+        return replies.nested()
+    return replies.no_recipient() if phase is Phase.SENDER else replies.sender_first(verb)
+
+
+# ---------------------------------------------------------------- greeting
+
+
+def _hello(context: Context, command: Command) -> Turn:
+    """HELO and EHLO (RFC 5321 section 4.1.1.1): at any time, and any transaction is dropped."""
+    rules = context.rules
+    name = commands.hello(rules, command)
+    extended = command.verb == "EHLO"
+    session = replace(context.session, hello=name, extended=extended, transaction=None)
+    if extended:
+        return Turn(session, replies.ehlo(rules.domain, name, _extensions(rules)))
+    return Turn(session, replies.helo(rules.domain, name))
+
+
+def _extensions(rules: Rules) -> list[str]:
+    """What is offered, as lines of EHLO's reply: RFC 2920, 1870, 6152, 6531, 2034, 5321."""
+    return [
+        "PIPELINING",
+        f"SIZE {rules.max_message_octets}",
+        "8BITMIME",
+        "SMTPUTF8",
+        "ENHANCEDSTATUSCODES",
+        *(["VRFY"] if rules.vrfy else []),
+        "HELP",
+    ]
+
+
+# ---------------------------------------------------------------- the transaction
+
+
+def _mail(context: Context, command: Command) -> Turn:
+    """MAIL (RFC 5321 section 4.1.1.2) begins a transaction; its number makes the delivery id."""
+    session = context.session
+    said = commands.mail(context.rules, command, extended=session.extended)
+    if said.sender and _bound(context) and not grammar.same_domain(session.hello, said.domain):
+        raise Refusal(replies.foreign_sender(session.hello))
+    number = session.transactions + 1
+    begun = replace(session, transactions=number, transaction=Transaction(number, said.sender, said.utf8))
+    return Turn(begun, replies.sender_ok(said.sender, said.hints, utf8=said.utf8))
+
+
+def _bound(context: Context) -> bool:
+    """Whether the sender's domain must be the one of the greeting."""
+    rule = context.rules.sender_domain_rule
+    return rule is SenderDomainRule.ALWAYS or (rule is SenderDomainRule.HELO and not context.session.extended)
+
+
+def _rcpt(context: Context, command: Command) -> Talk:
+    """RCPT (RFC 5321 section 4.1.1.3); a mailbox named twice gets the message once."""
+    mail = _transaction(context)
+    wanted = commands.rcpt(context.rules, command, utf8=mail.utf8)
+    outcome = yield Lookup(wanted.local, wanted.domain)
+    if not isinstance(outcome, Found):
+        raise Refusal(replies.refused(outcome, wanted.given))
+    if outcome.mailbox not in mail.mailboxes:
+        if len(mail.recipients) >= context.rules.max_recipients:
+            raise Refusal(replies.too_many_recipients(context.rules.max_recipients))
+        recipient = Recipient(wanted.given, outcome.mailbox)
+        mail = replace(mail, recipients=(*mail.recipients, recipient))
+    session = replace(context.session, transaction=mail)
+    return Turn(session, replies.recipient_ok(wanted.given, wanted.hints, utf8=mail.utf8))
+
+
+def _data(context: Context, command: Command) -> Talk:
+    """DATA (RFC 5321 section 4.1.1.4), once every mailbox can be written."""
+    commands.nothing(command)
+    mail = _transaction(context)
+    outcome = yield Check(mail.mailboxes)
+    if not isinstance(outcome, Writable):
+        raise Refusal(replies.refused(outcome, ""))
+    session = replace(context.session, transaction=replace(mail, reading=True))
+    return Turn(session, replies.start_message(), ReadBody(context.rules.max_message_octets))
+
+
+def _transaction(context: Context) -> Transaction:
+    mail = context.session.transaction
+    assert mail is not None, "the table gives no such command outside of a transaction"
+    return mail
+
+
+# ---------------------------------------------------------------- at any time
+
+
+def _rset(context: Context, command: Command) -> Turn:
+    commands.nothing(command)
+    return Turn(replace(context.session, transaction=None), replies.reset())
+
+
+def _noop(context: Context, _command: Command) -> Turn:
+    return Turn(context.session, replies.noop())
+
+
+def _quit(context: Context, command: Command) -> Turn:
+    commands.nothing(command)
+    return Turn(replace(context.session, transaction=None), replies.farewell(context.rules.domain), Close())
+
+
+def _vrfy(context: Context, command: Command) -> Talk:
+    wanted = commands.vrfy(command)
+    if not context.rules.vrfy:
+        return Turn(context.session, replies.not_verifying())
+    outcome = yield Lookup(wanted.local, wanted.domain)
+    if isinstance(outcome, NoSuchUser | NotOurDomain):
+        raise Refusal(replies.no_such_user(wanted.given))
+    if not isinstance(outcome, Found):
+        raise Refusal(replies.refused(outcome, wanted.given))
+    if not outcome.mailbox.isascii() and not wanted.utf8:
+        return Turn(context.session, replies.verified_only_in_utf8())
+    return Turn(context.session, replies.verified(outcome.mailbox, utf8=wanted.utf8))
+
+
+def _help(context: Context, command: Command) -> Turn:
+    session = context.session
+    utf8 = session.transaction is not None and session.transaction.utf8
+    verb = command.argument.upper()
+    if not verb:
+        return Turn(session, replies.help_text(*help.overview(session, _TABLE[session.phase]), utf8=utf8))
+    if verb not in help.COMMANDS:
+        raise Refusal(replies.no_help(command.argument, ", ".join(help.COMMANDS)))
+    return Turn(session, replies.help_text(*help.command(verb), utf8=utf8))
+
+
+Handler = Callable[[Context, Command], Turn | Talk]
+
+_ANY_TIME: dict[str, Handler] = {
+    "HELO": _hello,
+    "EHLO": _hello,
+    "RSET": _rset,
+    "NOOP": _noop,
+    "VRFY": _vrfy,
+    "HELP": _help,
+    "QUIT": _quit,
+}
+_TABLE: dict[Phase, dict[str, Handler]] = {
+    Phase.CONNECTED: _ANY_TIME,
+    Phase.GREETED: _ANY_TIME | {"MAIL": _mail},
+    Phase.SENDER: _ANY_TIME | {"RCPT": _rcpt},
+    Phase.RECIPIENTS: _ANY_TIME | {"RCPT": _rcpt, "DATA": _data},
+}
+# Verbs of RFC 5321 and of extensions that this server does not offer.
+_NOT_OFFERED = frozenset({"EXPN", "TURN", "ETRN", "AUTH", "STARTTLS", "BDAT"})

@@ -1,0 +1,306 @@
+"""Every reply that a worker gives: codes and texts.
+
+Codes are those of RFC 5321 section 4.2, enhanced ones those of RFC 3463 and its registry (RFC 5248).
+A refusal names the rule that was broken and shows the right form. 4xx is our trouble, 5xx theirs.
+Texts are ASCII unless the client asked for UTF-8 (RFC 6531 section 3.7.4); what it sent is shown clipped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from session_worker.state import TIMED_OUT
+from wire.outcomes import DISK_FULL, EXPIRED, TROUBLE, Failed, NoSuchUser, NotOurDomain, Outcome, TimedOut, Unwritable
+
+# RFC 5321 section 4.5.3.1.5: a reply line has at most 512 octets, CRLF included.
+MAX_REPLY_LINE = 512
+# What is shown of a client's own words: the longest address is 320 octets, a word that is none needs less.
+_SHOWN = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply: `code`, the enhanced code ("" where there is none) and at least one line of text.
+
+    `utf8`: the client takes UTF-8 in the text.
+    """
+
+    code: int
+    enhanced: str
+    lines: tuple[str, ...]
+    utf8: bool = False
+
+    @property
+    def is_error(self) -> bool:
+        """It counts against the session's limit of errors."""
+        return self.code >= 500
+
+    def render(self) -> bytes:
+        """The octets of the reply, CRLF included (RFC 5321 section 4.2.1, RFC 2034 section 3)."""
+        enhanced = f"{self.enhanced} " if self.enhanced else ""
+        last = len(self.lines) - 1
+        rendered = []
+        for number, text in enumerate(self.lines):
+            line = f"{self.code}{' ' if number == last else '-'}{enhanced}{text}"
+            octets = line.encode() if self.utf8 else line.encode("ascii", "backslashreplace")
+            if len(octets) > MAX_REPLY_LINE - 2:
+                octets = octets[: MAX_REPLY_LINE - 2].decode(errors="ignore").encode()
+            rendered.append(octets + b"\r\n")
+        return b"".join(rendered)
+
+
+class Refusal(Exception):  # it is a reply on its way out, not a fault
+    """The client broke a rule; `reply` says which. `close`: and the session ends with it."""
+
+    def __init__(self, reply: Reply, *, close: bool = False) -> None:
+        super().__init__(reply.lines[0])
+        self.reply = reply
+        self.close = close
+
+
+def shown(text: str) -> str:
+    """A client's words, fit for a reply: at most `_SHOWN` characters."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _reply(code: int, enhanced: str, *lines: str, utf8: bool = False) -> Reply:
+    return Reply(code, enhanced, lines, utf8)
+
+
+# ---------------------------------------------------------------- the session
+
+
+def greeting(domain: str) -> Reply:
+    return _reply(220, "", f"{domain} ESMTP Correio is waiting for HELO, as in: HELO example.org")
+
+
+def helo(domain: str, name: str) -> Reply:
+    return _reply(250, "", f"{domain} welcomes {name}; now the sender: MAIL FROM:<you@example.org>")
+
+
+def ehlo(domain: str, name: str, extensions: list[str]) -> Reply:
+    return _reply(250, "", f"{domain} welcomes {name}", *extensions)
+
+
+def bad_name(verb: str, why: str) -> Reply:
+    return _reply(501, "5.5.4", f"{verb} needs your domain: {why}. Example: {verb} example.org")
+
+
+def reset() -> Reply:
+    return _reply(250, "2.0.0", "Ok, no mail is under way; MAIL FROM:<you@example.org> begins one")
+
+
+def noop() -> Reply:
+    return _reply(250, "2.0.0", "Ok, nothing was done")
+
+
+def farewell(domain: str) -> Reply:
+    return _reply(221, "2.0.0", f"{domain} says goodbye and closes the connection")
+
+
+def help_text(*lines: str, utf8: bool) -> Reply:
+    return _reply(214, "2.0.0", *lines, utf8=utf8)
+
+
+def no_help(verb: str, verbs: str) -> Reply:
+    return _reply(504, "5.5.4", f'No help on "{shown(verb)}". HELP alone, or HELP with one of {verbs}')
+
+
+# ---------------------------------------------------------------- lines that are no command
+
+
+def line_too_long(limit: int) -> Reply:
+    return _reply(500, "5.5.2", f"Line too long: a command has at most {limit} octets; all of it was ignored")
+
+
+def empty_line() -> Reply:
+    return _reply(500, "5.5.2", "Empty line: type a command, for example HELP")
+
+
+def leading_blank() -> Reply:
+    return _reply(500, "5.5.2", "Command not recognized: it must begin its line, without blanks before it")
+
+
+def control_byte(octet: int) -> Reply:
+    return _reply(
+        500, "5.5.2", f"The line holds a control byte (0x{octet:02X}), perhaps from a correcting key: type it again"
+    )
+
+
+def not_utf8() -> Reply:
+    return _reply(500, "5.5.2", "The line holds octets that are neither ASCII nor UTF-8")
+
+
+def not_recognized(verb: str, similar: str, example: str) -> Reply:
+    guess = f" Did you mean {similar}?" if similar else ""
+    return _reply(500, "5.5.2", f'Command not recognized: "{shown(verb)}".{guess} Next could be: {example}')
+
+
+def not_implemented(verb: str) -> Reply:
+    return _reply(502, "5.5.1", f"{verb} is known but not offered here; HELP lists what is")
+
+
+def other_protocol() -> Reply:
+    return _reply(502, "5.7.0", "This is an SMTP server, and that was another protocol; goodbye")
+
+
+def too_many_errors(limit: int) -> Reply:
+    return _reply(421, "4.7.0", f"Over {limit} errors in one session; goodbye, and please read HELP next time")
+
+
+def our_fault(domain: str) -> Reply:
+    return _reply(421, "4.3.0", f"{domain} had an internal error and closes the connection; please come again")
+
+
+# ---------------------------------------------------------------- syntax and order
+
+
+def bad_form(verb: str, why: str, form: str) -> Reply:
+    return _reply(501, "5.5.4", f"Syntax error in {verb}: {why}. The form is: {form}")
+
+
+def no_argument(verb: str) -> Reply:
+    return _reply(501, "5.5.4", f"{verb} takes no argument: type {verb} alone on its line")
+
+
+def say_hello_first(verb: str) -> Reply:
+    return _reply(503, "5.5.1", f"Before {verb} comes a greeting: HELO example.org or EHLO host.example.org")
+
+
+def sender_first(verb: str) -> Reply:
+    return _reply(503, "5.5.1", f"Before {verb} comes the sender: MAIL FROM:<you@example.org>")
+
+
+def nested() -> Reply:
+    return _reply(503, "5.5.1", "A mail is under way already: go on with RCPT TO:<name@domain>, or drop it with RSET")
+
+
+def no_recipient() -> Reply:
+    return _reply(554, "5.5.1", "No recipient was accepted: first RCPT TO:<name@domain>, then DATA")
+
+
+# ---------------------------------------------------------------- sender and parameters
+
+
+def sender_ok(sender: str, hints: str, *, utf8: bool) -> Reply:
+    who = f"<{shown(sender)}>"
+    return _reply(250, "2.1.0", f"Sender {who} accepted; now RCPT TO:<name@domain>.{hints}", utf8=utf8)
+
+
+def bad_sender(text: str, why: str) -> Reply:
+    return _reply(501, "5.1.7", f'"{shown(text)}" is no sender address: {why}. Example: MAIL FROM:<you@example.org>')
+
+
+def foreign_sender(hello: str) -> Reply:
+    name = shown(hello)
+    return _reply(
+        553, "5.1.8", f"The sender's domain must be the one you said in HELO ({name}): MAIL FROM:<you@{name}>"
+    )
+
+
+def unknown_parameter(verb: str, keyword: str, known: str) -> Reply:
+    return _reply(555, "5.5.4", f"{verb} has no parameter {shown(keyword)} here; it takes: {known}")
+
+
+def parameters_need_ehlo() -> Reply:
+    return _reply(555, "5.5.4", "Parameters are an extension: greet with EHLO instead of HELO to use them")
+
+
+def declared_too_big(limit: int) -> Reply:
+    return _reply(552, "5.3.4", f"Message too big: this server takes at most {limit} octets (SIZE in EHLO's reply)")
+
+
+def needs_utf8(form: str) -> Reply:
+    return _reply(553, "5.6.7", f"An address with non-ASCII letters needs SMTPUTF8: {form}")
+
+
+# ---------------------------------------------------------------- recipients
+
+
+def recipient_ok(address: str, hints: str, *, utf8: bool) -> Reply:
+    return _reply(250, "2.1.5", f"Recipient <{shown(address)}> accepted; another RCPT, or DATA.{hints}", utf8=utf8)
+
+
+def bad_recipient(text: str, why: str, example: str) -> Reply:
+    return _reply(501, "5.1.3", f'"{shown(text)}" is no mailbox address: {why}. Example: {example}')
+
+
+def too_many_recipients(limit: int) -> Reply:
+    return _reply(452, "4.5.3", f"At most {limit} recipients in one mail: send the others in a next one")
+
+
+def verified(mailbox: str, *, utf8: bool) -> Reply:
+    return _reply(250, "2.1.5", f"<{mailbox}>", utf8=utf8)
+
+
+def verified_only_in_utf8() -> Reply:
+    # RFC 6531 section 3.7.4.2: a mailbox that takes UTF-8 to spell is told only to those who take UTF-8.
+    return _reply(252, "2.6.8", "The name is known, its address takes UTF-8 to spell: VRFY name SMTPUTF8 shows it")
+
+
+def not_verifying() -> Reply:
+    return _reply(252, "2.5.0", "VRFY is switched off here: try RCPT TO:<name@domain> in a mail")
+
+
+def no_such_user(address: str) -> Reply:
+    return _reply(550, "5.1.1", f"<{shown(address)}> is no user of this server; check the spelling and send another")
+
+
+# ---------------------------------------------------------------- the message
+
+
+def start_message() -> Reply:
+    return _reply(354, "", "Type the message; end it with a line that holds a single dot")
+
+
+def delivered(delivery: str) -> Reply:
+    return _reply(250, "2.0.0", f"Message delivered, id {delivery}")
+
+
+def too_big(limit: int) -> Reply:
+    return _reply(552, "5.3.4", f"Message too big: at most {limit} octets; it was read to its end and not stored")
+
+
+def bare_line_ends() -> Reply:
+    return _reply(550, "5.5.2", "A line of the message ended in a bare LF or CR: every line must end in CRLF")
+
+
+# ---------------------------------------------------------------- from outcomes
+
+_FAILURES = {
+    TROUBLE: _reply(451, "4.3.0", "The mail store has trouble, nothing was stored; please try again later"),
+    DISK_FULL: _reply(452, "4.3.1", "The mail store has no space left, nothing was stored; please try again later"),
+    EXPIRED: _reply(451, "4.3.2", "The mail store was too slow, nothing was stored; please try again later"),
+    TIMED_OUT: _reply(451, "4.3.2", "The mail store does not answer, nothing was stored; please try again later"),
+}
+
+
+def failure(kind: str) -> Reply:
+    """The reply to a failure: a `Failed.kind` or `TIMED_OUT`; one not known is trouble."""
+    return _FAILURES.get(kind, _FAILURES[TROUBLE])
+
+
+def failure_of(outcome: Outcome) -> str:
+    """The failure that an outcome is when it is none of those hoped for; one that answers another question too."""
+    match outcome:
+        case Failed(kind=kind):
+            return kind
+        case TimedOut():
+            return TIMED_OUT
+        case _:
+            return TROUBLE
+
+
+def refused(outcome: Outcome, address: str) -> Reply:
+    """The reply to an outcome that is none of those hoped for; `address` is what was asked about."""
+    match outcome:
+        case NoSuchUser():
+            return no_such_user(address)
+        case NotOurDomain():
+            return _reply(
+                550, "5.7.1", f"<{shown(address)}> is not in a domain of this server, and it does not relay"
+            )
+        case Unwritable(mailbox=mailbox):
+            return _reply(450, "4.2.0", f"The mailbox {shown(mailbox)} cannot be written now; try DATA again later")
+        case _:
+            return failure(failure_of(outcome))

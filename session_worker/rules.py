@@ -1,0 +1,32 @@
+"""What the dialogue is told to allow: the part of a worker's settings that decides replies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class SenderDomainRule(Enum):
+    """When the sender's domain must be the domain said in the greeting."""
+
+    HELO = "helo"  # sessions that said HELO: the course exercise's rule; EHLO names a host, not a mail domain
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The limits and habits of this server.
+
+    `domain` is its own name, `strict` the profile that tolerates no deviation from RFC 5321. `max_message_octets`
+    counts a message's octets, `max_recipients` the mailboxes of one transaction, `max_errors` the 5xx replies that
+    a session may get before it is closed.
+    """
+
+    domain: str = "correio.localhost"
+    strict: bool = False
+    sender_domain_rule: SenderDomainRule = SenderDomainRule.HELO
+    max_message_octets: int = 32 * 1024 * 1024
+    max_recipients: int = 1000
+    max_errors: int = 20
+    vrfy: bool = True

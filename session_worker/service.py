@@ -1,0 +1,278 @@
+"""The service around the dialogue: steps come from the gateways, questions go to the store, heartbeats to both.
+
+Many steps are under way at once, each a generator that waits for an outcome; they share one thread and one loop, so a
+heartbeat that goes out says that the loop turns. Nothing of a session is kept once its step is answered.
+
+Fails: a step that raises is answered by `dialogue.fault` and logged; messages that make no sense are counted and
+dropped; a store that does not answer becomes a 4xx. Only a bad endpoint at start ends the process.
+Limits: as many steps as the gateways send, which is at most one per session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import uvloop
+import zmq
+
+from runtime import VERSION, logs
+from runtime.bus import Bus, Peer, open_socket
+from runtime.ready import ReadyFile
+from session_worker import dialogue
+from session_worker.config import WorkerSettings
+from session_worker.state import NewerState, StateError
+from session_worker.store_calls import StoreCalls
+from wire.messages import (
+    Answer,
+    Ask,
+    Deliver,
+    Message,
+    Ping,
+    Pong,
+    Question,
+    Step,
+    StepDone,
+    StepRefused,
+    WorkerAlive,
+    WorkerGone,
+)
+from wire.outcomes import Delivered, Failed, Outcome, TimedOut
+
+log = logging.getLogger(__name__)
+
+# wire/SPEC.md: a heartbeat every 400 ms, three missed and the peer is gone.
+HEARTBEAT_SECONDS = 0.4
+GONE_SECONDS = 3 * HEARTBEAT_SECONDS
+# A peer whose host vanished says nothing at all; ZMTP heartbeats let the socket notice and connect anew.
+_ZMTP_PING_MS = 1000
+_ZMTP_TIMEOUT_MS = 3000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Running:
+    """A step under way, and the gateway it came from."""
+
+    step: Step
+    gateway: Bus
+    dialogue: Generator[Question, Outcome, StepDone]
+
+
+class Worker:
+    """One session worker on the running loop; `run` returns after `stop` was called and its steps are done."""
+
+    def __init__(self, settings: WorkerSettings, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        """Connect to the gateways and the store.
+
+        :raises ConnectionError: for an endpoint that ZeroMQ does not take.
+        """
+        # Messages that made no sense, by nature: states that are none, messages of the wrong kind.
+        self.bad_states = 0
+        self.unexpected = 0
+        self._settings = settings
+        self._rules = settings.rules()
+        self._calls: StoreCalls[_Running] = StoreCalls(settings.store_seconds)
+        self._running: set[_Running] = set()
+        self._stopping = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._store_heard = float("-inf")
+        endpoints = [settings.store_endpoint, *settings.gateways()]
+        store, *gateways = _connect(context, uuid.uuid4().hex.encode(), endpoints)
+        self._store = Bus(store, self._on_store)
+        self._gateways = [self._gateway(socket) for socket in gateways]
+
+    def stop(self) -> None:
+        """Take no new step, finish those under way, then leave. To be called on the loop."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve until stopped."""
+        ready = ReadyFile(self._settings.ready_file)
+        beating = asyncio.create_task(self._beat(ready))
+        log.info(
+            "serving %s, gateways %s, store %s",
+            self._rules.domain,
+            ", ".join(self._settings.gateways()),
+            self._settings.store_endpoint,
+        )
+        try:
+            await self._stopping.wait()
+            log.info("draining: %d steps under way", len(self._running))
+            self._say_alive()
+            await self._drained()
+        finally:
+            beating.cancel()
+            ready.beat(False)
+            for gateway in self._gateways:
+                gateway.send(WorkerGone())
+                gateway.close()
+            self._store.close(linger=0)
+        log.info("stopped: %d steps unfinished", len(self._running))
+
+    async def _drained(self) -> None:
+        if self._running:
+            try:
+                async with asyncio.timeout(self._settings.shutdown_seconds):
+                    await self._idle.wait()
+            except TimeoutError:
+                log.warning("steps take over %g s to finish: left to another worker", self._settings.shutdown_seconds)
+
+    # ------------------------------------------------------------ heartbeats
+
+    async def _beat(self, ready: ReadyFile) -> None:
+        while True:
+            try:
+                self._tick(ready)
+            except Exception:  # a heartbeat that ends would make a silent worker of a sound one
+                log.exception("! the heartbeat failed")
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    def _tick(self, ready: ReadyFile) -> None:
+        self._say_alive()
+        self._store.send(Ping())
+        now = asyncio.get_running_loop().time()
+        self._send_again(self._calls.repeats(now))
+        for question, running in self._calls.give_up(now):
+            log.warning("! %s: the store did not answer %s", running.step.session, type(question).__name__)
+            self._advance(running, TimedOut())
+        ready.beat(now - self._store_heard < GONE_SECONDS and not self._stopping.is_set())
+
+    def _say_alive(self) -> None:
+        alive = WorkerAlive(VERSION, len(self._running), self._stopping.is_set())
+        for gateway in self._gateways:
+            gateway.send(alive)
+
+    # ------------------------------------------------------------ gateways
+
+    def _gateway(self, socket: zmq.Socket[bytes]) -> Bus:
+        # The handler has to know its bus, which is made with the handler.
+        bus: Bus
+
+        def on_message(_peer: Peer, message: Message) -> None:
+            self._on_gateway(bus, message)
+
+        bus = Bus(socket, on_message)
+        return bus
+
+    def _on_gateway(self, gateway: Bus, message: Message) -> None:
+        if not isinstance(message, Step):
+            self._drop(message)
+        elif self._stopping.is_set():
+            gateway.send(StepRefused(message.session, message.seq, "draining"))
+        else:
+            running = _Running(message, gateway, dialogue.step(self._rules, message))
+            self._running.add(running)
+            self._advance(running, None)
+
+    def _advance(self, running: _Running, outcome: Outcome | None) -> None:
+        """Let a step go on with an outcome (None: from its beginning) to its next question or its end."""
+        step = running.step
+        answer: StepDone | StepRefused
+        try:
+            # None starts a generator; the type of its later values has no place for that.
+            question = running.dialogue.send(outcome)  # type: ignore[arg-type]
+        except StopIteration as end:
+            answer = end.value
+        except NewerState as newer:
+            log.info("%s: handed back: %s", step.session, newer)
+            answer = StepRefused(step.session, step.seq, "state")
+        except StateError as error:
+            self.bad_states += 1
+            log.error("! %s: %s (%d bad states so far)", step.session, error, self.bad_states)  # noqa: TRY400
+            answer = dialogue.fault(self._rules, step)
+        except Exception:
+            log.exception("! %s: the dialogue failed in step %d", step.session, step.seq)
+            answer = dialogue.fault(self._rules, step)
+        else:
+            self._ask(question, running)
+            return
+        self._running.discard(running)
+        running.gateway.send(answer)
+        if self._stopping.is_set() and not self._running:
+            self._idle.set()
+
+    # ------------------------------------------------------------ store
+
+    def _ask(self, question: Question, running: _Running) -> None:
+        log.debug("%s: asks the store: %s", running.step.session, type(question).__name__.lower())
+        now = asyncio.get_running_loop().time()
+        self._store.send(self._calls.ask(question, running, now, time.time_ns() // 1_000_000))
+
+    def _send_again(self, asks: list[Ask]) -> None:
+        for ask in asks:
+            self._store.send(ask)
+        if asks:
+            log.info("asked the store %d questions again", len(asks))
+
+    def _on_store(self, _peer: Peer, message: Message) -> None:
+        now = asyncio.get_running_loop().time()
+        self._store_heard = now
+        if isinstance(message, Pong):
+            self._send_again(self._calls.heard(message.instance, now))
+        elif isinstance(message, Answer):
+            closed = self._calls.answered(message.request)
+            if closed is not None:
+                question, running = closed
+                _log_outcome(running.step.session, question, message.outcome)
+                self._advance(running, message.outcome)
+        else:
+            self._drop(message)
+
+    def _drop(self, message: Message) -> None:
+        self.unexpected += 1
+        log.warning("dropped a %s, which is not for a worker (%d so far)", type(message).__name__, self.unexpected)
+
+
+def _log_outcome(session: str, question: Question, outcome: Outcome) -> None:
+    if isinstance(outcome, Failed):
+        log.error("! %s: %s failed: %s: %s", session, type(question).__name__, outcome.kind, outcome.detail)
+    elif isinstance(question, Deliver) and isinstance(outcome, Delivered):
+        again = ", by an earlier run of this step" if outcome.repeat else ""
+        log.info("= %s delivered to %d mailboxes%s", question.delivery, len(question.mailboxes), again)
+
+
+def _connect(
+    context: zmq.Context[zmq.Socket[bytes]], identity: bytes, endpoints: list[str]
+) -> list[zmq.Socket[bytes]]:
+    sockets = []
+    for endpoint in endpoints:
+        socket = open_socket(context, zmq.DEALER, identity)
+        # Without IMMEDIATE, heartbeats and questions would pile up for a peer that is away, and all reach it at once.
+        socket.setsockopt(zmq.IMMEDIATE, 1)
+        socket.setsockopt(zmq.HEARTBEAT_IVL, _ZMTP_PING_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _ZMTP_TIMEOUT_MS)
+        sockets.append(socket)
+        try:
+            socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            for opened in sockets:
+                opened.close()
+            raise ConnectionError(f"cannot connect to {endpoint}: {zmq.strerror(error.errno or 0)}") from None
+    return sockets
+
+
+async def _serve(settings: WorkerSettings) -> int:
+    with zmq.Context() as context:
+        try:
+            worker = Worker(settings, context)
+        except ConnectionError as error:
+            print(f"session_worker: {error}", file=sys.stderr)
+            return 1
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, worker.stop)
+        await worker.run()
+    return 0
+
+
+def main(settings: WorkerSettings) -> int:
+    """Run a worker until SIGTERM or SIGINT; gives the exit status."""
+    logs.configure("session_worker", settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings))

@@ -1,0 +1,187 @@
+"""A session between two steps, and its form as octets: a small msgpack map with a version.
+
+Session and transaction are two values: RSET, HELO and the end of a message drop the transaction whole.
+
+Only workers look inside the octets. `decode` raises `NewerState` for a version it does not know (another worker may),
+and `StateError` for anything that is no state at all. Keys beyond the known ones are ignored, so a release may add
+one that older releases can do without; one that they cannot do without needs a new version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+import msgpack
+
+VERSION = 1
+
+
+class StateError(ValueError):
+    """Not a state, or an input that this state cannot have: a fault of ours, never of the client."""
+
+
+class NewerState(Exception):  # nothing is wrong: the step is for a newer worker
+    """The state was written by a newer release."""
+
+
+class Phase(Enum):
+    """Where a session stands (RFC 5321 section 4.1.4)."""
+
+    CONNECTED = "connected"  # nothing said yet
+    GREETED = "greeted"  # HELO or EHLO was accepted, no transaction is under way
+    SENDER = "sender"  # MAIL was accepted
+    RECIPIENTS = "recipients"  # at least one RCPT was accepted
+    MESSAGE = "message"  # DATA was accepted, the message is being read
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """An accepted forward-path: the address as the client gave it, and the mailbox it delivers to."""
+
+    address: str
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A mail transaction, from MAIL to the end of data (RFC 5321 section 3.3).
+
+    `number` counts the session's transactions from 1; `sender` is canonical, "" the null reverse-path; `utf8`:
+    SMTPUTF8 was asked for. Once DATA was accepted `reading` is true, `staged` counts the octets that the store keeps
+    of a large message, and `failure` is why it could not keep one: a failure of `wire.outcomes`, or `TIMED_OUT`.
+    """
+
+    number: int
+    sender: str
+    utf8: bool = False
+    recipients: tuple[Recipient, ...] = ()
+    reading: bool = False
+    staged: int = 0
+    failure: str = ""
+
+    @property
+    def mailboxes(self) -> tuple[str, ...]:
+        return tuple(recipient.mailbox for recipient in self.recipients)
+
+
+# A failure beside those of wire.outcomes: the store did not answer.
+TIMED_OUT = "timed_out"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """All that is known of a session.
+
+    `peer` is the client's IP address; `hello` the name it gave, "" before HELO; `extended`: it said EHLO; `errors`
+    counts its 5xx replies; `transactions` the MAIL commands accepted so far.
+    """
+
+    peer: str
+    hello: str = ""
+    extended: bool = False
+    errors: int = 0
+    transactions: int = 0
+    transaction: Transaction | None = None
+
+    @property
+    def phase(self) -> Phase:
+        if not self.hello:
+            return Phase.CONNECTED
+        if self.transaction is None:
+            return Phase.GREETED
+        if self.transaction.reading:
+            return Phase.MESSAGE
+        return Phase.RECIPIENTS if self.transaction.recipients else Phase.SENDER
+
+
+def encode(session: Session) -> bytes:
+    """The session as octets; the same session gives the same octets."""
+    mail = session.transaction
+    return msgpack.packb(
+        {
+            "version": VERSION,
+            "peer": session.peer,
+            "hello": session.hello,
+            "extended": session.extended,
+            "errors": session.errors,
+            "transactions": session.transactions,
+            "transaction": None
+            if mail is None
+            else {
+                "number": mail.number,
+                "sender": mail.sender,
+                "utf8": mail.utf8,
+                "recipients": [[recipient.address, recipient.mailbox] for recipient in mail.recipients],
+                "reading": mail.reading,
+                "staged": mail.staged,
+                "failure": mail.failure,
+            },
+        }
+    )
+
+
+def decode(state: bytes) -> Session:
+    """The session that `encode` made these octets of.
+
+    :raises NewerState: when a newer release wrote them.
+    :raises StateError: when they are no state.
+    """
+    try:
+        packed = msgpack.unpackb(state)
+    except Exception as error:  # msgpack raises whatever its parts raise: ValueError, struct.error, RecursionError…
+        raise StateError(f"not msgpack: {type(error).__name__}: {error}"[:200]) from None
+    if type(packed) is not dict:
+        raise StateError("not a map")
+    version = _field(packed, "version", int)
+    if version > VERSION:
+        raise NewerState(f"version {version}, this worker knows {VERSION}")
+    if version < VERSION:
+        raise StateError(f"version {version} never was")
+    mail = packed.get("transaction")
+    return Session(
+        peer=_field(packed, "peer", str),
+        hello=_field(packed, "hello", str),
+        extended=_field(packed, "extended", bool),
+        errors=_count(packed, "errors"),
+        transactions=_count(packed, "transactions"),
+        transaction=None if mail is None else _transaction(mail),
+    )
+
+
+def _transaction(packed: Any) -> Transaction:
+    if type(packed) is not dict:
+        raise StateError("transaction: not a map")
+    return Transaction(
+        number=_count(packed, "number"),
+        sender=_field(packed, "sender", str),
+        utf8=_field(packed, "utf8", bool),
+        recipients=tuple(_recipient(pair) for pair in _field(packed, "recipients", list)),
+        reading=_field(packed, "reading", bool),
+        staged=_count(packed, "staged"),
+        failure=_field(packed, "failure", str),
+    )
+
+
+def _recipient(pair: Any) -> Recipient:
+    if type(pair) is not list or len(pair) < 2 or type(pair[0]) is not str or type(pair[1]) is not str:
+        raise StateError("recipients: not pairs of address and mailbox")
+    return Recipient(pair[0], pair[1])
+
+
+Value = TypeVar("Value")
+
+
+def _field(packed: dict[Any, Any], name: str, kind: type[Value]) -> Value:
+    value = packed.get(name)
+    if type(value) is not kind:
+        raise StateError(f"{name}: not {kind.__name__}")
+    return value
+
+
+def _count(packed: dict[Any, Any], name: str) -> int:
+    value = _field(packed, name, int)
+    if value < 0:
+        raise StateError(f"{name}: negative")
+    return value

@@ -1,0 +1,90 @@
+"""The open questions to the store: their numbers, when to repeat one, when to give up.
+
+Pure bookkeeping: nothing is sent here and the clock is passed in. `now` is a monotonic time in seconds, `wall` the
+time of day in milliseconds since the epoch, which the store understands.
+
+A question is repeated at once when the store has restarted (it forgot what it had not answered) and, in case a
+message was lost, after `_REPEAT_SECONDS` and then ever more seldom. Repeats carry the same number and deadline, so
+the store may answer twice: the second answer is to no question, and counted in `unexpected`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from wire.messages import Ask, Question
+
+# A store answers within milliseconds; one that is silent this long has lost the question or is in great trouble.
+_REPEAT_SECONDS = 3.0
+# How long before a worker gives up the store must stop to act, so that "nothing was stored" is true when it is said:
+# time for an answer on its way, and for clocks that differ. Never more than a quarter of the whole.
+_MARGIN_SECONDS = 5.0
+_MARGIN_PART = 0.25
+
+# What the asker wants back with the outcome.
+Asker = TypeVar("Asker")
+
+
+@dataclass(slots=True)
+class _Open(Generic[Asker]):
+    ask: Ask
+    asker: Asker
+    repeat_at: float
+    pause: float
+    give_up_at: float
+
+
+class StoreCalls(Generic[Asker]):
+    """Open questions, each with its asker; a worker gives up on one after `limit` seconds."""
+
+    def __init__(self, limit: float) -> None:
+        self.unexpected = 0
+        self._limit = limit
+        self._open: dict[int, _Open[Asker]] = {}
+        self._last_request = 0
+        self._instance = ""
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def ask(self, question: Question, asker: Asker, now: float, wall: int) -> Ask:
+        """Number a question; gives what to send."""
+        self._last_request += 1
+        margin = min(_MARGIN_SECONDS, self._limit * _MARGIN_PART)
+        deadline = wall + int((self._limit - margin) * 1000)
+        ask = Ask(self._last_request, deadline, question)
+        self._open[ask.request] = _Open(ask, asker, now + _REPEAT_SECONDS, _REPEAT_SECONDS, now + self._limit)
+        return ask
+
+    def answered(self, request: int) -> tuple[Question, Asker] | None:
+        """Close a question; gives it and its asker, or None where it is not open (any more)."""
+        entry = self._open.pop(request, None)
+        if entry is None:
+            self.unexpected += 1
+            return None
+        return entry.ask.question, entry.asker
+
+    def heard(self, instance: str, now: float) -> list[Ask]:
+        """The store said which instance it is; gives what to send again: everything, where it is a new one."""
+        if instance == self._instance:
+            return []
+        self._instance = instance
+        for entry in self._open.values():
+            entry.pause = _REPEAT_SECONDS
+            entry.repeat_at = now + entry.pause
+        return [entry.ask for entry in self._open.values()]
+
+    def repeats(self, now: float) -> list[Ask]:
+        """The questions to send again because their answers are late."""
+        late = [entry for entry in self._open.values() if now >= entry.repeat_at]
+        for entry in late:
+            entry.pause *= 2
+            entry.repeat_at = now + entry.pause
+        return [entry.ask for entry in late]
+
+    def give_up(self, now: float) -> list[tuple[Question, Asker]]:
+        """Close the questions whose time is over; gives them and their askers."""
+        over = [request for request, entry in self._open.items() if now >= entry.give_up_at]
+        closed = [self._open.pop(request) for request in over]
+        return [(entry.ask.question, entry.asker) for entry in closed]

@@ -1,0 +1,44 @@
+"""What a handler of the dialogue is given, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from session_worker.replies import Reply
+from session_worker.rules import Rules
+from session_worker.state import Session
+from wire.messages import Next, Question, ReadLines
+from wire.outcomes import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The rules, the step's session id and time (ms since the epoch), and the session as it is now."""
+
+    rules: Rules
+    session_id: str
+    time: int
+    session: Session
+
+    @property
+    def delivery(self) -> str:
+        """The delivery id of the transaction under way: the same however often the step is run."""
+        return f"{self.session_id}.{self.session.transactions}"
+
+
+READ_LINES = ReadLines()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One exchange: the session after it, the reply (None: nothing is said yet) and what to read next."""
+
+    session: Session
+    reply: Reply | None
+    next: Next = READ_LINES
+
+
+# Whoever needs the store asks the store by yielding, is resumed with the outcome, and returns its turn.
+Talk: TypeAlias = Generator[Question, Outcome, Turn]

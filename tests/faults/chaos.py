@@ -1,0 +1,141 @@
+"""`make chaos`: load, faults and a verdict.
+
+    python -m tests.faults.chaos [--duration 60] [--seed N] [--connections 50] [--faults workers,store,...|all|none]
+
+Starts a stack of its own in a private folder on a free port of 127.0.0.1, loads it from many connections while
+faults are injected, lets it come to rest, and then judges the mailboxes. Prints the verdict; exit status 0 only if
+nothing was lost, doubled, torn or foreign, and no client saw an error that its faults do not explain.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.injectors import Injector
+from tests.faults.load import Journal, Sender
+from tests.faults.verdict import Verdict, judge
+from tests.stack import Stack
+
+KINDS = ["workers", "store", "gateway", "frames", "mailboxes", "users", "clients"]
+# 4xx is what a client may be told while what its message needs is broken or being restarted.
+_EXPLAINED = ("421 4.3.2", "451 4.3.0", "451 4.3.2", "452 4.3.1", "450 4.2.0")
+# Kinds after which some clients may be told a 4xx, or lose their connection.
+_MAY_REFUSE = {"store", "gateway", "mailboxes", "disk"}
+_MAY_BREAK = {"gateway"}
+
+
+@dataclass
+class Report:
+    """What a run showed."""
+
+    seed: int
+    verdict: Verdict
+    journal: Journal
+    faults: dict[str, int]
+    unexplained: list[str]
+
+    @property
+    def good(self) -> bool:
+        return self.verdict.good and not self.unexplained
+
+    def __str__(self) -> str:
+        faults = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
+        return "\n".join(
+            [
+                f"seed {self.seed}: {len(self.journal.sent)} messages sent; faults: {faults or 'none'}",
+                str(self.verdict),
+                f"clients: longest wait for a reply {self.journal.longest_pause:.2f} s, "
+                f"{self.journal.broken_connections} broken connections, replies other than the normal ones: "
+                f"{dict(self.journal.errors) or 'none'}",
+                *(f"unexplained: {line}" for line in self.unexplained),
+                "GOOD" if self.good else "BAD",
+            ]
+        )
+
+
+async def attack(
+    stack: Stack, seed: int, duration: float, connections: int, kinds: list[str], addresses: list[str], largest: int
+) -> tuple[Journal, Injector]:
+    """Load and faults for `duration` seconds; returns once every connection has ended its last message."""
+    journal = Journal(seed)
+    injector = Injector(stack, seed, addresses)
+    senders = [Sender(journal, stack.port, addresses, name, largest) for name in range(connections)]
+    stop = asyncio.Event()
+    tasks = [asyncio.create_task(sender.run()) for sender in senders]
+    faults = asyncio.create_task(injector.run(kinds, stop)) if kinds else None
+    await asyncio.sleep(duration)
+    stop.set()
+    if faults is not None:
+        await faults
+    for sender in senders:
+        sender.stopping = True
+    await asyncio.gather(*tasks)
+    return journal, injector
+
+
+def unexplained(journal: Journal, kinds: list[str]) -> list[str]:
+    """The errors clients saw that the faults of this run do not explain."""
+    lines = []
+    if journal.broken_connections and not _MAY_BREAK & set(kinds):
+        lines.append(f"{journal.broken_connections} broken connections")
+    for refusal, count in journal.errors.items():
+        if not (_MAY_REFUSE & set(kinds) and refusal in _EXPLAINED):
+            lines.append(f"{count} times {refusal}")
+    return lines
+
+
+def run(
+    folder: Path, seed: int, duration: float, connections: int, kinds: list[str], mailboxes: int, largest: int
+) -> Report:
+    """One whole run in `folder`.
+
+    :param duration: seconds of load; coming to rest takes some more.
+    :param kinds: of faults, from KINDS.
+    :param mailboxes: how many users there are.
+    :param largest: octets of the largest message.
+    """
+    addresses = [f"user{number}@example.com" for number in range(mailboxes)]
+    with Stack(folder, workers=3, users="\n".join(addresses) + "\n", CONVERSATION="off") as stack:
+        journal, injector = asyncio.run(attack(stack, seed, duration, connections, kinds, addresses, largest))
+        # A store that ends cleanly has appended all that it acknowledged; one that starts again adds nothing.
+        for _ in range(2):
+            assert stack.terminate("mailbox_store") == 0, stack.log("mailbox_store")[-2000:]
+            stack.start("mailbox_store")
+    files = {address: [stack.mailboxes / f"{address}.txt", *injector.taken[address]] for address in addresses}
+    existing = {address: [path for path in paths if path.exists()] for address, paths in files.items()}
+    verdict = judge(journal, existing, largest)
+    return Report(seed, verdict, journal, injector.counts, unexplained(journal, kinds))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make chaos", description="Attack a stack and judge its mailboxes.")
+    parser.add_argument("--duration", type=float, default=60, help="seconds of load (default 60)")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--connections", type=int, default=50)
+    parser.add_argument("--mailboxes", type=int, default=200)
+    parser.add_argument("--largest", type=int, default=4_000_000, help="octets of the largest message")
+    parser.add_argument("--faults", default="all", help=f"all, none, or some of {','.join(KINDS)}")
+    options = parser.parse_args()
+    kinds = {"all": KINDS, "none": []}.get(options.faults, options.faults.split(","))
+    if unknown := set(kinds) - set(KINDS):
+        parser.error(f"--faults: {', '.join(sorted(unknown))} is not one of {', '.join(KINDS)}")
+    print(f"chaos: seed {options.seed}, {options.duration:g} s, {options.connections} connections", flush=True)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="correio-") as name:
+        report = run(
+            Path(name), options.seed, options.duration, options.connections, kinds, options.mailboxes, options.largest
+        )
+    print(report)
+    print(f"{time.monotonic() - started:.0f} s in all")
+    return 0 if report.good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""The registry: ids, the wall clock, and who is asked to end when."""
+
+from __future__ import annotations
+
+import re
+
+from gateway.admission import Admission
+from gateway.conversation import Conversation
+from gateway.dispatcher import Dispatcher
+from gateway.poison import PoisonCabinet
+from gateway.registry import Registry
+from tests.gateway.fakes import run
+from wire.limits import MAX_ID
+
+
+async def made() -> Registry:
+    dispatcher = Dispatcher(lambda _message, _peer: None, PoisonCabinet(None), 30, lambda: 0.0)
+    dispatcher.close()
+    return Registry(dispatcher, Conversation(False), Admission(10, 0), "example.com", 300, lambda: 1_700_000_000.25)
+
+
+def test_ids_are_48_random_bits_and_a_number_and_leave_room_for_that_of_a_transaction() -> None:
+    async def test() -> None:
+        first, second = await made(), await made()
+        ids = [first.mint(), first.mint(), second.mint()]
+        assert re.fullmatch(r"[0-9a-f]{12}-1", ids[0])
+        assert ids[1] == ids[0][:-1] + "2"
+        assert ids[2][:12] != ids[0][:12]
+        assert len(ids[0]) < MAX_ID - 40
+
+    run(test())
+
+
+def test_the_time_of_a_step_is_in_whole_milliseconds() -> None:
+    async def test() -> None:
+        assert (await made()).now_ms() == 1_700_000_000_250
+
+    run(test())
+
+
+def test_a_drained_registry_ends_sessions_without_a_transaction_and_an_expelling_one_ends_all() -> None:
+    async def test() -> None:
+        registry = await made()
+        assert (registry.ends(False), registry.ends(True)) == (False, False)
+        registry.drain()
+        assert (registry.ends(False), registry.ends(True)) == (True, False)
+        registry.expel()
+        assert (registry.ends(False), registry.ends(True)) == (True, True)
+
+    run(test())

@@ -1,0 +1,209 @@
+"""The gateway as a whole: caps, an ordered shutdown, readiness, many connections, and its start as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.config import GatewaySettings
+from gateway.server import CannotStart, serve
+from tests.gateway.fakes import gateway, mute, parrot, run, until
+from wire.limits import BODY_PIECE
+from wire.messages import Disconnected
+
+
+def test_connections_over_the_cap_are_told_so_until_one_ends() -> None:
+    async def test() -> None:
+        async with gateway(max_connections=2, domain="mail.example.com") as running:
+            await running.worker()
+            clients = [await running.greeted() for _ in range(2)]
+            assert (await (await running.client()).rest()).startswith(b"421 4.3.2 mail.example.com ")
+            clients[0].send(b"QUIT\r\n")
+            await clients[0].rest()
+            clients[0].vanish()
+
+            async def greeting() -> bytes:
+                return await (await running.client()).line()
+
+            async with asyncio.timeout(10):
+                while not (await greeting()).startswith(b"220 "):
+                    await asyncio.sleep(0.01)
+
+    run(test())
+
+
+def test_connections_of_one_address_have_a_cap_of_their_own() -> None:
+    async def test() -> None:
+        async with gateway(max_connections_per_address=1) as running:
+            await running.worker()
+            await running.greeted()
+            assert (await (await running.client()).rest()).startswith(b"421 4.7.0 ")
+
+    run(test())
+
+
+def test_a_shutdown_lets_transactions_end_and_turns_all_others_away() -> None:
+    async def test() -> None:
+        async with gateway() as running:
+            await running.worker()
+            idle, busy = await running.greeted(), await running.greeted()
+            assert await busy.ask(b"OPEN\r\n") == b"250 1 OPEN"
+            running.stop.set()
+            assert (await idle.rest()).startswith(b"421 4.3.2 ")
+            with pytest.raises(OSError):
+                await running.client()
+            assert await busy.ask(b"DATA\r\n") == b"354 go"
+            assert await busy.ask(b"hello\r\n.\r\n") == b"250 6 octets"
+            assert (await busy.rest()).startswith(b"421 4.3.2 ")
+            busy.vanish()
+            idle.vanish()
+            await until(running.task.done, "for the end")
+
+    run(test())
+
+
+def test_a_shutdown_waits_for_a_step_under_way() -> None:
+    async def test() -> None:
+        async with gateway() as running:
+            worker = await running.worker()
+            client = await running.greeted()
+            worker.script = mute
+            client.send(b"hello\r\n")
+            await until(lambda: len(worker.steps) == 2)
+            running.stop.set()
+            await asyncio.sleep(0.2)
+            worker.say(parrot(worker.steps[1]))
+            assert await client.line() == b"250 1 hello"
+            assert (await client.rest()).startswith(b"421 4.3.2 ")
+
+    run(test())
+
+
+def test_a_shutdown_ends_transactions_that_take_too_long() -> None:
+    async def test() -> None:
+        async with gateway(shutdown_seconds=0.3) as running:
+            worker = await running.worker()
+            lines, text = await running.greeted(), await running.greeted()
+            assert await lines.ask(b"OPEN\r\n") == b"250 1 OPEN"
+            text.send(b"DATA\r\n" + b"x" * (BODY_PIECE + 10))
+            assert await text.line() == b"354 go"
+            running.stop.set()
+            assert (await lines.rest()).startswith(b"421 4.3.2 ")
+            assert (await text.rest()).startswith(b"421 4.3.2 ")
+            await until(lambda: worker.inputs(Disconnected), "for the message to be called off")
+
+    run(test())
+
+
+def test_the_ready_file_is_there_while_there_is_a_worker(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+
+    async def test() -> None:
+        async with gateway(ready_file=str(ready)) as running:
+            assert not ready.exists()
+            worker = await running.worker()
+            await until(ready.exists, "for the ready file")
+            worker.leave()
+            await until(lambda: not ready.exists(), "for the ready file to go")
+            await running.worker(b"w2")
+            await until(ready.exists, "for the ready file to come back")
+
+    run(test())
+    assert not ready.exists()
+
+
+def test_a_ready_file_that_cannot_be_written_ends_nothing(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    async def test() -> None:
+        async with gateway(ready_file=str(tmp_path / "missing" / "ready")) as running:
+            await running.worker()
+            await until(lambda: "the ready file cannot be kept" in caplog.text)
+            await running.greeted()
+
+    run(test())
+
+
+def test_hundreds_of_clients_at_once_are_all_served() -> None:
+    async def test() -> None:
+        async with gateway() as running:
+            for name in (b"w1", b"w2"):
+                await running.worker(name)
+            clients = await asyncio.gather(*(running.client() for _ in range(300)))
+            for client in clients:
+                client.send(b"a\r\nDATA\r\nhello\r\n.\r\nQUIT\r\n")
+            expected = b"220 127.0.0.1\r\n250 1 a\r\n354 go\r\n250 6 octets\r\n221 bye\r\n"
+            assert set(await asyncio.gather(*(client.rest() for client in clients))) == {expected}
+
+    run(test())
+
+
+def test_a_port_or_an_endpoint_that_is_taken_is_said_in_one_line() -> None:
+    async def fail(**settings: object) -> str:
+        with pytest.raises(CannotStart) as caught:
+            await serve(GatewaySettings(**settings), asyncio.Event())  # type: ignore[arg-type]
+        return str(caught.value)
+
+    async def test() -> None:
+        async with gateway() as running:
+            port = f"cannot listen on 127.0.0.1:{running.port}: Address already in use"
+            assert await fail(port=running.port, gateway_endpoint="tcp://127.0.0.1:*") == port
+            endpoint = f"cannot bind {running.endpoint}: Address already in use"
+            assert await fail(port=0, gateway_endpoint=running.endpoint) == endpoint
+            await running.worker()
+            await running.greeted()
+
+    run(test())
+
+
+# ---------------------------------------------------------------- as a process
+
+
+def start(folder: Path, **settings: str) -> subprocess.Popen[str]:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PORT": "0",
+        "GATEWAY_ENDPOINT": f"ipc://{folder}/gateway.sock",
+        "PYTHONUNBUFFERED": "1",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "gateway"],
+        cwd=Path(__file__).parent.parent.parent,
+        env=environment | settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_process_says_that_it_waits_and_stops_cleanly_on_a_signal(folder: Path, number: int) -> None:
+    with start(folder) as process:
+        assert process.stdout is not None
+        assert "waiting for connections on 127.0.0.1:" in process.stdout.readline()
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=20)
+        assert process.returncode == 0
+        assert output.rstrip().endswith("stopped")
+        assert errors == ""
+
+
+def test_the_process_ends_with_one_line_when_its_port_is_taken(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, start(folder, PORT=str(taken.getsockname()[1])) as process:
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == 1
+        assert errors.startswith("gateway: cannot listen on 127.0.0.1:")
+        assert errors.count("\n") == 1
+
+
+def test_the_process_ends_with_one_line_for_a_bad_setting(folder: Path) -> None:
+    with start(folder, IDLE_SECONDS="soon") as process:
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == 78
+        assert errors.startswith("gateway: IDLE_SECONDS=soon: ")
+        assert errors.count("\n") == 1

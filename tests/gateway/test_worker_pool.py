@@ -1,0 +1,437 @@
+"""The pool: no step is lost or with two workers, none stays with a dead one, and poison takes no innocents along."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from gateway.worker_pool import MAX_LOSSES, SILENCE, Worker, WorkerPool
+from wire.messages import Disconnected, Step
+
+
+def step(session: str, seq: int = 0) -> Step:
+    return Step(session, seq, 0, b"", Disconnected())
+
+
+def pool_of(*workers: bytes) -> WorkerPool:
+    pool = WorkerPool()
+    for worker in workers:
+        assert pool.alive(worker, draining=False, now=0)
+    return pool
+
+
+def send(pool: WorkerPool, *sessions: str, now: float = 0) -> dict[str, Worker]:
+    """Submit steps, and say who got which."""
+    for session in sessions:
+        pool.submit(step(session), now)
+    return {sent.session: worker for worker, sent in pool.assign()}
+
+
+def test_a_step_waits_until_there_is_a_worker() -> None:
+    pool = pool_of()
+    assert send(pool, "s") == {}
+    assert pool.waiting == 1
+    pool.alive(b"w", draining=False, now=1)
+    assert pool.assign() == [(b"w", step("s"))]
+    assert (pool.waiting, pool.pending, pool.workers) == (0, 1, 1)
+
+
+def test_steps_that_wait_are_sent_in_the_order_they_came() -> None:
+    pool = pool_of()
+    send(pool, "a", "b", "c")
+    pool.alive(b"w", draining=False, now=0)
+    assert [sent.session for _, sent in pool.assign()] == ["a", "b", "c"]
+
+
+def test_the_worker_with_the_fewest_steps_gets_the_next_one() -> None:
+    pool = pool_of(b"w1", b"w2", b"w3")
+    assert Counter(send(pool, *"abcdef").values()) == {b"w1": 2, b"w2": 2, b"w3": 2}
+    for session in "abcdef":
+        if pool.holds(b"w2", session, 0):
+            pool.finish(session)
+    assert send(pool, "g") == {"g": b"w2"}
+
+
+def test_idle_workers_take_turns() -> None:
+    pool = pool_of(b"w1", b"w2")
+    turns = []
+    for session in "abcd":
+        turns.append(send(pool, session)[session])
+        pool.finish(session)
+    assert turns in ([b"w1", b"w2"] * 2, [b"w2", b"w1"] * 2)
+
+
+def test_an_answer_counts_only_from_the_worker_that_has_the_step_and_for_that_step() -> None:
+    pool = pool_of(b"w1", b"w2")
+    worker = send(pool, "s")["s"]
+    other = b"w2" if worker == b"w1" else b"w1"
+    assert pool.holds(worker, "s", 0) == step("s")
+    assert pool.holds(other, "s", 0) is None
+    assert pool.holds(worker, "s", 1) is None
+    assert pool.holds(worker, "unknown", 0) is None
+    pool.finish("s")
+    assert pool.holds(worker, "s", 0) is None
+
+
+def test_a_worker_that_falls_silent_loses_its_steps_to_another_and_its_late_answer_does_not_count() -> None:
+    pool = pool_of(b"w1")
+    send(pool, "s")
+    pool.alive(b"w2", draining=False, now=SILENCE)
+    assert pool.silent(SILENCE) == []
+    assert pool.silent(SILENCE + 0.01) == [b"w1"]
+    assert pool.lose(b"w1", SILENCE + 0.01) == []
+    assert pool.assign() == [(b"w2", step("s"))]
+    assert pool.holds(b"w1", "s", 0) is None
+
+
+def test_any_message_is_a_heartbeat_of_a_known_worker_and_registers_no_unknown_one() -> None:
+    pool = pool_of(b"w1")
+    pool.silent(0)
+    pool.silent(0.3)
+    pool.heard(b"w1", SILENCE)
+    pool.heard(b"stranger", SILENCE)
+    for tenth in range(4, 20):
+        assert pool.silent(tenth / 10) == []
+    assert pool.workers == 1
+
+
+def test_silence_while_the_gateway_itself_stood_still_is_nobodys_fault() -> None:
+    pool = pool_of(b"w1")
+    assert pool.silent(0.1) == []
+    assert pool.silent(60) == []
+    pool.alive(b"w1", draining=False, now=60)
+    assert pool.silent(60.3) == []
+    for tenth in range(604, 612):
+        assert pool.silent(tenth / 10) == []
+    assert pool.silent(61.3) == [b"w1"]
+
+
+def test_a_worker_lost_twice_is_lost_once() -> None:
+    pool = pool_of(b"w1")
+    send(pool, "s")
+    pool.lose(b"w1", 0)
+    assert pool.lose(b"w1", 0) == []
+    assert pool.waiting == 1
+
+
+def test_a_draining_worker_gets_no_step_and_finishes_its_own() -> None:
+    pool = pool_of(b"w1")
+    send(pool, "s")
+    pool.alive(b"w1", draining=True, now=1)
+    assert pool.workers == 0
+    assert send(pool, "t") == {}
+    assert pool.holds(b"w1", "s", 0)
+    pool.finish("s")
+    pool.alive(b"w1", draining=False, now=1)
+    assert pool.assign() == [(b"w1", step("t"))]
+
+
+def test_a_step_refused_by_a_draining_worker_goes_to_another_one() -> None:
+    pool = pool_of(b"w1", b"w2")
+    worker = send(pool, "s")["s"]
+    pool.hand_back("s", 0, for_good=False)
+    ((other, again),) = pool.assign()
+    assert again == step("s")
+    assert other != worker
+    assert pool.workers == 1
+
+
+def test_a_step_whose_state_a_worker_does_not_know_never_goes_there_again() -> None:
+    pool = pool_of(b"old")
+    send(pool, "s")
+    pool.hand_back("s", 0, for_good=True)
+    assert pool.assign() == []
+    assert send(pool, "t") == {"t": b"old"}
+    pool.alive(b"new", draining=False, now=1)
+    assert pool.assign() == [(b"new", step("s"))]
+
+
+def test_a_step_that_waits_too_long_is_given_up() -> None:
+    pool = pool_of()
+    send(pool, "a", now=0)
+    send(pool, "b", now=20)
+    assert pool.overdue(30, 30) == []
+    assert pool.overdue(31, 30) == [step("a")]
+    assert pool.pending == 1
+    pool.alive(b"w", draining=False, now=31)
+    assert pool.assign() == [(b"w", step("b"))]
+    assert pool.overdue(1000, 30) == []
+
+
+def test_a_step_that_comes_back_begins_to_wait_anew_and_goes_first() -> None:
+    pool = pool_of(b"w1")
+    send(pool, "a", now=0)
+    pool.alive(b"w1", draining=True, now=0)
+    send(pool, "b", now=99)
+    pool.lose(b"w1", 100)
+    assert pool.overdue(101, 30) == []
+    pool.alive(b"w2", draining=False, now=101)
+    assert [sent.session for _, sent in pool.assign()] == ["a", "b"]
+
+
+# ---------------------------------------------------------------- losses, poison
+
+
+def kill(pool: WorkerPool, worker: Worker, successor: Worker) -> list[Step]:
+    poisoned = pool.lose(worker, 0)
+    pool.alive(successor, draining=False, now=0)
+    return poisoned
+
+
+def test_a_step_that_cost_three_workers_their_life_is_poisoned() -> None:
+    pool = pool_of(b"w1")
+    assert send(pool, "s") == {"s": b"w1"}
+    assert kill(pool, b"w1", b"w2") == []
+    assert pool.assign() == [(b"w2", step("s"))]
+    assert kill(pool, b"w2", b"w3") == []
+    assert pool.assign() == [(b"w3", step("s"))]
+    assert kill(pool, b"w3", b"w4") == [step("s")]
+    assert pool.pending == 0
+    assert pool.assign() == []
+
+
+def test_steps_that_shared_workers_with_a_poisoned_one_are_never_lost_a_third_time() -> None:
+    pool = pool_of(b"w0")
+    for session in ("poison", *"abcdefgh"):
+        pool.submit(step(session), 0)
+    dead, served = 0, set()
+    poisoned: list[Step] = []
+    while pool.pending:
+        worker = b"w%d" % dead
+        sent = pool.assign()
+        assert sent
+        if any(pool.holds(worker, "poison", 0) for _ in sent):
+            dead += 1
+            poisoned += kill(pool, worker, b"w%d" % dead)
+            continue
+        for _, done in sent:
+            served.add(done.session)
+            pool.finish(done.session)
+    assert poisoned == [step("poison")]
+    assert served == set("abcdefgh")
+    assert dead == MAX_LOSSES
+
+
+def lose_twice(pool: WorkerPool, *sessions: str) -> None:
+    """Bring steps to where they run alone: two workers of their own die with them."""
+    for session in sessions:
+        pool.submit(step(session), 0)
+    for worker in (b"first", b"second"):
+        pool.alive(worker, draining=False, now=0)
+        assert len(pool.assign()) == len(sessions)
+        pool.lose(worker, 0)
+
+
+def busy_worker_and_a_step_that_runs_alone() -> WorkerPool:
+    """The worker "w" has the step "busy", and is reserved for the step "alone"."""
+    pool = pool_of(b"w")
+    assert send(pool, "busy") == {"busy": b"w"}
+    pool.alive(b"w", draining=True, now=0)
+    lose_twice(pool, "alone")
+    pool.alive(b"w", draining=False, now=0)
+    assert pool.assign() == []
+    return pool
+
+
+def test_a_step_that_runs_alone_waits_for_an_idle_worker_and_shares_it_with_nobody() -> None:
+    pool = busy_worker_and_a_step_that_runs_alone()
+    assert send(pool, "later") == {}
+    pool.finish("busy")
+    assert pool.assign() == [(b"w", step("alone"))]
+    assert send(pool, "even-later") == {}
+    pool.finish("alone")
+    assert [sent.session for _, sent in pool.assign()] == ["later", "even-later"]
+
+
+def test_steps_that_run_alone_leave_half_of_the_workers_to_the_others() -> None:
+    pool = pool_of()
+    lose_twice(pool, "s", "t")
+    for name in (b"w1", b"w2", b"w3"):
+        pool.alive(name, draining=False, now=0)
+    assert len(pool.assign()) == 1
+    assert len(send(pool, *"abcd")) == 4
+    assert pool.waiting == 1
+
+
+def test_a_step_that_runs_alone_and_is_refused_by_all_workers_holds_up_no_other() -> None:
+    pool = pool_of()
+    lose_twice(pool, "s", "t")
+    pool.alive(b"w", draining=False, now=0)
+    ((_, first),) = pool.assign()
+    pool.hand_back(first.session, 0, for_good=True)
+    ((_, second),) = pool.assign()
+    assert {first.session, second.session} == {"s", "t"}
+
+
+@pytest.mark.parametrize("how", ["goodbye", "undelivered"])
+def test_a_worker_that_leaves_or_never_got_the_step_is_no_loss_to_it(how: str) -> None:
+    pool = pool_of()
+    pool.submit(step("s"), 0)
+    for number in range(10):
+        name = b"w%d" % number
+        pool.alive(name, draining=False, now=0)
+        assert pool.assign() == [(name, step("s"))]
+        if how == "goodbye":
+            assert pool.lose(name, 0, blame=False) == []
+        else:
+            assert pool.lose(name, 0, undelivered=[step("s")]) == []
+
+
+def test_an_answer_that_cannot_be_counts_as_a_loss_and_the_worker_lives() -> None:
+    pool = pool_of(b"w")
+    send(pool, "s")
+    assert pool.fail("s", 0) is None
+    assert pool.assign() == [(b"w", step("s"))]
+    assert pool.fail("s", 0) is None
+    assert pool.assign() == [(b"w", step("s"))]
+    assert pool.fail("s", 0) == step("s")
+    assert pool.workers == 1
+    assert pool.pending == 0
+
+
+@pytest.mark.parametrize("leave", ["dies", "drains"])
+def test_a_reserved_worker_that_goes_away_gives_its_reservation_back(leave: str) -> None:
+    pool = busy_worker_and_a_step_that_runs_alone()
+    if leave == "dies":
+        pool.lose(b"w", 0)
+    else:
+        pool.alive(b"w", draining=True, now=0)
+    pool.alive(b"w2", draining=False, now=0)
+    assert (b"w2", step("alone")) in pool.assign()
+
+
+def test_a_step_that_waits_for_its_reserved_worker_can_be_overdue() -> None:
+    pool = busy_worker_and_a_step_that_runs_alone()
+    assert pool.overdue(100, 30) == [step("alone")]
+    pool.finish("busy")
+    assert send(pool, "t") == {"t": b"w"}
+
+
+# ---------------------------------------------------------------- the promises, whatever happens
+
+WORKERS = [b"w1", b"w2", b"w3", b"w4"]
+workers = st.sampled_from(WORKERS)
+
+
+class PoolMachine(RuleBasedStateMachine):
+    """A model beside the pool: who was told to do which step, and how many deaths each step has seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = WorkerPool()
+        self.now = 0.0
+        self.alive: set[Worker] = set()
+        self.draining: set[Worker] = set()
+        self.at: dict[str, Worker] = {}  # where each sent step is
+        self.losses: dict[str, int] = {}  # of every step that is not answered
+        self.refused: dict[str, set[Worker]] = {}
+        self.count = 0
+
+    def forget(self, session: str) -> None:
+        del self.losses[session], self.refused[session]
+        self.at.pop(session, None)
+
+    def lost(self, session: str, poisoned: list[Step]) -> None:
+        self.at.pop(session)
+        self.losses[session] += 1
+        assert (step(session) in poisoned) == (self.losses[session] == MAX_LOSSES)
+        if self.losses[session] == MAX_LOSSES:
+            self.forget(session)
+
+    @rule()
+    def submit(self) -> None:
+        self.count += 1
+        session = str(self.count)
+        self.losses[session] = 0
+        self.refused[session] = set()
+        self.pool.submit(step(session), self.now)
+
+    @rule()
+    def assign(self) -> None:
+        for worker, sent in self.pool.assign():
+            assert worker in self.alive
+            assert worker not in self.draining
+            assert worker not in self.refused[sent.session]
+            assert sent.session not in self.at
+            self.at[sent.session] = worker
+            if self.losses[sent.session] == MAX_LOSSES - 1:
+                assert list(self.at.values()).count(worker) == 1, "a step with two losses runs alone"
+        for session, worker in self.at.items():
+            if self.losses[session] == MAX_LOSSES - 1:
+                assert [other for other in self.at if self.at[other] == worker] == [session]
+
+    @rule(worker=workers, draining=st.booleans())
+    def beat(self, worker: Worker, draining: bool) -> None:
+        assert self.pool.alive(worker, draining, self.now) == (worker not in self.alive)
+        self.alive.add(worker)
+        (self.draining.add if draining else self.draining.discard)(worker)
+
+    @rule(worker=workers, blame=st.booleans())
+    def lose(self, worker: Worker, blame: bool) -> None:
+        had = [session for session, at in self.at.items() if at == worker]
+        poisoned = self.pool.lose(worker, self.now, blame=blame)
+        self.alive.discard(worker)
+        self.draining.discard(worker)
+        for session in had:
+            if blame:
+                self.lost(session, poisoned)
+            else:
+                del self.at[session]
+
+    @rule(data=st.data(), how=st.sampled_from(["done", "draining", "state", "wrong"]))
+    def answer(self, data: st.DataObject, how: str) -> None:
+        if not self.at:
+            return
+        session = data.draw(st.sampled_from(sorted(self.at)))
+        worker = self.at[session]
+        assert self.pool.holds(worker, session, 0) == step(session)
+        if how == "done":
+            self.pool.finish(session)
+            self.forget(session)
+        elif how == "wrong":
+            poisoned = self.pool.fail(session, self.now)
+            self.lost(session, [poisoned] if poisoned else [])
+        else:
+            self.pool.hand_back(session, self.now, for_good=how == "state")
+            del self.at[session]
+            if how == "state":
+                self.refused[session].add(worker)
+            else:
+                self.draining.add(worker)
+
+    @rule(seconds=st.sampled_from([0.1, 0.3, 0.5, 40.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        for worker in self.pool.silent(self.now):
+            assert worker in self.alive
+            self.lose(worker, blame=True)
+        self.assign()
+        for late in self.pool.overdue(self.now, 30):
+            assert late.session not in self.at
+            self.forget(late.session)
+
+    @invariant()
+    def every_step_is_in_one_place(self) -> None:
+        assert self.pool.pending == len(self.losses)
+        assert self.pool.waiting == len(self.losses) - len(self.at)
+        for session, at in self.at.items():
+            assert at in self.alive
+            assert [worker for worker in WORKERS if self.pool.holds(worker, session, 0)] == [at]
+
+    def teardown(self) -> None:
+        """Whatever came before, a fresh worker that answers everything serves all that is left."""
+        for worker in WORKERS:
+            self.lose(worker, blame=False)
+        self.pool.alive(b"fresh", draining=False, now=self.now)
+        while sent := self.pool.assign():
+            for _, done in sent:
+                self.pool.finish(done.session)
+        assert self.pool.pending == 0
+
+
+PoolMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestPoolMachine = PoolMachine.TestCase

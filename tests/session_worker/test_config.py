@@ -1,0 +1,66 @@
+"""A worker's settings: what the environment gives, and what it must not give."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.settings import load
+from session_worker.config import WorkerSettings
+from session_worker.rules import Rules, SenderDomainRule
+
+
+def test_every_setting_that_decides_replies_reaches_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "DOMAIN": "Mail.Example.com",
+        "PROFILE": "strict",
+        "SENDER_DOMAIN_RULE": "never",
+        "MAX_MESSAGE_BYTES": "1000",
+        "MAX_RECIPIENTS": "100",
+        "MAX_ERRORS": "3",
+        "VRFY": "off",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert WorkerSettings().rules() == Rules(
+        domain="mail.example.com",
+        strict=True,
+        sender_domain_rule=SenderDomainRule.NEVER,
+        max_message_octets=1000,
+        max_recipients=100,
+        max_errors=3,
+        vrfy=False,
+    )
+
+
+def test_several_gateways_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_ENDPOINT", "tcp://a:1, ipc:///run/b.sock")
+    assert WorkerSettings().gateways() == ["tcp://a:1", "ipc:///run/b.sock"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DOMAIN", "-example.com"),
+        ("DOMAIN", "bücher.example"),
+        ("GATEWAY_ENDPOINT", "localhost:1"),
+        ("GATEWAY_ENDPOINT", "tcp://a:1,"),
+        ("STORE_ENDPOINT", "udp://a:1"),
+        ("PROFILE", "lenient"),
+        ("SENDER_DOMAIN_RULE", "sometimes"),
+        ("MAX_MESSAGE_BYTES", "0"),
+        ("MAX_RECIPIENTS", "99"),
+        ("MAX_RECIPIENTS", "1001"),
+        ("MAX_ERRORS", "0"),
+        ("VRFY", "perhaps"),
+        ("STORE_SECONDS", "0"),
+        ("SHUTDOWN_SECONDS", "-1"),
+    ],
+)
+def test_a_bad_setting_ends_the_start_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        load(WorkerSettings, "session_worker")
+    assert ended.value.code == 78
+    assert f"session_worker: {name}={value}: " in capsys.readouterr().err

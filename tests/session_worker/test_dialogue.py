@@ -1,0 +1,142 @@
+"""The dialogue as a function: total, repeatable, the same however lines are batched. Transcripts hold the rest."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from session_worker import dialogue, state
+from session_worker.rules import Rules
+from session_worker.state import NewerState, Recipient, Session, StateError, Transaction
+from tests.transcripts.memory_store import MemoryStore
+from wire.messages import Body, Check, Close, Connected, Disconnected, Input, Lines, Lookup, ReadBody, Step, StepDone
+from wire.outcomes import Delivered, Discarded, Failed, Found, NoSuchUser, Staged, TimedOut, Unwritable, Writable
+
+_RULES = Rules(max_recipients=100, max_errors=4)
+_USERS = ("maria@example.com", "josé@example.org")
+_OUTCOMES = [
+    Found("m@b"), Found("é@b"), NoSuchUser(), Writable(), Unwritable("m", "r"), Staged(1), Delivered(False),
+    Discarded(), Failed("disk_full", "d"), TimedOut(),
+]  # fmt: skip
+_LINES = [
+    b"HELO example.org", b"EHLO example.org", b"helo", b"MAIL FROM:<a@example.org>", b"MAIL FROM:<> SMTPUTF8",
+    b"MAIL TO: b@other.example", b"RCPT TO:<maria@example.com>", "RCPT TO:<josé@example.org>".encode(),
+    b"RCPT TO:<x@y>", b"RCPT TO:<postmaster>", b"DATA", b"DATA x", b"RSET", b"NOOP", b"HELP", b"HELP x",
+    b"VRFY maria", b"QUIT", b"EXPN x", b"", b"\x00", b"\xff", None, b"GET / HTTP/1.1",
+]  # fmt: skip
+_lines = st.lists(st.sampled_from(_LINES) | st.binary(max_size=20), max_size=25)
+
+
+def _step(given: Input, session: Session | None = None) -> Step:
+    return Step("s-1", 1, 1_795_417_555_000, b"" if session is None else state.encode(session), given)
+
+
+def _run(step: Step, store: MemoryStore | None = None) -> StepDone:
+    answers = store or MemoryStore(_USERS)
+    talk = dialogue.step(_RULES, step)
+    try:
+        question = next(talk)
+        while True:
+            question = talk.send(answers.answer(question))
+    except StopIteration as end:
+        return end.value
+
+
+_START = state.decode(_run(_step(Connected("127.0.0.1"))).state)
+_sessions = st.sampled_from(
+    [
+        _START,
+        replace(_START, hello="example.org"),
+        replace(_START, hello="example.org", extended=True, transaction=Transaction(1, "a@b", utf8=True)),
+        replace(_START, hello="h", transaction=Transaction(1, "", recipients=(Recipient("m@b", "m@b"),))),
+    ]
+)
+
+
+def _one_by_one(lines: list[bytes | None], session: Session) -> tuple[bytes, StepDone | None]:
+    said, done = b"", None
+    for line in lines:
+        done = _run(_step(Lines((line,)), session))
+        said += done.replies
+        session = state.decode(done.state)
+        if isinstance(done.next, ReadBody | Close):
+            break
+    return said, done
+
+
+@given(_lines.filter(bool), _sessions)
+def test_a_batch_is_the_same_as_its_lines_one_by_one(lines: list[bytes | None], session: Session) -> None:
+    batch = _run(_step(Lines(tuple(lines)), session))
+    said, last = _one_by_one(lines, session)
+    assert last is not None
+    assert (batch.replies, batch.state, batch.next) == (said, last.state, last.next)
+    assert batch.in_transaction == last.in_transaction
+
+
+@given(_lines.filter(bool), _sessions, st.data())
+def test_no_line_and_no_outcome_raises_and_each_line_has_a_reply(
+    lines: list[bytes | None], session: Session, data: st.DataObject
+) -> None:
+    talk = dialogue.step(_RULES, _step(Lines(tuple(lines)), session))
+    try:
+        next(talk)
+        while True:
+            talk.send(data.draw(st.sampled_from(_OUTCOMES)))
+    except StopIteration as end:
+        done: StepDone = end.value
+    replies = [line for line in done.replies.split(b"\r\n") if line[3:4] == b" "]
+    assert len(replies) == done.consumed
+    assert done.consumed == len(lines) or isinstance(done.next, ReadBody | Close)
+    state.decode(done.state)
+
+
+@given(_lines.filter(bool), _sessions)
+def test_a_step_that_is_run_again_gives_the_same(lines: list[bytes | None], session: Session) -> None:
+    step = _step(Lines(tuple(lines)), session)
+    store = MemoryStore(_USERS)
+    assert _run(step, store) == _run(step, store)
+
+
+@settings(max_examples=50)
+@given(st.binary(max_size=60), st.sampled_from([Lines((b"NOOP",)), Body(b"", 0, True), Disconnected()]))
+def test_garbage_for_a_state_is_told_apart_and_nothing_else_is_raised(octets: bytes, given: Input) -> None:
+    with contextlib.suppress(StateError, NewerState):
+        _run(replace(_step(given), state=octets))
+
+
+def test_a_session_begins_with_a_greeting_and_whatever_state_came_along_is_nothing() -> None:
+    done = _run(replace(_step(Connected("192.0.2.1")), state=b"garbage"))
+    assert done.replies.startswith(b"220 correio.localhost ESMTP ")
+    assert state.decode(done.state) == Session("192.0.2.1")
+    assert not done.in_transaction
+
+
+def test_command_lines_inside_a_message_are_a_fault_of_ours() -> None:
+    reading = Transaction(1, "", recipients=(Recipient("m@b", "m@b"),), reading=True)
+    with pytest.raises(StateError):
+        _run(_step(Lines((b"NOOP",)), replace(_START, hello="h", transaction=reading)))
+
+
+def test_a_batch_stops_at_the_beginning_of_a_message() -> None:
+    session = replace(_START, hello="h", transaction=Transaction(1, "", recipients=(Recipient("m@b", "m@b"),)))
+    done = _run(_step(Lines((b"NOOP", b"DATA", b"text")), session))
+    assert (done.consumed, done.next) == (2, ReadBody(_RULES.max_message_octets))
+    assert done.in_transaction
+
+
+def test_the_store_is_asked_about_each_recipient_and_then_about_all_mailboxes() -> None:
+    session = replace(_START, hello="h", transaction=Transaction(1, ""))
+    talk = dialogue.step(_RULES, _step(Lines((b"RCPT TO:<Maria@Example.com>", b"DATA")), session))
+    assert next(talk) == Lookup("Maria", "example.com")
+    assert talk.send(Found("maria@example.com")) == Check(("maria@example.com",))
+
+
+def test_a_fault_of_ours_is_apologised_for_unless_nobody_listens() -> None:
+    apology = dialogue.fault(_RULES, _step(Lines((b"NOOP",))))
+    assert apology.replies.startswith(b"421 4.3.0 ")
+    assert apology.next == Close()
+    assert dialogue.fault(_RULES, _step(Disconnected())).replies == b""

@@ -1,0 +1,88 @@
+"""Open questions to the store: repeats, restarts, giving up."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from session_worker.store_calls import StoreCalls
+from wire.messages import Ask, Discard
+
+_QUESTION = Discard("s-1.1")
+_WALL = 1_795_417_555_000
+
+
+def _calls(limit: float = 30) -> StoreCalls[str]:
+    return StoreCalls(limit)
+
+
+def test_a_question_gets_a_number_of_its_own_and_its_answer_the_asker() -> None:
+    calls = _calls()
+    first, second = calls.ask(_QUESTION, "a", 0, _WALL), calls.ask(_QUESTION, "b", 0, _WALL)
+    assert first.request != second.request
+    assert calls.answered(second.request) == (_QUESTION, "b")
+    assert calls.answered(first.request) == (_QUESTION, "a")
+    assert len(calls) == 0
+
+
+def test_the_store_stops_to_act_some_seconds_before_the_worker_gives_up() -> None:
+    assert _calls(30).ask(_QUESTION, "a", 0, _WALL).deadline == _WALL + 25_000
+    assert _calls(1).ask(_QUESTION, "a", 0, _WALL).deadline == _WALL + 750
+
+
+def test_a_second_answer_is_counted_and_belongs_to_nobody() -> None:
+    calls = _calls()
+    ask = calls.ask(_QUESTION, "a", 0, _WALL)
+    calls.answered(ask.request)
+    assert calls.answered(ask.request) is None
+    assert calls.unexpected == 1
+
+
+def test_a_question_is_repeated_ever_more_seldom() -> None:
+    calls = _calls()
+    ask = calls.ask(_QUESTION, "a", 0, _WALL)
+    repeated = [now for now in range(30) if calls.repeats(now) == [ask]]
+    assert repeated == [3, 9, 21]
+
+
+def test_a_new_instance_of_the_store_is_asked_everything_again_at_once() -> None:
+    calls = _calls()
+    calls.heard("one", 0)
+    asks = [calls.ask(_QUESTION, "a", 0, _WALL), calls.ask(_QUESTION, "b", 0, _WALL)]
+    assert calls.heard("one", 1) == []
+    assert calls.heard("two", 2) == asks
+    assert calls.heard("two", 2.1) == []
+    assert calls.repeats(4.9) == []
+    assert calls.repeats(5) == asks
+
+
+def test_a_worker_gives_up_when_the_time_is_over() -> None:
+    calls = _calls(10)
+    early = calls.ask(_QUESTION, "a", 0, _WALL)
+    calls.ask(_QUESTION, "b", 1, _WALL)
+    assert calls.give_up(9.9) == []
+    assert calls.give_up(10) == [(_QUESTION, "a")]
+    assert calls.answered(early.request) is None
+    assert calls.give_up(11) == [(_QUESTION, "b")]
+
+
+@given(st.lists(st.sampled_from(["ask", "answer", "repeats", "restart", "give up"])), st.data())
+def test_every_question_ends_exactly_once(events: list[str], data: st.DataObject) -> None:
+    calls, now, ended, asked = _calls(10), 0.0, [], []
+    open_asks: dict[int, Ask] = {}
+    for event in [*events, "end"]:
+        now += data.draw(st.floats(0, 4))
+        if event == "ask":
+            ask = calls.ask(_QUESTION, str(len(asked)), now, _WALL)
+            asked.append(str(len(asked)))
+            open_asks[ask.request] = ask
+        elif event == "answer" and open_asks:
+            closed = calls.answered(data.draw(st.sampled_from(sorted(open_asks))))
+            ended += [closed[1]] if closed else []
+        elif event == "restart":
+            calls.heard(str(now), now)
+        elif event == "repeats":
+            assert all(open_asks[ask.request] is ask for ask in calls.repeats(now))
+        ended += [asker for _, asker in calls.give_up(now + 10 if event == "end" else now)]
+    assert sorted(ended) == sorted(asked)
+    assert len(calls) == 0

@@ -1,0 +1,99 @@
+"""Every transcript, in memory: framing, dialogue and a small store, without a socket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from session_worker.config import WorkerSettings
+from tests.transcripts.memory_server import MemoryServer
+from tests.transcripts.transcript import (
+    Closes,
+    Expect,
+    Leaves,
+    Send,
+    Store,
+    Transcript,
+    all_transcripts,
+    load,
+    mailbox_mismatch,
+    mismatch,
+)
+
+# A message of several pieces is not sent octet by octet: it would show nothing more than a small one does.
+_LONG = 20_000
+
+pytestmark = pytest.mark.parametrize("path", all_transcripts(), ids=lambda path: path.stem)
+
+
+def _loaded(path: Path) -> Transcript:
+    transcript = load(path)
+    if transcript.stack_only:
+        pytest.skip("needs the running stack")
+    return transcript
+
+
+def _server(transcript: Transcript, *, twice: bool = False) -> MemoryServer:
+    settings = WorkerSettings(**{name.lower(): value for name, value in transcript.settings.items()})
+    return MemoryServer(settings.rules(), transcript.users, twice=twice)
+
+
+def _play(transcript: Transcript, server: MemoryServer, cut: int | None) -> None:
+    """Run the events one after another, octets in writes of `cut` (None: as written)."""
+    read = 0
+    for event in transcript.events:
+        if isinstance(event, Send):
+            for begin in range(0, len(event.octets), cut or len(event.octets)):
+                server.feed(event.octets[begin : begin + (cut or len(event.octets))])
+        elif isinstance(event, Expect):
+            end = server.said.find(b"\r\n", read)
+            assert end >= 0, f"expected {event.line!r}, got no reply"
+            line, read = server.said[read:end].decode(), end + 2
+            wrong = mismatch(event.line, line)
+            assert wrong is None, wrong
+            assert len(line.encode()) <= 510
+        elif isinstance(event, Closes):
+            assert server.closed
+            assert server.said[read:] == b""
+        elif isinstance(event, Leaves):
+            server.leave()
+        elif isinstance(event, Store):
+            server.store.suffer(event.fault)
+    assert server.said[read:] == b"", "more replies than expected"
+    _check_mailboxes(transcript, server)
+
+
+def _check_mailboxes(transcript: Transcript, server: MemoryServer) -> None:
+    assert sorted(server.store.mailboxes) == sorted(transcript.mailboxes)
+    for address, expected in transcript.mailboxes.items():
+        wrong = mailbox_mismatch(expected, server.store.mailboxes[address])
+        assert wrong is None, f"{address}: {wrong}"
+    assert not server.store.staged, "pieces of a message were left behind"
+
+
+def test_as_it_is_written(path: Path) -> None:
+    transcript = _loaded(path)
+    _play(transcript, _server(transcript), None)
+
+
+def test_octet_by_octet(path: Path) -> None:
+    transcript = _loaded(path)
+    _play(transcript, _server(transcript), 1 if len(transcript.input) < _LONG else 4093)
+
+
+def test_with_every_step_run_twice(path: Path) -> None:
+    transcript = _loaded(path)
+    _play(transcript, _server(transcript, twice=True), None)
+
+
+def test_in_one_write(path: Path) -> None:
+    transcript = _loaded(path)
+    if not transcript.in_one_write:
+        pytest.skip("something else happens in between")
+    server = _server(transcript)
+    server.feed(transcript.input)
+    said = server.said.decode().split("\r\n")[:-1]
+    wrong = [fault for pair in zip(transcript.replies, said, strict=True) if (fault := mismatch(*pair)) is not None]
+    assert wrong == []
+    _check_mailboxes(transcript, server)

@@ -1,0 +1,12 @@
+"""What handlers are given."""
+
+from __future__ import annotations
+
+from session_worker.rules import Rules
+from session_worker.state import Session
+from session_worker.turn import Context
+
+
+def test_the_delivery_id_is_the_session_and_the_number_of_the_transaction() -> None:
+    context = Context(Rules(), "9f3ac2d17b04-12", 0, Session("127.0.0.1", transactions=3))
+    assert context.delivery == "9f3ac2d17b04-12.3"

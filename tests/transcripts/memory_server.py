@@ -1,0 +1,73 @@
+"""Framing, dialogue and a store in memory, put together as the gateway and a worker would: one client's server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.framing import Framer
+from session_worker import dialogue
+from session_worker.rules import Rules
+from tests.transcripts.memory_store import MemoryStore
+from wire.messages import Body, Close, Connected, Disconnected, Input, Lines, Step, StepDone
+
+# Mon Nov 23 07:05:55 2026 UTC
+TIME = 1_795_417_555_000
+
+
+class MemoryServer:
+    """Feed it what the client sends; it collects the replies in `said`.
+
+    `twice`: every step is run to its end a first time and its result thrown away, as when a worker dies just before
+    it answers.
+    """
+
+    def __init__(self, rules: Rules, users: Iterable[str], *, twice: bool = False) -> None:
+        self.store = MemoryStore(users)
+        self.said = b""
+        self.closed = False
+        self.in_transaction = False
+        self._rules = rules
+        self._twice = twice
+        self._framer = Framer()
+        self._state = b""
+        self._seq = 0
+        self._in_message = False
+        self._step(Connected("127.0.0.1"))
+
+    def feed(self, octets: bytes) -> None:
+        """The client sends."""
+        self._framer.feed(octets)
+        while not self.closed and (given := self._framer.take()) is not None:
+            done = self._step(given)
+            if not isinstance(done.next, Close):
+                self._framer.resume(done.consumed, done.next)
+
+    def leave(self) -> None:
+        """The client closes its connection."""
+        if self._in_message and not self.closed:
+            self._step(Disconnected())
+        self.closed = True
+
+    def _step(self, given: Input) -> StepDone:
+        step = Step("0123456789ab-1", self._seq, TIME, self._state, given)
+        if self._twice:
+            self._run(step)
+        done = self._run(step)
+        assert (done.session, done.seq) == (step.session, step.seq)
+        assert done.consumed <= (len(given.lines) if isinstance(given, Lines) else 0)
+        self._in_message = isinstance(given, Body) and not given.last
+        self._seq += 1
+        self._state = done.state
+        self.said += done.replies
+        self.closed = isinstance(done.next, Close)
+        self.in_transaction = done.in_transaction
+        return done
+
+    def _run(self, step: Step) -> StepDone:
+        talk = dialogue.step(self._rules, step)
+        try:
+            question = next(talk)
+            while True:
+                question = talk.send(self.store.answer(question))
+        except StopIteration as end:
+            return end.value
