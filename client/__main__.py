@@ -1,0 +1,82 @@
+"""The command `correio`, also `python -m client`: without a subcommand it opens a session.
+
+A new subcommand is a module of its own with a click command named `command`, added to `COMMANDS` below.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+import click
+
+from . import VERSION, read, send
+from .connection import connect
+from .interactive import Lines, PipedLines, converse
+from .options import Server, server_options
+from .typed import CommandHistory, TypedLines, history_path
+
+COMMANDS = (send.command, read.command)
+
+
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status of a session: 0 after the server's farewell (221), 1 otherwise, 3 if nobody listens.",
+)
+@server_options
+@click.version_option(VERSION, prog_name="correio")
+@click.pass_context
+def main(context: click.Context, server: Server) -> None:
+    """Talk SMTP to a server by hand, send mail, read mailboxes.
+
+    Without a COMMAND a session is opened: you see what the server says, and what you type is sent as it is. After
+    DATA you type the message; a single dot on a line ends it. (A line of the message that begins with a dot needs
+    a second one: the server drops the first, as SMTP asks.) QUIT, Ctrl-D or Ctrl-C leave.
+
+    \b
+    A first session:
+      $ correio
+      smtp> HELO example.com
+      smtp> MAIL FROM:<maria@example.com>
+      smtp> RCPT TO:<joao@example.com>
+      smtp> DATA
+      message> Subject: Hello
+      message>
+      message> How are you?
+      message> .
+      smtp> QUIT
+
+    \b
+    Other examples:
+      $ correio --port 2525
+      $ correio < session.txt
+      $ echo 'See you at 8' | correio send --from maria@example.com --to joao@example.com
+      $ correio read joao@example.com
+    """
+    context.obj = server
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a character shows its number; that is no reason to stop.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    if context.invoked_subcommand is None:
+        context.exit(_session(server))
+
+
+for _command in COMMANDS:
+    main.add_command(_command)
+
+
+def _session(server: Server) -> int:
+    connection = connect(server.host, server.port)
+    lines: Lines
+    if os.isatty(0) and os.isatty(1):
+        lines = TypedLines(CommandHistory(history_path()))
+    else:
+        lines = PipedLines()
+    return asyncio.run(converse(connection, lines))
+
+
+if __name__ == "__main__":
+    main(prog_name="correio")

@@ -1,0 +1,147 @@
+"""Mailbox files: finding one, and reading its messages (mboxrd, RFC 4155 appendix A has the family).
+
+Gives: `open_mailbox`, and `entries`, the messages one after another.
+Fails: `MailboxError`, in words for a person. A file that somebody has edited never fails: whatever stands before the
+first `From ` line is an entry too, and a missing empty line between two messages is no matter.
+Limits: one message is in memory at a time. The file is only read; the lock that finds its end is given back at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import re
+import stat
+import time
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+SUFFIX = ".txt"
+# An append takes milliseconds; a lock that is held for longer than this is somebody else's and not waited for.
+LOCK_SECONDS = 1.0
+_LOCK_RETRY_SECONDS = 0.01
+# Enough to find a slip of the finger in a course's list of users, few enough to be quick in any folder.
+_NAMES_COMPARED = 5000
+_NAMES_TOLD = 5
+# Of 1: a letter or two apart, not merely the same domain.
+_NEAR = 0.8
+_QUOTED_FROM = re.compile(rb">+From ")
+
+
+class MailboxError(click.ClickException):
+    """The mailbox cannot be read."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message of a mailbox file: its `From ` line (empty if it has none), and its octets, quoting undone."""
+
+    from_line: bytes
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxFile:
+    """An open mailbox file, up to where its last message was complete."""
+
+    file: BinaryIO
+    size: int
+
+    def lines(self) -> Iterator[bytes]:
+        """The lines as they stand in the file."""
+        self.file.seek(0)
+        left = self.size
+        while left and (line := self.file.readline(left)):
+            left -= len(line)
+            yield line
+
+
+def entries(lines: Iterator[bytes]) -> Iterator[Entry]:
+    """The messages of a mailbox.
+
+    :param lines: its lines with their line ends.
+    """
+    from_line, content = b"", list[bytes]()
+    for line in lines:
+        if line.startswith(b"From "):
+            yield from _entry(from_line, content)
+            from_line, content = line.rstrip(b"\r\n"), []
+        else:
+            content.append(line[1:] if _QUOTED_FROM.match(line) else line)
+    yield from _entry(from_line, content)
+
+
+def _entry(from_line: bytes, content: list[bytes]) -> Iterator[Entry]:
+    # The empty line after a message belongs to the mailbox.
+    if content and content[-1] in (b"\n", b"\r\n"):
+        content.pop()
+    if from_line or any(line.strip() for line in content):
+        yield Entry(from_line, b"".join(content))
+
+
+def file_name(address: str) -> str:
+    """The name of an address's mailbox file: letter case folded, Unicode normal form C."""
+    return unicodedata.normalize("NFC", address).casefold() + SUFFIX
+
+
+@contextmanager
+def open_mailbox(folder: Path, address: str) -> Iterator[MailboxFile]:
+    """Open the mailbox of an address for reading.
+
+    :raises MailboxError: there is none, or it cannot be read.
+    """
+    name = file_name(address)
+    if "/" in name or "\0" in name or name.startswith("."):
+        raise MailboxError(f"{address!r} is not the address of a mailbox")
+    try:
+        # O_NONBLOCK: a FIFO of that name must not stop us; on a file it does nothing.
+        descriptor = os.open(folder / name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise MailboxError(_missing(folder, name, address)) from None
+    except OSError as error:
+        raise MailboxError(f"{folder / name}: {error.strerror}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise MailboxError(f"{folder / name} is not a file")
+    with os.fdopen(descriptor, "rb") as file:
+        yield MailboxFile(file, _complete_size(file))
+
+
+def _complete_size(file: BinaryIO) -> int:
+    """Where the file ends while nobody is in the middle of an append."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            # Held by a writer, or the file system has no locks.
+            if time.monotonic() < deadline:
+                time.sleep(_LOCK_RETRY_SECONDS)
+                continue
+            return os.fstat(file.fileno()).st_size
+        try:
+            return os.fstat(file.fileno()).st_size
+        finally:
+            fcntl.lockf(file, fcntl.LOCK_UN)
+
+
+def _missing(folder: Path, name: str, address: str) -> str:
+    if not folder.is_dir():
+        return f"There is no folder {folder}; name the one with the mailboxes with --mailboxes"
+    known: list[str] = []
+    with suppress(OSError), os.scandir(folder) as files:
+        names = (file.name for file in itertools.islice(files, _NAMES_COMPARED))
+        known = [known.removesuffix(SUFFIX) for known in names if known.endswith(SUFFIX)]
+    near = get_close_matches(name.removesuffix(SUFFIX), known, _NAMES_TOLD, _NEAR)
+    hint = f" Is it one of these? {', '.join(near)}" if near else ""
+    return f"There is no mailbox {address} in {folder}.{hint}"

@@ -1,0 +1,141 @@
+"""`correio send`: one mail without typing SMTP; `delivery.py` has the dialogue.
+
+Gives: `command`. Standard output gets the server's reply to the end of data, which has the delivery id.
+Fails: with the exit statuses that its help lists; a bad address or message is a usage error.
+Limits: an input that cannot be read twice is copied to a temporary file first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import parseaddr
+from typing import BinaryIO, cast
+
+import click
+
+from .connection import connect
+from .delivery import Envelope, deliver
+from .message import Fields, Mailbox, MessageError
+from .options import Server, server_options
+from .smtp import Reply
+from .terminal import harmless_text
+
+# An input that cannot be read twice is kept in memory up to this size, else in a temporary file.
+_SPOOL_IN_MEMORY = 1024 * 1024
+
+
+@click.command(
+    name="send",
+    epilog="Exit status: 0 the server has the mail in safety (250), 1 the server refused it, 2 wrong usage, "
+    "3 nobody listens or the connection was lost.",
+)
+@server_options
+@click.option(
+    "--from", "sender", required=True, metavar="ADDRESS", help="The sender; '<>' for none (RFC 5321 4.5.5)."
+)
+@click.option("--to", "recipients", required=True, multiple=True, metavar="ADDRESS", help="A recipient; repeatable.")
+@click.option("--subject", metavar="TEXT", help="The Subject field.")
+@click.option("--header", "extra", multiple=True, metavar="'NAME: VALUE'", help="A further field; repeatable.")
+@click.option("--helo", default="", metavar="NAME", help="The name to give in EHLO. [this end's address]")
+@click.option("-v", "--verbose", is_flag=True, help="Show the dialogue on standard error.")
+@click.argument("file", type=click.File("rb"), default="-")
+def command(
+    *,
+    server: Server,
+    sender: str,
+    recipients: tuple[str, ...],
+    subject: str | None,
+    extra: tuple[str, ...],
+    helo: str,
+    verbose: bool,
+    file: BinaryIO,
+) -> None:
+    """Send one mail, read from FILE or from standard input.
+
+    The input is a text, or a message with its own header, which is kept; Date, From, To and Message-ID are added
+    where they are missing. Text that is not ASCII is sent as UTF-8. An ADDRESS may have a name:
+    'Ana <ana@example.org>'. If the server refuses one recipient, nothing is sent to any.
+
+    \b
+    Examples:
+      $ echo 'See you at 8' | correio send --from maria@example.com --to joao@example.com --subject Dinner
+      $ correio send --from maria@example.com --to joao@example.com --to ana@example.org letter.txt
+      $ correio send -v --header 'X-Course: networks' --from '<>' --to joao@example.com < message.eml
+    """
+    author, addressees = _mailbox(sender, "--from"), tuple(_mailbox(to, "--to") for to in recipients)
+    envelope = Envelope(author.address, tuple(to.address for to in addressees), _plain(helo, "--helo"))
+    if not author.address:
+        # Mail without a return address comes from the mail system itself; From: has to name somebody all the same.
+        author = Mailbox("", f"MAILER-DAEMON@{helo or 'localhost'}")
+    fields = Fields(author, addressees, subject, extra)
+    with _seekable(file) as message:
+        try:
+            reply = asyncio.run(_send(server, envelope, message, fields, verbose))
+        except MessageError as error:
+            raise click.UsageError(str(error)) from None
+    click.echo(harmless_text(str(reply)))
+
+
+async def _send(server: Server, envelope: Envelope, message: BinaryIO, fields: Fields, verbose: bool) -> Reply:
+    connection = connect(server.host, server.port)
+    try:
+        return await deliver(connection, envelope, message, fields, _on_stderr if verbose else _nowhere)
+    finally:
+        connection.close()
+
+
+def _on_stderr(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _nowhere(line: str) -> None:
+    del line
+
+
+def _plain(text: str, option: str) -> str:
+    """Text that can be part of a command: whether the server likes it is for the server to say."""
+    if any(ord(character) < 32 or ord(character) == 127 or 0xD800 <= ord(character) < 0xE000 for character in text):
+        raise click.BadParameter(
+            "control characters and octets that are not text have no place here", param_hint=option
+        )
+    return text
+
+
+def _mailbox(text: str, option: str) -> Mailbox:
+    """An address with or without a name and angle brackets."""
+    given = _plain(text.strip(), option)
+    if given == "<>" and option == "--from":
+        return Mailbox("", "")
+    if given.endswith(">") and not given.startswith("<"):
+        return Mailbox(*parseaddr(given))
+    address = given[1:-1] if given.startswith("<") and given.endswith(">") else given
+    if not address:
+        raise click.BadParameter("an address is needed, such as ana@example.org", param_hint=option)
+    return Mailbox("", address)
+
+
+@contextmanager
+def _seekable(file: BinaryIO) -> Iterator[BinaryIO]:
+    """The input itself if it is a file on disk, else a copy of it."""
+    if file.isatty():
+        click.echo("Type the message; Ctrl-D on a line of its own ends it.", err=True)
+    if _is_on_disk(file):
+        yield file
+        return
+    with tempfile.SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY) as copy:
+        shutil.copyfileobj(file, copy)
+        yield cast(BinaryIO, copy)
+
+
+def _is_on_disk(file: BinaryIO) -> bool:
+    """Whether the whole of it, and nothing before it, can be read again."""
+    try:
+        return stat.S_ISREG(os.fstat(file.fileno()).st_mode) and file.tell() == 0
+    except OSError:  # no descriptor: a file in memory
+        return False

@@ -1,0 +1,56 @@
+"""The program as a whole: its help, its version, what it says when there is no server."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from client import VERSION
+from client.__main__ import COMMANDS, main
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_the_program_has_the_version_of_the_project() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
+    assert CliRunner().invoke(main, ["--version"]).output == f"correio, version {VERSION}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], *([each.name, "--help"] for each in COMMANDS)])
+def test_every_help_has_examples_and_exit_statuses(arguments: list[str]) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0
+    assert "  $ correio" in result.output
+    assert "Exit status" in result.output
+
+
+def test_a_session_with_nobody_says_what_to_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    command = [sys.executable, "-m", "client", "--port", str(port)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, input="", timeout=30, check=False)
+    assert done.returncode == 3
+    assert done.stderr == f"Error: Nobody listens on 127.0.0.1:{port}. Start the stack with: make up\n"
+
+
+def test_an_unknown_command_is_wrong_usage() -> None:
+    assert CliRunner().invoke(main, ["no-such-command"]).exit_code == 2
+
+
+def test_the_client_imports_nothing_of_the_services_nor_beyond_its_dependencies() -> None:
+    script = (
+        "import sys, client.__main__\n"
+        "roots = {name.partition('.')[0] for name in sys.modules if not name.startswith('_')}\n"
+        "print(*sorted(roots - sys.stdlib_module_names))\n"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
+    beyond = set(done.stdout.split())
+    assert {"client", "click", "prompt_toolkit"} <= beyond
+    assert not beyond & {"wire", "runtime", "gateway", "session_worker", "mailbox_store", "zmq", "msgpack", "uvloop"}

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import fcntl
+import mailbox
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import client.mbox
+from client.mbox import Entry, MailboxError, entries, file_name, open_mailbox
+
+FROM = b"From ana@example.org Mon Nov 23 07:05:55 2026"
+
+
+def read(octets: bytes) -> list[Entry]:
+    return list(entries(iter(octets.splitlines(keepends=True))))
+
+
+def quoted(message: bytes) -> bytes:
+    """A message as mboxrd keeps it: `From ` lines with one more >, an empty line after it."""
+    lines = message.split(b"\n")
+    return b"\n".join(b">" + line if line.lstrip(b">").startswith(b"From ") else line for line in lines) + b"\n"
+
+
+messages = st.lists(st.sampled_from([b"From x", b">From y", b">>From ", b"From", b"", b"a", b"> From", b"\xff"])).map(
+    lambda lines: b"".join(line + b"\n" for line in lines)
+)
+
+
+@given(st.lists(messages, max_size=4))
+def test_messages_come_out_as_they_went_in(written: list[bytes]) -> None:
+    octets = b"".join(FROM + b"\n" + quoted(message) for message in written)
+    assert read(octets) == [Entry(FROM, message) for message in written]
+
+
+def test_the_standard_library_sees_the_same_messages(tmp_path: Path) -> None:
+    bodies = [b"Subject: one\n\nFrom here\n>From there\n", b"Subject: two\n\n\n\n", b"Subject: three\n\nend\n"]
+    path = tmp_path / "box.txt"
+    path.write_bytes(b"".join(FROM + b"\n" + quoted(body) for body in bodies))
+    theirs = mailbox.mbox(path, create=False)
+    ours = read(path.read_bytes())
+    assert [entry.content for entry in ours] == bodies
+    assert [theirs.get_bytes(key) for key in theirs.keys()]  # noqa: SIM118  # iterating gives messages == [quoted(body)[:-1] for body in bodies]
+    theirs.close()
+
+
+def test_a_file_that_somebody_has_edited_hides_nothing() -> None:
+    assert read(b"a note of mine\n" + FROM + b"\nno empty line after\n" + FROM + b"\r\nlast without end") == [
+        Entry(b"", b"a note of mine\n"),
+        Entry(FROM, b"no empty line after\n"),
+        Entry(FROM, b"last without end"),
+    ]
+
+
+def test_empty_lines_are_no_message() -> None:
+    assert read(b"\n\n") == []
+
+
+def test_a_mailbox_is_found_in_any_letter_case(tmp_path: Path) -> None:
+    (tmp_path / "ana@example.org.txt").write_bytes(b"x\n")
+    with open_mailbox(tmp_path, "Ana@Example.ORG") as found:
+        assert list(found.lines()) == [b"x\n"]
+
+
+def test_a_name_is_compared_in_normal_form() -> None:
+    assert file_name("jose\u0301@x") == "jos\u00e9@x.txt"
+
+
+def test_a_missing_mailbox_is_said_with_names_that_are_near(tmp_path: Path) -> None:
+    for name in ("maria@example.com.txt", "joao@example.com.txt", "maria@example.com.bak"):
+        (tmp_path / name).touch()
+    with pytest.raises(MailboxError) as raised, open_mailbox(tmp_path, "mariah@example.com"):
+        pass
+    assert raised.value.message.startswith(
+        f"There is no mailbox mariah@example.com in {tmp_path}. Is it one of these?"
+    )
+    assert "maria@example.com" in raised.value.message
+    assert ".bak" not in raised.value.message
+
+
+def test_a_missing_folder_is_said(tmp_path: Path) -> None:
+    with (
+        pytest.raises(MailboxError, match=r"There is no folder .*nowhere"),
+        open_mailbox(tmp_path / "nowhere", "a@b"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("address", ["../secret", "/etc/passwd", "a\0b", ".hidden"])
+def test_no_address_leads_out_of_the_folder(tmp_path: Path, address: str) -> None:
+    (tmp_path / "secret.txt").touch()
+    (tmp_path / "box").mkdir()
+    with pytest.raises(MailboxError, match="not the address of a mailbox"), open_mailbox(tmp_path / "box", address):
+        pass
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a@b.txt").mkdir()
+    os.mkfifo(tmp_path / "c@d.txt")
+    for address in ("a@b", "c@d"):
+        with pytest.raises(MailboxError, match="is not a file"), open_mailbox(tmp_path, address):
+            pass
+
+
+def test_a_name_too_long_for_a_file_is_an_error_in_words(tmp_path: Path) -> None:
+    with pytest.raises(MailboxError, match="File name too long"), open_mailbox(tmp_path, "x" * 300):
+        pass
+
+
+def test_what_is_appended_while_it_is_read_is_left_for_the_next_time(tmp_path: Path) -> None:
+    path = tmp_path / "a@b.txt"
+    path.write_bytes(FROM + b"\none\n")
+    with open_mailbox(tmp_path, "a@b") as box:
+        with path.open("ab") as file:
+            file.write(b"half an app")
+        assert b"".join(box.lines()) == FROM + b"\none\n"
+
+
+def lock_of_another_process(path: Path) -> str:
+    """ "taken" if another process gets an exclusive lock on the file at once."""
+    script = (
+        "import fcntl, sys\n"
+        "with open(sys.argv[1], 'r+b') as file:\n"
+        "    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "    print('taken', flush=True)\n"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=20).stdout.strip()
+
+
+def test_no_lock_is_held_while_a_mailbox_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a@b.txt"
+    path.write_bytes(b"x\n")
+    with open_mailbox(tmp_path, "a@b"):
+        assert lock_of_another_process(path) == "taken"
+
+
+def test_a_lock_that_is_not_given_back_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client.mbox, "LOCK_SECONDS", 0.05)
+    path = tmp_path / "a@b.txt"
+    path.write_bytes(b"x\n")
+
+    def held(*_: object) -> None:
+        raise BlockingIOError
+
+    monkeypatch.setattr(fcntl, "lockf", held)
+    with open_mailbox(tmp_path, "a@b") as box:
+        assert list(box.lines()) == [b"x\n"]

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import io
+import re
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client.message import PIECE, Fields, Mailbox, MessageError, compose, scan
+
+ANA = Mailbox("", "ana@example.org")
+JOAO = Mailbox("", "joao@example.com")
+FIELDS = Fields(ANA, (JOAO,))
+
+
+def made(octets: bytes, fields: Fields = FIELDS, *, eight_bit_offered: bool = True) -> bytes:
+    file = io.BytesIO(octets)
+    message = compose(scan(file), fields, eight_bit_offered=eight_bit_offered)
+    sent = b"".join(message.pieces(file))
+    assert message.size(file) == len(sent)
+    assert not re.search(rb"(?<!\r)\n|\r(?!\n)", sent)
+    return sent
+
+
+def parsed(octets: bytes, fields: Fields = FIELDS, *, eight_bit_offered: bool = True) -> EmailMessage:
+    """The message as it is read back from a mailbox, with LF for CRLF."""
+    sent = made(octets, fields, eight_bit_offered=eight_bit_offered).replace(b"\r\n", b"\n")
+    return cast(EmailMessage, message_from_bytes(sent, policy=policy.default))
+
+
+def test_a_text_gets_the_fields_that_a_message_must_have() -> None:
+    message = parsed(b"See you at 8\n", Fields(ANA, (JOAO, Mailbox("", "eva@example.com")), "Dinner"))
+    assert message["From"] == "ana@example.org"
+    assert message["To"] == "joao@example.com, eva@example.com"
+    assert message["Subject"] == "Dinner"
+    assert message["Date"].datetime.tzinfo is not None
+    assert re.fullmatch(r"<[^@<>]+@example\.org>", message["Message-ID"])
+    assert message.get_content() == "See you at 8\n"
+
+
+def test_ascii_text_needs_no_mime_fields() -> None:
+    assert b"MIME-Version" not in made(b"plain\n")
+
+
+def test_text_that_is_not_ascii_is_utf8_as_it_stands() -> None:
+    message = parsed("Olá, João ✉\n".encode())
+    assert message["Content-Transfer-Encoding"] == "8bit"
+    assert message.get_content() == "Olá, João ✉\n"
+
+
+@pytest.mark.parametrize("eight_bit_offered", [True, False])
+@given(text=st.text(alphabet=st.sampled_from("aé✉=. \t\n"), max_size=3000))
+def test_text_arrives_as_it_was_whatever_the_server_offers(eight_bit_offered: bool, text: str) -> None:
+    # An empty line before it keeps it from being taken for a header.
+    message = parsed(b"\n" + text.encode(), eight_bit_offered=eight_bit_offered)
+    given_lines = ("\n" + text).splitlines()
+    assert cast(str, message.get_content()).splitlines() in (given_lines, given_lines[1:])
+
+
+@pytest.mark.parametrize("length", [999, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE])
+def test_lines_too_long_for_smtp_are_broken_softly(length: int) -> None:
+    sent = made(b"x" * length + b" \nend")
+    assert max(map(len, sent.split(b"\r\n"))) <= 998
+    message = parsed(b"x" * length + b" \nend")
+    assert message["Content-Transfer-Encoding"] == "quoted-printable"
+    assert message.get_content().rstrip("\n") == "x" * length + " \nend"
+
+
+@pytest.mark.parametrize("octets", [b"\xff\xfe not UTF-8\r\n\n", b"nul \0 octet", bytes(range(256)) * 1000])
+def test_what_is_no_text_is_sent_octet_by_octet(octets: bytes) -> None:
+    message = parsed(octets, eight_bit_offered=False)
+    assert message.get_content_type() == "application/octet-stream"
+    assert message.get_content() == octets
+
+
+def test_utf8_cut_by_a_piece_is_still_text() -> None:
+    message = parsed(b"x" * 70 + b"\n" + ("é\n" * PIECE).encode())
+    assert message["Content-Transfer-Encoding"] == "8bit"
+
+
+def test_a_header_that_is_there_is_kept_and_only_completed() -> None:
+    header = b"Subject: mine\r\nX-Odd:   spaced\r\n folded\r\nFROM: eva@example.com\r\n"
+    sent = made(header + b"\r\nbody\r\n")
+    assert sent.startswith(header)
+    assert sent.endswith(b"\r\n\r\nbody\r\n")
+    names = [line.split(b":")[0] for line in sent.split(b"\r\n\r\n")[0].split(b"\r\n") if line[:1] != b" "]
+    assert names == [b"Subject", b"X-Odd", b"FROM", b"Date", b"To", b"Message-ID"]
+
+
+def test_a_header_without_a_body_is_a_message() -> None:
+    sent = made(b"Subject: only this")
+    assert sent.startswith(b"Subject: only this\r\nDate: ")
+    assert sent.endswith(b"\r\n\r\n")
+
+
+def test_a_message_with_mime_fields_is_not_touched() -> None:
+    whole = b"Date: d\nFrom: f\nTo: t\nMessage-ID: <m>\nContent-Type: text/plain; charset=latin1\n\ncaf\xe9\n"
+    assert made(whole) == whole.replace(b"\n", b"\r\n")
+
+
+def test_a_header_of_its_own_over_utf8_text_is_told_what_the_text_is() -> None:
+    message = parsed("Subject: hi\n\nolá\n".encode())
+    assert message.get_content() == "olá\n"
+    assert message["Content-Type"] == 'text/plain; charset="utf-8"'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"Note: buy milk\n\nand bread\n",
+        b"Subject: hi\nthen a line that is no field\n\nbody\n",
+        b" From: indented\n\n",
+        b"From ana Mon Nov 23\n\n",
+        b"\nSubject: after an empty line\n",
+        b"Subject: x\n" * 30_000,
+        b"",
+    ],
+)
+def test_a_text_that_only_resembles_a_header_is_text(text: bytes) -> None:
+    head, _, body = made(text).partition(b"\r\n\r\n")
+    assert head.startswith(b"Date: ")
+    assert body == text.replace(b"\n", b"\r\n")
+
+
+def test_further_fields_are_added_and_take_the_place_of_ours() -> None:
+    fields = Fields(
+        ANA, (JOAO,), extra=("X-Course: networks", "X-Course: again", "date: Mon, 23 Nov 2026 07:00:00 +0000")
+    )
+    message = parsed(b"text\n", fields)
+    assert message.get_all("X-Course") == ["networks", "again"]
+    assert message.get_all("Date") == ["Mon, 23 Nov 2026 07:00:00 +0000"]
+
+
+def test_fields_that_are_not_ascii_are_encoded_words() -> None:
+    fields = Fields(Mailbox("José", ANA.address), (JOAO,), "Olá, " * 30 + "!", ("X-Place: café",))
+    message = parsed(b"text\n", fields)
+    assert message["Subject"] == "Olá, " * 30 + "!"
+    assert message["X-Place"] == "café"
+    assert message["From"].addresses[0].display_name == "José"
+
+
+def test_a_name_with_quotes_is_quoted() -> None:
+    message = parsed(b"", Fields(Mailbox('Ana "the" A., B', ANA.address), (JOAO,)))
+    assert message["From"].addresses[0].display_name == 'Ana "the" A., B'
+
+
+def test_an_address_that_is_not_ascii_makes_the_header_utf8() -> None:
+    file = io.BytesIO(b"text")
+    message = compose(scan(file), Fields(Mailbox("", "josé@exämple.org"), (JOAO,)), eight_bit_offered=True)
+    assert message.utf8_header
+    assert not message.eight_bit
+    assert "From: josé@exämple.org".encode() in message.header
+    assert b"@correio.invalid>" in message.header
+
+
+@pytest.mark.parametrize(
+    ("octets", "fields", "says"),
+    [
+        (b"", Fields(ANA, (JOAO,), "two\nlines"), "line end"),
+        (b"", Fields(ANA, (JOAO,), "half \udcff"), "not text"),
+        (b"Subject: one\n\n", Fields(ANA, (JOAO,), "two"), "has a Subject already"),
+        (b"", Fields(ANA, (JOAO,), "two", ("subject: three",)), "has a Subject already"),
+        (b"", Fields(ANA, (JOAO,), extra=("To: a", "To: b")), "has a To already"),
+        (b"", Fields(ANA, (JOAO,), extra=("no colon",)), "Name: value"),
+        (b"", Fields(ANA, (JOAO,), extra=("Blank in name: x",)), "Name: value"),
+        (b"", Fields(ANA, (JOAO,), extra=("X: a\r\nBcc: b",)), "line end"),
+        (b"", Fields(ANA, (JOAO,), extra=("Content-Type: text/html",)), "above it"),
+        (b"Subject: caf\xe9\n\n", FIELDS, "not UTF-8"),
+    ],
+)
+def test_a_field_that_cannot_be_is_an_error(octets: bytes, fields: Fields, says: str) -> None:
+    with pytest.raises(MessageError, match=says):
+        made(octets, fields)
