@@ -106,8 +106,11 @@ class Dispatcher:
         """Something came from a worker."""
         match message:
             case WorkerAlive():
-                if self.pool.alive(peer, message.draining, self._clock()):
+                now = self._clock()
+                if self.pool.alive(peer, message.draining, now):
                     log.info("worker %s is here, version %r", _name(peer), message.version)
+                if message.sessions is not None and (lost := self.pool.lost_on_the_way(peer, message.sessions, now)):
+                    log.warning("%d steps of worker %s were lost on the way; again", lost, _name(peer))
                 self._assign_soon()
             case StepDone():
                 self._heard(peer)
@@ -142,7 +145,7 @@ class Dispatcher:
             self._assign_soon()
         else:
             self.pool.finish(done.session)
-            if self.pool.waiting:
+            if self.pool.has_waiting:
                 self._assign_soon()
             self._owners.pop(done.session).on_done(done)
 
@@ -169,7 +172,7 @@ class Dispatcher:
 
     def _assign(self) -> None:
         self._assign_due = False
-        for worker, step in self.pool.assign():
+        for worker, step in self.pool.assign(self._clock()):
             self._send(step, worker)
 
     def _tick(self) -> None:

@@ -25,6 +25,8 @@ Worker = bytes
 SILENCE = 1.2
 # A step that has cost two workers their life gets the third one for itself; it gets no fourth one.
 ALONE_LOSSES = 2
+# wire/SPEC.md: a step of some age that so many heartbeats in a row do not name was lost on the way.
+_UNNAMED = 2
 MAX_LOSSES = 3
 # Silence is counted only while the gateway looks. If it has not looked for so long, it was asleep itself.
 _BLINK = 0.4
@@ -32,12 +34,16 @@ _BLINK = 0.4
 
 @dataclass(slots=True, eq=False)
 class _Task:
-    """A step that has not been answered. `since` is when it began to wait; `worker` who has it, if anyone."""
+    """A step that has not been answered. `worker` is who has it, if anyone; `since` is when it got it, or began to wait.
+
+    `unnamed` counts the heartbeats of that worker in a row that should have named the step and did not.
+    """
 
     step: Step
     since: float
     worker: Worker | None = None
     losses: int = 0
+    unnamed: int = 0
     refused_by: set[Worker] = field(default_factory=set)
 
 
@@ -83,6 +89,11 @@ class WorkerPool:
         """How many steps are with no worker."""
         return sum(1 for task in self._tasks.values() if task.worker is None)
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether `assign` has something to do; unlike `waiting` it costs nothing to ask."""
+        return bool(self._waiting or self._alone) or any(member.reserved for member in self._members.values())
+
     # ------------------------------------------------------------ workers come, go and fall silent
 
     def alive(self, worker: Worker, draining: bool, now: float) -> bool:
@@ -100,6 +111,24 @@ class WorkerPool:
         """Any other message came. It counts as a heartbeat of a known worker; it registers nobody."""
         if member := self._members.get(worker):
             member.heard = now
+
+    def lost_on_the_way(self, worker: Worker, sessions: Collection[str], now: float) -> int:
+        """A worker has named the sessions whose steps it has; those it ought to have and has not wait again.
+
+        A step that has just been sent cannot be named yet, so only those of some age count, and not at once.
+
+        :returns: how many there were.
+        """
+        named = set(sessions)
+        lost = []
+        for session, task in self._members[worker].tasks.items():
+            task.unnamed = 0 if session in named or now - task.since < SILENCE else task.unnamed + 1
+            if task.unnamed >= _UNNAMED:
+                lost.append(task)
+        for task in lost:
+            self._release(task)
+            self._retry(task, now, blamed=False)
+        return len(lost)
 
     def silent(self, now: float) -> list[Worker]:
         """The workers that have said nothing for too long: `lose` them. Call several times a second."""
@@ -138,10 +167,10 @@ class WorkerPool:
         self._tasks[step.session] = task
         self._waiting.append(task)
 
-    def assign(self) -> list[tuple[Worker, Step]]:
+    def assign(self, now: float) -> list[tuple[Worker, Step]]:
         """Give waiting steps to workers, as far as there are any; what it returns must be sent."""
         sent: list[tuple[Worker, Step]] = []
-        self._assign_alone(sent)
+        self._assign_alone(sent, now)
         if not self._waiting:
             return sent
         free = {worker: member for worker, member in self._takers().items() if member.reserved is None}
@@ -153,7 +182,7 @@ class WorkerPool:
             if worker is None:
                 self._waiting.append(task)
             else:
-                self._give(worker, task, sent)
+                self._give(worker, task, now, sent)
         return sent
 
     def holds(self, worker: Worker, session: str, seq: int) -> Step | None:
@@ -209,7 +238,7 @@ class WorkerPool:
     def _takers(self) -> dict[Worker, _Member]:
         return {worker: member for worker, member in self._members.items() if not member.draining}
 
-    def _assign_alone(self, sent: list[tuple[Worker, Step]]) -> None:
+    def _assign_alone(self, sent: list[tuple[Worker, Step]], now: float) -> None:
         """Reserve workers for the steps that run alone, and send those whose worker is idle."""
         takers = self._takers()
         free = {worker: member for worker, member in takers.items() if member.reserved is None}
@@ -227,7 +256,7 @@ class WorkerPool:
                 room -= 1
         for worker, member in takers.items():
             if member.reserved is not None and not member.tasks:
-                self._give(worker, member.reserved, sent)
+                self._give(worker, member.reserved, now, sent)
 
     def _unreserve(self, member: _Member) -> None:
         """Let a step that still waits for this worker find another; one that runs already keeps it."""
@@ -235,12 +264,14 @@ class WorkerPool:
             self._alone.appendleft(member.reserved)
             member.reserved = None
 
-    def _give(self, worker: Worker, task: _Task, sent: list[tuple[Worker, Step]]) -> None:
+    def _give(self, worker: Worker, task: _Task, now: float, sent: list[tuple[Worker, Step]]) -> None:
         self._turn += 1
         member = self._members[worker]
         member.turn = self._turn
         member.tasks[task.step.session] = task
         task.worker = worker
+        task.since = now
+        task.unnamed = 0
         sent.append((worker, task.step))
 
     def _release(self, task: _Task) -> None:

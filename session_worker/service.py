@@ -144,9 +144,9 @@ class Worker:
         ready.beat(now - self._store_heard < GONE_SECONDS and not self._stopping.is_set())
 
     def _say_alive(self) -> None:
-        alive = WorkerAlive(VERSION, len(self._running), self._stopping.is_set())
         for gateway in self._gateways:
-            gateway.send(alive)
+            sessions = tuple(running.step.session for running in self._running if running.gateway is gateway)
+            gateway.send(WorkerAlive(VERSION, len(self._running), self._stopping.is_set(), sessions))
 
     # ------------------------------------------------------------ gateways
 

@@ -87,6 +87,14 @@ def _lines(value: Any) -> tuple[bytes | None, ...]:
     return value
 
 
+def _sessions(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if type(value) is not tuple or not all(type(name) is str and len(name) <= limits.MAX_ID for name in value):
+        raise WireError(f"must be nil or session ids of at most {limits.MAX_ID} characters")
+    return value
+
+
 def _mailboxes(value: Any) -> tuple[str, ...]:
     if type(value) is not tuple or not 0 < len(value) <= limits.MAX_RECIPIENTS:
         raise WireError(f"must be 1 to {limits.MAX_RECIPIENTS} mailboxes")
@@ -147,7 +155,7 @@ _SCHEMA: dict[str, tuple[type[Any], tuple[Check | _Piece | _Union, ...]]] = {
     "read-body": (messages.ReadBody, (_uint,)),
     "close": (messages.Close, ()),
     "refused": (messages.StepRefused, (_id, _uint, _one_of("draining", "state"))),
-    "alive": (messages.WorkerAlive, (_name, _uint, _flag)),
+    "alive": (messages.WorkerAlive, (_name, _uint, _flag, _sessions)),
     "gone": (messages.WorkerGone, ()),
     "ask": (messages.Ask, (_uint, _uint, _QUESTIONS)),
     "lookup": (messages.Lookup, (_name, _any_text)),

@@ -126,11 +126,13 @@ class WorkerAlive:
     """Heartbeat and registration in one: a gateway that restarted knows the worker after the next one.
 
     `draining`: the worker takes no new step but still finishes those it has.
+    `sessions`: those whose steps it has from this gateway; None where it does not tell.
     """
 
     version: str
     in_flight: int
     draining: bool = False
+    sessions: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def send(pool: WorkerPool, *sessions: str, now: float = 0) -> dict[str, Worker]:
     """Submit steps, and say who got which."""
     for session in sessions:
         pool.submit(step(session), now)
-    return {sent.session: worker for worker, sent in pool.assign()}
+    return {sent.session: worker for worker, sent in pool.assign(0)}
 
 
 def test_a_step_waits_until_there_is_a_worker() -> None:
@@ -36,7 +36,7 @@ def test_a_step_waits_until_there_is_a_worker() -> None:
     assert send(pool, "s") == {}
     assert pool.waiting == 1
     pool.alive(b"w", draining=False, now=1)
-    assert pool.assign() == [(b"w", step("s"))]
+    assert pool.assign(0) == [(b"w", step("s"))]
     assert (pool.waiting, pool.pending, pool.workers) == (0, 1, 1)
 
 
@@ -44,7 +44,7 @@ def test_steps_that_wait_are_sent_in_the_order_they_came() -> None:
     pool = pool_of()
     send(pool, "a", "b", "c")
     pool.alive(b"w", draining=False, now=0)
-    assert [sent.session for _, sent in pool.assign()] == ["a", "b", "c"]
+    assert [sent.session for _, sent in pool.assign(0)] == ["a", "b", "c"]
 
 
 def test_the_worker_with_the_fewest_steps_gets_the_next_one() -> None:
@@ -84,7 +84,7 @@ def test_a_worker_that_falls_silent_loses_its_steps_to_another_and_its_late_answ
     assert pool.silent(SILENCE) == []
     assert pool.silent(SILENCE + 0.01) == [b"w1"]
     assert pool.lose(b"w1", SILENCE + 0.01) == []
-    assert pool.assign() == [(b"w2", step("s"))]
+    assert pool.assign(0) == [(b"w2", step("s"))]
     assert pool.holds(b"w1", "s", 0) is None
 
 
@@ -127,14 +127,14 @@ def test_a_draining_worker_gets_no_step_and_finishes_its_own() -> None:
     assert pool.holds(b"w1", "s", 0)
     pool.finish("s")
     pool.alive(b"w1", draining=False, now=1)
-    assert pool.assign() == [(b"w1", step("t"))]
+    assert pool.assign(0) == [(b"w1", step("t"))]
 
 
 def test_a_step_refused_by_a_draining_worker_goes_to_another_one() -> None:
     pool = pool_of(b"w1", b"w2")
     worker = send(pool, "s")["s"]
     pool.hand_back("s", 0, for_good=False)
-    ((other, again),) = pool.assign()
+    ((other, again),) = pool.assign(0)
     assert again == step("s")
     assert other != worker
     assert pool.workers == 1
@@ -144,10 +144,10 @@ def test_a_step_whose_state_a_worker_does_not_know_never_goes_there_again() -> N
     pool = pool_of(b"old")
     send(pool, "s")
     pool.hand_back("s", 0, for_good=True)
-    assert pool.assign() == []
+    assert pool.assign(0) == []
     assert send(pool, "t") == {"t": b"old"}
     pool.alive(b"new", draining=False, now=1)
-    assert pool.assign() == [(b"new", step("s"))]
+    assert pool.assign(0) == [(b"new", step("s"))]
 
 
 def test_a_step_that_waits_too_long_is_given_up() -> None:
@@ -158,7 +158,7 @@ def test_a_step_that_waits_too_long_is_given_up() -> None:
     assert pool.overdue(31, 30) == [step("a")]
     assert pool.pending == 1
     pool.alive(b"w", draining=False, now=31)
-    assert pool.assign() == [(b"w", step("b"))]
+    assert pool.assign(0) == [(b"w", step("b"))]
     assert pool.overdue(1000, 30) == []
 
 
@@ -170,7 +170,39 @@ def test_a_step_that_comes_back_begins_to_wait_anew_and_goes_first() -> None:
     pool.lose(b"w1", 100)
     assert pool.overdue(101, 30) == []
     pool.alive(b"w2", draining=False, now=101)
-    assert [sent.session for _, sent in pool.assign()] == ["a", "b"]
+    assert [sent.session for _, sent in pool.assign(0)] == ["a", "b"]
+
+
+def test_a_step_that_its_worker_does_not_name_was_lost_on_the_way_and_is_sent_again() -> None:
+    pool = pool_of(b"w")
+    assert send(pool, "there", "lost") == {"there": b"w", "lost": b"w"}
+    late = SILENCE + 0.1
+    assert pool.lost_on_the_way(b"w", ("there",), late) == 0, "it may be on its way"
+    assert pool.lost_on_the_way(b"w", ("there",), late) == 1
+    assert pool.assign(late) == [(b"w", step("lost"))]
+    assert pool.holds(b"w", "there", 0)
+
+
+@pytest.mark.parametrize("named", [(("s",), ()), ((), ("s",))])
+def test_a_step_that_is_young_or_named_now_and_then_is_not_lost(
+    named: tuple[tuple[str, ...], tuple[str, ...]],
+) -> None:
+    pool = pool_of(b"w")
+    send(pool, "s")
+    for sessions in ((), (), ()):
+        assert pool.lost_on_the_way(b"w", sessions, SILENCE / 2) == 0
+    for sessions in named * 3:
+        assert pool.lost_on_the_way(b"w", sessions, SILENCE + 1) == 0
+
+
+def test_a_step_that_is_lost_on_the_way_again_and_again_is_never_poisoned() -> None:
+    pool = pool_of(b"w")
+    send(pool, "s")
+    for turn in range(1, 10):
+        now = 10.0 * turn
+        pool.lost_on_the_way(b"w", (), now)
+        assert pool.lost_on_the_way(b"w", (), now) == 1
+        assert pool.assign(now) == [(b"w", step("s"))]
 
 
 # ---------------------------------------------------------------- losses, poison
@@ -186,12 +218,12 @@ def test_a_step_that_cost_three_workers_their_life_is_poisoned() -> None:
     pool = pool_of(b"w1")
     assert send(pool, "s") == {"s": b"w1"}
     assert kill(pool, b"w1", b"w2") == []
-    assert pool.assign() == [(b"w2", step("s"))]
+    assert pool.assign(0) == [(b"w2", step("s"))]
     assert kill(pool, b"w2", b"w3") == []
-    assert pool.assign() == [(b"w3", step("s"))]
+    assert pool.assign(0) == [(b"w3", step("s"))]
     assert kill(pool, b"w3", b"w4") == [step("s")]
     assert pool.pending == 0
-    assert pool.assign() == []
+    assert pool.assign(0) == []
 
 
 def test_steps_that_shared_workers_with_a_poisoned_one_are_never_lost_a_third_time() -> None:
@@ -202,7 +234,7 @@ def test_steps_that_shared_workers_with_a_poisoned_one_are_never_lost_a_third_ti
     poisoned: list[Step] = []
     while pool.pending:
         worker = b"w%d" % dead
-        sent = pool.assign()
+        sent = pool.assign(0)
         assert sent
         if any(pool.holds(worker, "poison", 0) for _ in sent):
             dead += 1
@@ -222,7 +254,7 @@ def lose_twice(pool: WorkerPool, *sessions: str) -> None:
         pool.submit(step(session), 0)
     for worker in (b"first", b"second"):
         pool.alive(worker, draining=False, now=0)
-        assert len(pool.assign()) == len(sessions)
+        assert len(pool.assign(0)) == len(sessions)
         pool.lose(worker, 0)
 
 
@@ -233,7 +265,7 @@ def busy_worker_and_a_step_that_runs_alone() -> WorkerPool:
     pool.alive(b"w", draining=True, now=0)
     lose_twice(pool, "alone")
     pool.alive(b"w", draining=False, now=0)
-    assert pool.assign() == []
+    assert pool.assign(0) == []
     return pool
 
 
@@ -241,10 +273,10 @@ def test_a_step_that_runs_alone_waits_for_an_idle_worker_and_shares_it_with_nobo
     pool = busy_worker_and_a_step_that_runs_alone()
     assert send(pool, "later") == {}
     pool.finish("busy")
-    assert pool.assign() == [(b"w", step("alone"))]
+    assert pool.assign(0) == [(b"w", step("alone"))]
     assert send(pool, "even-later") == {}
     pool.finish("alone")
-    assert [sent.session for _, sent in pool.assign()] == ["later", "even-later"]
+    assert [sent.session for _, sent in pool.assign(0)] == ["later", "even-later"]
 
 
 def test_steps_that_run_alone_leave_half_of_the_workers_to_the_others() -> None:
@@ -252,7 +284,7 @@ def test_steps_that_run_alone_leave_half_of_the_workers_to_the_others() -> None:
     lose_twice(pool, "s", "t")
     for name in (b"w1", b"w2", b"w3"):
         pool.alive(name, draining=False, now=0)
-    assert len(pool.assign()) == 1
+    assert len(pool.assign(0)) == 1
     assert len(send(pool, *"abcd")) == 4
     assert pool.waiting == 1
 
@@ -261,9 +293,9 @@ def test_a_step_that_runs_alone_and_is_refused_by_all_workers_holds_up_no_other(
     pool = pool_of()
     lose_twice(pool, "s", "t")
     pool.alive(b"w", draining=False, now=0)
-    ((_, first),) = pool.assign()
+    ((_, first),) = pool.assign(0)
     pool.hand_back(first.session, 0, for_good=True)
-    ((_, second),) = pool.assign()
+    ((_, second),) = pool.assign(0)
     assert {first.session, second.session} == {"s", "t"}
 
 
@@ -274,7 +306,7 @@ def test_a_worker_that_leaves_or_never_got_the_step_is_no_loss_to_it(how: str) -
     for number in range(10):
         name = b"w%d" % number
         pool.alive(name, draining=False, now=0)
-        assert pool.assign() == [(name, step("s"))]
+        assert pool.assign(0) == [(name, step("s"))]
         if how == "goodbye":
             assert pool.lose(name, 0, blame=False) == []
         else:
@@ -285,9 +317,9 @@ def test_an_answer_that_cannot_be_counts_as_a_loss_and_the_worker_lives() -> Non
     pool = pool_of(b"w")
     send(pool, "s")
     assert pool.fail("s", 0) is None
-    assert pool.assign() == [(b"w", step("s"))]
+    assert pool.assign(0) == [(b"w", step("s"))]
     assert pool.fail("s", 0) is None
-    assert pool.assign() == [(b"w", step("s"))]
+    assert pool.assign(0) == [(b"w", step("s"))]
     assert pool.fail("s", 0) == step("s")
     assert pool.workers == 1
     assert pool.pending == 0
@@ -301,7 +333,7 @@ def test_a_reserved_worker_that_goes_away_gives_its_reservation_back(leave: str)
     else:
         pool.alive(b"w", draining=True, now=0)
     pool.alive(b"w2", draining=False, now=0)
-    assert (b"w2", step("alone")) in pool.assign()
+    assert (b"w2", step("alone")) in pool.assign(0)
 
 
 def test_a_step_that_waits_for_its_reserved_worker_can_be_overdue() -> None:
@@ -352,7 +384,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule()
     def assign(self) -> None:
-        for worker, sent in self.pool.assign():
+        for worker, sent in self.pool.assign(0):
             assert worker in self.alive
             assert worker not in self.draining
             assert worker not in self.refused[sent.session]
@@ -427,7 +459,7 @@ class PoolMachine(RuleBasedStateMachine):
         for worker in WORKERS:
             self.lose(worker, blame=False)
         self.pool.alive(b"fresh", draining=False, now=self.now)
-        while sent := self.pool.assign():
+        while sent := self.pool.assign(0):
             for _, done in sent:
                 self.pool.finish(done.session)
         assert self.pool.pending == 0

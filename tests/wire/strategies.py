@@ -42,7 +42,7 @@ any_message = st.one_of(
     st.builds(messages.Step, ids, numbers, numbers, octets, inputs),
     st.builds(messages.StepDone, ids, numbers, numbers, octets, octets, nexts, st.booleans()),
     st.builds(messages.StepRefused, ids, numbers, st.sampled_from(["draining", "state"])),
-    st.builds(messages.WorkerAlive, names, numbers, st.booleans()),
+    st.builds(messages.WorkerAlive, names, numbers, st.booleans(), st.none() | st.lists(ids, max_size=3).map(tuple)),
     st.just(messages.WorkerGone()),
     st.builds(messages.Ask, numbers, numbers, questions),
     st.builds(messages.Answer, numbers, answers),
