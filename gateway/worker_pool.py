@@ -34,7 +34,7 @@ _BLINK = 0.4
 
 @dataclass(slots=True, eq=False)
 class _Task:
-    """A step that has not been answered. `worker` is who has it, if anyone; `since` is when it got it, or began to wait.
+    """A step that has not been answered. `worker` has it, if anyone; `since` is when it got it, or began to wait.
 
     `unnamed` counts the heartbeats of that worker in a row that should have named the step and did not.
     """
