@@ -21,7 +21,7 @@ from pathlib import Path
 from tests.faults.injectors import Injector
 from tests.faults.load import Journal, Sender
 from tests.faults.verdict import Verdict, judge
-from tests.stack import Stack
+from tests.stack import Stack, wait_until
 
 KINDS = ["workers", "store", "gateway", "frames", "mailboxes", "users", "clients"]
 # 4xx is what a client may be told while what its message needs is broken or being restarted.
@@ -106,8 +106,10 @@ def run(
         journal, injector = asyncio.run(attack(stack, seed, duration, connections, kinds, addresses, largest))
         # A store that ends cleanly has appended all that it acknowledged; one that starts again adds nothing.
         for _ in range(2):
+            wait_until(stack.takes_mail, "the stack takes mail")
             assert stack.terminate("mailbox_store") == 0, stack.log("mailbox_store")[-2000:]
             stack.start("mailbox_store")
+        wait_until(stack.takes_mail, "the stack takes mail")
     files = {address: [stack.mailboxes / f"{address}.txt", *injector.taken[address]] for address in addresses}
     existing = {address: [path for path in paths if path.exists()] for address, paths in files.items()}
     verdict = judge(journal, existing, largest)

@@ -15,7 +15,7 @@ LARGEST = 1000
 
 def entry(number: int, delivery: str, message: bytes) -> bytes:
     quoted = b"\n".join(
-        b">" + line if line.lstrip(b">").startswith(b"From ") else line for line in message.split(b"\n")
+        b">" + line if line.lstrip(b">").startswith(b"From ") else line for line in (message or b"\n").split(b"\n")
     )
     return (
         f"From {reverse_path(number)} Mon Nov 23 07:05:55 2026\nReturn-Path: <{reverse_path(number)}>\n"

@@ -47,6 +47,7 @@ def test_smtplib_delivers_a_10_mib_attachment(stack: Stack) -> None:
     message["From"], message["To"], message["Subject"] = "someone@gmail.com", MARIA, "large"
     message.set_content("see the attachment\n")
     message.add_attachment(attachment, maintype="application", subtype="octet-stream", filename="a.bin")
+    message.set_boundary("=the-boundary=")
     with smtplib.SMTP("127.0.0.1", stack.port) as client:
         client.send_message(message)
     assert last(stack, MARIA) == message.as_bytes().replace(b"\r\n", b"\n")
@@ -127,15 +128,15 @@ def test_curl_delivers_to_one_and_to_several(stack: Stack, tmp_path: Path) -> No
         assert last(stack, address) == text.encode()
 
 
-def test_s_nail_delivers(stack: Stack) -> None:
-    command = [program("s-nail"), "-n", "-:/", "-S", f"mta=smtp://127.0.0.1:{stack.port}", "-S", "v15-compat"]
+def test_s_nail_greets_with_helo_and_delivers(stack: Stack) -> None:
+    command = [program("s-nail"), "-:/", "-S", f"mta=smtp://127.0.0.1:{stack.port}", "-S", "v15-compat"]
     command += [
         "-S",
         "smtp-auth=none",
         "-S",
         "smtp-config=-all,ehlo",
         "-S",
-        "hostname=client.example.net",
+        "hostname=gmail.com",
         "-r",
         "me@gmail.com",
     ]

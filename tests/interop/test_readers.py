@@ -48,7 +48,7 @@ def test_cat_shows_each_message_after_an_empty_line(mailbox_of_ana: Path) -> Non
 def test_mutt_reads_back_exactly_what_was_sent(mailbox_of_ana: Path, tmp_path: Path) -> None:
     done = tmp_path / "done"
     keys = "".join(
-        f"{number}<enter><pipe-message>cat > {shlex.quote(str(tmp_path / str(number)))}<enter><exit>"
+        f"{number}<enter><pipe-message>cat > {shlex.quote(str(tmp_path / str(number)))}<enter>"
         for number in range(1, len(TEXTS) + 1)
     )
     command = [program("mutt"), "-n", "-F", "/dev/null", "-R", "-f", str(mailbox_of_ana)]
