@@ -1,0 +1,137 @@
+"""`python -m mailbox_store`: settings, folders, the journal's lock, recovery, then the loop.
+
+Exit status: 0 after SIGTERM or SIGINT; 78 for a setting, or a file that it names, that cannot be used; 1 for a busy
+port, a second store on the same journal, or a journal that cannot be read. One line on stderr says which.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import zmq
+
+from mailbox_store.config import ConfigError, StoreSettings
+from mailbox_store.files import DiskFiles
+from mailbox_store.journal import JournalError
+from mailbox_store.service import Service
+from mailbox_store.sqlite_journal import SqliteJournal
+from mailbox_store.store import Store
+from mailbox_store.users_file import UsersFile
+from runtime import logs
+from runtime.ready import ReadyFile
+from runtime.settings import EX_CONFIG, load
+
+log = logging.getLogger(__name__)
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class StartError(Exception):
+    """The store cannot start here and now; the text is the one line that a person needs."""
+
+
+def _make_folder(setting: str, folder: Path) -> None:
+    """Make a folder that only its owner can enter, if its parent is there."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except FileExistsError:
+        raise ConfigError(f"{setting}: {folder} is not a folder") from None
+    except OSError as error:
+        raise ConfigError(f"{setting}: the folder {folder} cannot be made: {error.strerror}") from None
+
+
+def _lock_journal(path: Path) -> int:
+    """Hold the journal until this process ends; gives the descriptor that holds it."""
+    lock = path.with_name(path.name + ".lock")
+    try:
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(f"JOURNAL: {lock}: {error.strerror}") from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise StartError(f"another store is using the journal {path}") from None
+    return fd
+
+
+def _serve(settings: StoreSettings) -> None:
+    mailboxes, path = Path(settings.mailboxes), Path(settings.journal)
+    _make_folder("MAILBOXES", mailboxes)
+    _make_folder("JOURNAL", path.parent)
+    lock = _lock_journal(path)
+    files = DiskFiles(mailboxes)
+    users = UsersFile(settings.users, files, settings.domain, settings.postmaster)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    with ThreadPoolExecutor(1, "checkpoint") as executor:
+        store = Store(
+            SqliteJournal(path), files, users, executor, lambda: time.time_ns() // 1_000_000, time.monotonic
+        )
+        began = time.monotonic()
+        entries, counts = store.recover(_BOOT_ID.read_text().strip()), store.counts
+        log.info(
+            "= recovered %d entries of the journal: %d were whole, %d completed, %d appended, %d wait, in %.1f s",
+            entries,
+            counts.whole,
+            counts.completed,
+            counts.appended,
+            store.waiting,
+            time.monotonic() - began,
+        )
+        try:
+            service = Service(store, context, settings.store_endpoint)
+        except zmq.ZMQError as error:
+            store.close()
+            raise StartError(f"STORE_ENDPOINT={settings.store_endpoint}: {error.strerror}") from None
+        _run(settings, service, users)
+        service.close()
+        store.close()
+    context.term()
+    os.close(lock)
+
+
+def _run(settings: StoreSettings, service: Service, users: UsersFile) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: service.stop())
+    ready = ReadyFile(settings.ready_file)
+    beat = 0.0
+
+    def each_turn() -> None:
+        nonlocal beat
+        if time.monotonic() >= beat:
+            ready.beat(True)
+            beat = time.monotonic() + 1.0
+
+    users.watch()
+    log.info("= ready on %s with %d mailboxes", service.endpoint, len(users.current.mailboxes))
+    service.run(each_turn)
+    log.info("= stopping")
+    ready.beat(False)
+    users.close()
+
+
+def main() -> int:
+    """Run the store until it is told to stop; gives the exit status."""
+    settings = load(StoreSettings, "store")
+    logs.configure("store", settings.log_level)
+    try:
+        _serve(settings)
+    except ConfigError as error:
+        print(f"store: {error}", file=sys.stderr)
+        return EX_CONFIG
+    except (StartError, JournalError) as error:
+        print(f"store: {error}", file=sys.stderr)
+        return 1
+    log.info("= stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""The checkpoint: once a mailbox is on disk by itself, the journal forgets what it held for it.
+
+The fsyncs and the journal's upkeep are done by a second thread, off the reply path, one round after another while
+there is something to sync. What a round found on disk is recorded by the store's own thread, in bounded portions,
+together with whatever it commits anyway.
+
+Fails: a mailbox whose fsync fails has its entries written again and synced again (the kernel counts pages as clean
+after a failed fsync, so a mere second fsync proves nothing). The journal keeps them until that succeeds.
+Limits: the entries of about one round are held, some 200 octets each. A mailbox that its user renames within the
+second after a delivery is synced under its old name, which is somebody else's or nobody's by then.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from itertools import islice
+
+from mailbox_store.files import Files
+from mailbox_store.journal import Entry, Forgotten, Journal, JournalError
+from mailbox_store.mailboxes import Mailboxes
+
+log = logging.getLogger(__name__)
+
+# The journal holds about this many seconds of mail; each mailbox is synced at most this often.
+INTERVAL = 1.0
+# Rows that one transaction on the reply path forgets: some 3 ms.
+_PORTION = 500
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one round of syncs found."""
+
+    synced: list[Entry] = field(default_factory=list)
+    failed: dict[str, list[Entry]] = field(default_factory=dict)
+
+
+class Checkpoint:
+    """Counts what is open, starts rounds of syncs, and tells the journal of their outcome."""
+
+    def __init__(
+        self,
+        files: Files,
+        journal: Journal,
+        mailboxes: Mailboxes,
+        executor: Executor,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._files = files
+        self._journal = journal
+        self._mailboxes = mailboxes
+        self._executor = executor
+        self._monotonic = monotonic
+        self._round: Future[_Round] | None = None
+        self._due = 0.0
+        # Entries of each message that are not on disk yet.
+        self._open: dict[int, int] = {}
+        # On disk, and to be forgotten.
+        self._synced: list[Entry] = []
+        self._recording = 0
+        # The file that each mailbox's name stood for when it was last synced.
+        self._inodes: dict[str, int] = {}
+
+    @property
+    def unrecorded(self) -> bool:
+        """Is there something that the journal should be told?"""
+        return bool(self._synced or self._mailboxes.unmarked)
+
+    @property
+    def settled(self) -> bool:
+        """Has the journal nothing left that could still be forgotten?"""
+        return not (self.unrecorded or self._mailboxes.dirty or self._round)
+
+    def expect(self, entries: list[Entry]) -> None:
+        """Count entries that the journal holds."""
+        for entry in entries:
+            self._open[entry.number] = self._open.get(entry.number, 0) + 1
+
+    def record(self, portion: int = _PORTION) -> None:
+        """Tell the journal what has been appended and what is on disk. Call it inside a transaction."""
+        synced = self._synced[:portion]
+        self._recording = len(synced)
+        # What is forgotten need not be marked.
+        marked = set(synced) if synced else ()
+        unmarked = [entry for entry in self._mailboxes.unmarked if entry not in marked]
+        if unmarked:
+            self._journal.set_appended(unmarked)
+        if synced:
+            self._journal.forget(Forgotten(synced, self._last_of(synced)))
+
+    def recorded(self) -> None:
+        """The transaction in which `record` was called has been committed."""
+        for entry in islice(self._synced, self._recording):
+            left = self._open[entry.number] - 1
+            if left:
+                self._open[entry.number] = left
+            else:
+                del self._open[entry.number]
+        del self._synced[: self._recording]
+        self._recording = 0
+        self._mailboxes.unmarked.clear()
+
+    def step(self) -> None:
+        """Take in a finished round; start one when it is time."""
+        if self._round is not None and self._round.done():
+            self._take(self._round.result())
+            self._round = None
+        now = self._monotonic()
+        if self._round is None and self._mailboxes.dirty and now >= self._due:
+            self._due = now + INTERVAL
+            self._start()
+
+    def finish(self) -> None:
+        """Sync and record all that can be, now. Raises JournalError where that cannot be recorded."""
+        if self._round is not None:
+            self._take(self._round.result())
+            self._round = None
+        if self._mailboxes.dirty:
+            self._start()
+            assert self._round is not None
+            self._take(self._round.result())
+            self._round = None
+        while self.unrecorded:
+            with self._journal.transaction():
+                self.record()
+            self.recorded()
+
+    def _start(self) -> None:
+        dirty, self._mailboxes.dirty = self._mailboxes.dirty, {}
+        self._round = self._executor.submit(self._sync, dirty)
+
+    def _take(self, outcome: _Round) -> None:
+        self._synced += outcome.synced
+        for mailbox, entries in outcome.failed.items():
+            self._mailboxes.doubt(mailbox, entries)
+
+    def _last_of(self, synced: list[Entry]) -> list[int]:
+        """The messages of which these are the last entries."""
+        counts: dict[int, int] = {}
+        for entry in synced:
+            counts[entry.number] = counts.get(entry.number, 0) + 1
+        return [number for number, count in counts.items() if count == self._open[number]]
+
+    def _sync(self, dirty: dict[str, list[Entry]]) -> _Round:
+        """In the second thread."""
+        outcome = _Round()
+        renamed = False
+        for mailbox, entries in dirty.items():
+            try:
+                inode = self._files.sync(mailbox)
+            except OSError as error:
+                log.error("! %s: fsync: %s", mailbox, error)  # noqa: TRY400  # the trace says nothing more
+                outcome.failed[mailbox] = entries
+                continue
+            if self._inodes.get(mailbox) != inode:
+                self._inodes[mailbox] = inode
+                renamed = True
+            outcome.synced += entries
+        if renamed:
+            try:
+                self._files.sync_folder()
+            except OSError as error:
+                log.error("! the mailbox folder: fsync: %s", error)  # noqa: TRY400
+                self._inodes.clear()
+                return _Round(failed=dirty)
+        try:
+            self._journal.maintain()
+        except JournalError as error:
+            log.warning("! %s", error)
+        return outcome

@@ -1,0 +1,107 @@
+"""How a delivery looks in a mailbox file: mboxrd, a pure rendering that a repeat gives again octet for octet.
+
+    From sender@domain Mon Nov 23 07:05:55 2026
+    Return-Path: <sender@domain>
+    Delivered-To: mailbox
+    Received: ...                       (the trace, as the worker made it)
+    ...the message, every line that matches ^>*From quoted with one more >...
+    (one empty line)
+
+A message whose first line is not a header field gets an empty line between the trace and its text. One that does not
+end with a newline gets one. Nothing else of it is changed: NUL, CR and 8-bit octets stay.
+
+Gives: `head` and `text`, the two parts of an entry, the second in pieces so that no message is ever held whole.
+Limits: a piece comes out at most a few octets longer than it went in, plus one for each quoted line.
+"""
+
+from __future__ import annotations
+
+import re
+import time as clock
+from collections.abc import Iterable, Iterator
+
+# RFC 5322 section 2.2: field-name = 1*ftext, ftext = %d33-57 / %d59-126; obs-optional allows blanks before the colon.
+_FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
+# RFC 5322 section 2.1.1: a line has at most 998 octets, so a field's name ends before that.
+_FIELD_REACH = 998
+_FROM_IN_TEXT = re.compile(rb"\n(>*)From ")
+_FROM_AT_START = re.compile(rb"(>*)From ")
+# What may still become a From_ line when more text comes.
+_UNFINISHED = re.compile(rb">*(F(?:r(?:om?)?)?)?")
+
+
+def head(time: int, sender: str, mailbox: str, trace: bytes) -> bytes:
+    """The entry's first lines.
+
+    :param time: when the message ended, ms since the epoch.
+    :param sender: the reverse-path, "" for the null one. Blanks in it (of a quoted local part) are written %20 in the
+        From_ line, whose fields end at blanks, and as they are in Return-Path.
+    :param trace: the Received: header with its LF.
+    """
+    envelope = sender.replace(" ", "%20")
+    date = clock.asctime(clock.gmtime(time // 1000))
+    lines = f"From {envelope or 'MAILER-DAEMON'} {date}\nReturn-Path: <{sender}>\nDelivered-To: {mailbox}\n"
+    return lines.encode() + trace
+
+
+def text(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The message as it stands in the mailbox, with the empty line after it.
+
+    :param pieces: the message with LF line ends, cut anywhere.
+    """
+    quoter = _Quoter()
+    rest = iter(pieces)
+    start = b""
+    for piece in rest:
+        start += piece
+        if b"\n" in start or len(start) >= _FIELD_REACH:
+            break
+    if start and not start.startswith(b"\n") and not _FIELD.match(start):
+        yield b"\n"
+    yield quoter.feed(start)
+    for piece in rest:
+        yield quoter.feed(piece)
+    yield quoter.finish()
+
+
+def newlines_before(tail: bytes) -> int:
+    """How many newlines make an empty line of the end of a file, so that an entry can begin there.
+
+    :param tail: the last two octets of the file, or all of it where it has fewer.
+    """
+    if tail in (b"", b"\n", b"\n\n"):
+        return 0
+    return 1 if tail.endswith(b"\n") else 2
+
+
+class _Quoter:
+    """Adds the > of mboxrd across the borders of pieces.
+
+    The > may stand anywhere among those that lead the line, so it goes right before `From `, and a line of nothing
+    but > need not be held back: at most the four octets of `From` are.
+    """
+
+    def __init__(self) -> None:
+        self._held = b""
+        # Only > has come since the line began.
+        self._leading = True
+        self._ends_line = False
+
+    def feed(self, piece: bytes) -> bytes:
+        if not piece:
+            return b""
+        joined = self._held + piece
+        if self._leading and (match := _FROM_AT_START.match(joined)):
+            joined = joined[: match.end(1)] + b">" + joined[match.end(1) :]
+        if b"From " in joined:
+            joined = _FROM_IN_TEXT.sub(rb"\n\1>From ", joined)
+        self._ends_line = joined.endswith(b"\n")
+        begin = joined.rfind(b"\n") + 1
+        unfinished = _UNFINISHED.fullmatch(joined, begin) if begin or self._leading else None
+        self._leading = unfinished is not None
+        self._held = (unfinished[1] or b"") if unfinished else b""
+        return joined[: len(joined) - len(self._held)]
+
+    def finish(self) -> bytes:
+        """What was held back, the newline that the text lacks, and the empty line after it."""
+        return self._held + (b"\n" if self._ends_line else b"\n\n")

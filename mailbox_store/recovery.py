@@ -1,0 +1,56 @@
+"""At start: bring journal and mailboxes together, whatever ended the last run.
+
+Every entry that was not forgotten is looked at, by mailbox and in order: there already, cut short, or missing. It is
+completed or appended, never twice, and no octet is cut or overwritten that the store did not write.
+
+An entry that was marked as appended in this same boot is trusted without a look: only processes have died since, so
+the file has it, unless its user has removed it, who is not to get it back. After another boot no mark counts.
+
+Safe to interrupt: each change is one that the next recovery finds and understands.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import groupby
+
+from mailbox_store.checkpoint import Checkpoint
+from mailbox_store.journal import Journal
+from mailbox_store.mailboxes import Doubt, Mailboxes, Task
+
+
+def recover(journal: Journal, mailboxes: Mailboxes, checkpoint: Checkpoint, boot: str) -> int:
+    """Settle what the journal holds; gives the number of entries.
+
+    A mailbox that is locked or cannot be written keeps its entries waiting, as in normal work.
+
+    :param boot: names the running kernel's boot.
+    :raises JournalError: where the journal cannot be read.
+    """
+    doubt = Doubt.PART if journal.boot() == boot else Doubt.ANY
+    pending = journal.pending()
+    for mailbox, group in groupby(pending, key=lambda pending: pending.entry.mailbox):
+        tasks: deque[Task] = deque()
+        for each in group:
+            checkpoint.expect([each.entry])
+            if each.appended and doubt is Doubt.PART:
+                mailboxes.trust(each.entry)
+            else:
+                tasks.append(Task(each.entry, doubt))
+        if tasks:
+            mailboxes.serve(mailbox, tasks)
+    return len(pending)
+
+
+def settle_boot(journal: Journal, mailboxes: Mailboxes, boot: str) -> bool:
+    """Name this boot in the journal, so that marks made in it count; not while anything is still in doubt.
+
+    :returns: whether the journal names this boot now.
+    """
+    if journal.boot() == boot:
+        return True
+    if mailboxes.waiting:
+        return False
+    with journal.transaction():
+        journal.set_boot(boot)
+    return True

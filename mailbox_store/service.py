@@ -1,0 +1,116 @@
+"""The store's loop: drain the questions that wait, answer them as one batch, see to what is due.
+
+One thread and one ROUTER socket. Nothing waits for a batch to fill: it is what came in while the last one was done.
+
+Fails: frames that do not fit the contract and messages that make no sense here are counted, logged and dropped. An
+answer to a worker that is gone is dropped; the worker asks again when it is back.
+Limits: a batch holds at most `_TURN_ASKS` questions and about `_TURN_OCTETS` of mail, which bounds both memory and
+the time until the next heartbeat is answered.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+
+import zmq
+
+from mailbox_store.store import Store
+from runtime.bus import open_socket
+from wire.codec import decode, encode
+from wire.messages import Answer, Ask, Deliver, Message, Ping, Pong, Stage
+
+log = logging.getLogger(__name__)
+
+# Batches received in one turn: a flood of garbage must not keep the loop from its answers.
+_TURN_BATCHES = 1000
+_TURN_ASKS = 500
+_TURN_OCTETS = 8 * 1024 * 1024
+# How long the loop sleeps while something is due, and while nothing is; signals are seen in between.
+_BUSY_MS = 20
+_IDLE_MS = 200
+# Of a flood of bad frames this many are told in full, then each thousandth.
+_TOLD_REJECTS = 20
+
+
+class Service:
+    """The store on its socket."""
+
+    def __init__(self, store: Store, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
+        """:raises zmq.ZMQError: where the endpoint cannot be bound."""
+        self.rejected = 0
+        self._store = store
+        self._instance = uuid.uuid4().hex
+        self._stopping = False
+        self._socket = open_socket(context, zmq.ROUTER)
+        self._socket.bind(endpoint)
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is bound, with the port that a wildcard became."""
+        return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def stop(self) -> None:
+        """Have `run` end after the batch under way. May be called from a signal handler or another thread."""
+        self._stopping = True
+
+    def run(self, each_turn: Callable[[], None] = lambda: None) -> None:
+        """Serve until `stop`.
+
+        :param each_turn: called at least every `_IDLE_MS`.
+        """
+        while not self._stopping:
+            timeout = _BUSY_MS if self._store.busy else _IDLE_MS
+            if self._poller.poll(timeout):
+                self._turn()
+            self._store.tick()
+            each_turn()
+
+    def close(self) -> None:
+        """Send what waits, for half a second at most."""
+        self._socket.close(linger=500)
+
+    def _turn(self) -> None:
+        replies: dict[bytes, list[Message]] = {}
+        asked: list[tuple[bytes, Ask]] = []
+        octets = 0
+        for _ in range(_TURN_BATCHES):
+            if len(asked) >= _TURN_ASKS or octets >= _TURN_OCTETS:
+                break
+            try:
+                peer, *frames = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            decoded = decode(frames)
+            for reason in decoded.rejected:
+                self._reject(peer, reason)
+            for message in decoded.messages:
+                if isinstance(message, Ask):
+                    asked.append((peer, message))
+                    octets += _size(message)
+                elif isinstance(message, Ping):
+                    replies[peer] = [Pong(self._instance)]
+                else:
+                    self._reject(peer, f"a {type(message).__name__} is not for the store")
+        for (peer, ask), outcome in zip(asked, self._store.answer([ask for _, ask in asked]), strict=True):
+            replies.setdefault(peer, []).append(Answer(ask.request, outcome))
+        for peer, messages in replies.items():
+            self._send(peer, messages)
+
+    def _send(self, peer: bytes, messages: list[Message]) -> None:
+        try:
+            self._socket.send_multipart([peer, *encode(messages)], zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            log.debug("! %d answers not sent to %r: %s", len(messages), peer, error)
+
+    def _reject(self, peer: bytes, reason: str) -> None:
+        self.rejected += 1
+        if self.rejected <= _TOLD_REJECTS or self.rejected % 1000 == 0:
+            log.warning("! dropped from %r: %s (%d so far)", peer[:32], reason, self.rejected)
+
+
+def _size(ask: Ask) -> int:
+    return len(ask.question.data) if isinstance(ask.question, Stage | Deliver) else 0

@@ -1,0 +1,268 @@
+"""The journal in one SQLite file: write-ahead log, `synchronous=FULL`, one fsync for each transaction.
+
+Fails: see `journal.py`; on opening, `ConfigError` for a file of a newer schema.
+Limits: the file keeps the size of its fullest moment and reuses the pages. The write-ahead log is written back by
+`maintain`, in the second thread; where that cannot keep up, a commit that finds the log over `_LOG_LIMIT` does the
+rest itself, in some milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mailbox_store.config import ConfigError
+from mailbox_store.journal import Entry, Forgotten, JournalError, JournalFull, Message, Pending, Place
+
+SCHEMA_VERSION = 1
+# Half a second of the fastest deliveries measured; above it a commit writes the log back itself.
+_LOG_LIMIT = 32 * 1024 * 1024
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+-- Ids of all deliveries that a repeat could still name.
+CREATE TABLE IF NOT EXISTS ledger (number INTEGER PRIMARY KEY, delivery TEXT NOT NULL UNIQUE, kept INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS message (
+    number INTEGER PRIMARY KEY, delivery TEXT NOT NULL, time INTEGER NOT NULL, sender TEXT NOT NULL,
+    trace BLOB NOT NULL, staged INTEGER NOT NULL, data BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS entry (
+    number INTEGER NOT NULL, rank INTEGER NOT NULL, mailbox TEXT NOT NULL, start INTEGER NOT NULL,
+    lead INTEGER NOT NULL, length INTEGER NOT NULL, appended INTEGER NOT NULL, PRIMARY KEY (number, rank)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS piece (
+    delivery TEXT NOT NULL, offset INTEGER NOT NULL, size INTEGER NOT NULL, kept INTEGER NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY (delivery, offset)
+);
+"""
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    # isolation_level None: transactions begin and end where this module says so.
+    connection = sqlite3.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    connection.execute(f"PRAGMA journal_size_limit={_LOG_LIMIT}")
+    # Debian's SQLite overwrites what is deleted; FAST does so only where the page is written anyway.
+    connection.execute("PRAGMA secure_delete=FAST")
+    return connection
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        raise (JournalFull if full else JournalError)(f"journal: {error}") from error
+
+
+class SqliteJournal:
+    """See `journal.Journal`."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open the journal's file, made if it is missing.
+
+        :raises ConfigError: where a newer release wrote the file.
+        :raises JournalError: where it cannot be opened or is no journal.
+        """
+        self._path = str(path)
+        self._log = Path(self._path + "-wal")
+        try:
+            # It holds mail. SQLite gives the files beside it the same mode.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise JournalError(f"journal: {self._path}: {error.strerror}") from None
+        with _translated():
+            self._db = _connect(self._path)
+            self._open_schema()
+        self._next = self._first_free()
+        self._caretaker: sqlite3.Connection | None = None
+
+    def _open_schema(self) -> None:
+        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if version > SCHEMA_VERSION:
+            self._db.close()
+            raise ConfigError(
+                f"{self._path}: written by a newer release (schema {version}, this one knows {SCHEMA_VERSION})"
+            )
+        if version < SCHEMA_VERSION:
+            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+            # SQLite syncs the log's name, not that of the file itself.
+            folder = os.open(Path(self._path).parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def _first_free(self) -> int:
+        query = (
+            "SELECT max((SELECT ifnull(max(number), 0) FROM ledger), (SELECT ifnull(max(number), 0) FROM message))"
+        )
+        with _translated():
+            return int(self._db.execute(query).fetchone()[0]) + 1
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        first = self._next
+        try:
+            with _translated():
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+                self._db.execute("COMMIT")
+        except BaseException:
+            self._next = first
+            # Some errors have rolled it back already.
+            with suppress(sqlite3.Error):
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+            raise
+        if self._log_size() > _LOG_LIMIT:
+            # The only writer writes the rest back, so the next transaction begins the log anew.
+            with suppress(sqlite3.Error):
+                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def known(self, delivery: str) -> bool:
+        with _translated():
+            row = self._db.execute("SELECT 1 FROM ledger WHERE delivery=?", (delivery,)).fetchone()
+        return row is not None
+
+    def add(self, message: Message, places: Sequence[Place], now: int) -> list[Entry]:
+        number = self._next
+        entries = [
+            Entry(number, rank, place.mailbox, place.start, place.lead, place.length)
+            for rank, place in enumerate(places)
+        ]
+        with _translated():
+            self._db.execute("INSERT INTO ledger VALUES (?, ?, ?)", (number, message.delivery, now))
+            self._db.execute(
+                "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    number,
+                    message.delivery,
+                    message.time,
+                    message.sender,
+                    message.trace,
+                    message.staged,
+                    message.data,
+                ),
+            )
+            self._db.executemany(
+                "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, 0)",
+                [(number, entry.rank, entry.mailbox, entry.start, entry.lead, entry.length) for entry in entries],
+            )
+        self._next += 1
+        return entries
+
+    def message(self, number: int) -> Message:
+        query = "SELECT delivery, time, sender, trace, staged, data FROM message WHERE number=?"
+        with _translated():
+            row = self._db.execute(query, (number,)).fetchone()
+        if row is None:
+            raise JournalError(f"journal: there is no message {number}")
+        return Message(*row)
+
+    def pieces(self, message: Message) -> Iterator[bytes]:
+        if message.staged:
+            for offset, _ in self.extents(message.delivery):
+                with _translated():
+                    row = self._db.execute(
+                        "SELECT data FROM piece WHERE delivery=? AND offset=?", (message.delivery, offset)
+                    ).fetchone()
+                yield row[0]
+        yield message.data
+
+    def stage(self, delivery: str, offset: int, data: bytes, now: int) -> int:
+        with _translated():
+            self._db.execute(
+                "INSERT OR IGNORE INTO piece VALUES (?, ?, ?, ?, ?)", (delivery, offset, len(data), now, data)
+            )
+            query = "SELECT sum(size) FROM piece WHERE delivery=?"
+            return int(self._db.execute(query, (delivery,)).fetchone()[0])
+
+    def extents(self, delivery: str) -> list[tuple[int, int]]:
+        with _translated():
+            return self._db.execute(
+                "SELECT offset, size FROM piece WHERE delivery=? ORDER BY offset", (delivery,)
+            ).fetchall()
+
+    def discard(self, delivery: str) -> None:
+        with _translated():
+            self._db.execute("DELETE FROM piece WHERE delivery=?", (delivery,))
+
+    def move(self, entries: Sequence[Entry]) -> None:
+        with _translated():
+            self._db.executemany(
+                "UPDATE entry SET start=?, lead=?, length=? WHERE number=? AND rank=?",
+                [(entry.start, entry.lead, entry.length, entry.number, entry.rank) for entry in entries],
+            )
+
+    def set_appended(self, entries: Iterable[Entry]) -> None:
+        with _translated():
+            self._db.executemany(
+                "UPDATE entry SET appended=1 WHERE number=? AND rank=?",
+                [(entry.number, entry.rank) for entry in entries],
+            )
+
+    def forget(self, done: Forgotten) -> None:
+        messages = [(number,) for number in done.messages]
+        with _translated():
+            self._db.executemany(
+                "DELETE FROM entry WHERE number=? AND rank=?", [(entry.number, entry.rank) for entry in done.entries]
+            )
+            self._db.executemany(
+                "DELETE FROM piece WHERE delivery=(SELECT delivery FROM message WHERE number=? AND staged>0)",
+                messages,
+            )
+            self._db.executemany("DELETE FROM message WHERE number=?", messages)
+
+    def pending(self) -> list[Pending]:
+        query = "SELECT number, rank, mailbox, start, lead, length, appended FROM entry ORDER BY mailbox, number"
+        with _translated():
+            return [Pending(Entry(*row[:6]), bool(row[6])) for row in self._db.execute(query)]
+
+    def prune(self, before: int, limit: int) -> int:
+        query = (
+            """DELETE FROM ledger WHERE kept<? AND number IN (SELECT number FROM ledger ORDER BY number LIMIT ?)"""
+        )
+        with _translated():
+            return self._db.execute(query, (before, limit)).rowcount
+
+    def drop_stale(self, before: int) -> int:
+        query = """SELECT delivery FROM piece WHERE delivery NOT IN (SELECT delivery FROM message)
+                   GROUP BY delivery HAVING max(kept)<?"""
+        with _translated():
+            stale = self._db.execute(query, (before,)).fetchall()
+            self._db.executemany("DELETE FROM piece WHERE delivery=?", stale)
+        return len(stale)
+
+    def boot(self) -> str:
+        with _translated():
+            row = self._db.execute("SELECT value FROM setting WHERE name='boot'").fetchone()
+        return row[0] if row else ""
+
+    def set_boot(self, boot: str) -> None:
+        with _translated():
+            self._db.execute("INSERT OR REPLACE INTO setting VALUES ('boot', ?)", (boot,))
+            self._db.execute("UPDATE entry SET appended=0")
+
+    def maintain(self) -> None:
+        with _translated():
+            if self._caretaker is None:
+                self._caretaker = _connect(self._path)
+            self._caretaker.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def close(self) -> None:
+        with _translated():
+            if self._caretaker is not None:
+                self._caretaker.close()
+            self._db.close()
+
+    def _log_size(self) -> int:
+        try:
+            return self._log.stat().st_size
+        except OSError:
+            return 0

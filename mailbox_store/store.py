@@ -1,0 +1,324 @@
+"""The store without its socket: questions in, outcomes out, a batch at a time.
+
+The way of a batch: every delivery is checked and given its places in the mailboxes, one transaction of the journal
+holds them all, then they are appended, then the outcomes are given. So an outcome `Delivered` says that the message
+is on disk, and normally also that `cat` shows it.
+
+Fails: with outcomes. Where a batch's transaction fails, each of its questions is tried alone, so that one cannot fail
+the others. Appending after the commit cannot fail a delivery any more: it waits and is retried. What no one foresaw
+is an outcome before the commit, and after it ends the process: recovery knows best then.
+Limits: ids are kept for LEDGER_KEPT, which no repeat can outlive as long as the clock does not leap by hours; pieces
+of a message that never ends are dropped after PIECES_KEPT.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Protocol
+
+from mailbox_store.checkpoint import Checkpoint
+from mailbox_store.files import Files
+from mailbox_store.journal import Entry, Journal, JournalError, JournalFull, Message
+from mailbox_store.mailboxes import Counts, Mailboxes, Plan
+from mailbox_store.recovery import recover, settle_boot
+from mailbox_store.rendering import Rendering
+from mailbox_store.users import Users
+from wire import outcomes
+from wire.limits import MAX_TEXT
+from wire.messages import Ask, Check, Deliver, Discard, Lookup, Stage
+from wire.outcomes import Outcome
+
+log = logging.getLogger(__name__)
+
+_HOUR = 3_600_000
+# A delivery whose time is further from now than this, on either side, is refused: a repeat of it might come after
+# its id was dropped. The longest wait that a living session allows (timeouts and retries) is minutes.
+LEDGER_REACH = 12 * _HOUR
+# Kept when the message's time was at most LEDGER_REACH ahead, repeated when it is at most LEDGER_REACH past.
+LEDGER_KEPT = 2 * LEDGER_REACH
+PIECES_KEPT = 24 * _HOUR
+# Left free in the mailbox folder, for what other programs write at the same time.
+_SPACE_MARGIN = 1024 * 1024
+# Ids dropped in one transaction: some 5 ms.
+_PRUNE_PORTION = 1000
+_PRUNE_INTERVAL = 60.0
+# What was appended or synced is told to the journal with the next commit, or by one of its own after this pause.
+_RECORD_PAUSE = 0.03
+_STALE_INTERVAL = 3600.0
+# No message is that long; SQLite's numbers end at 2**63.
+_MAX_OFFSET = 2**48
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class UsersSource(Protocol):
+    """Where the list of users comes from, which may change at any time."""
+
+    @property
+    def current(self) -> Users: ...
+
+    def knows(self, mailbox: str) -> bool:
+        """Is there such a mailbox, or was there since the start?"""
+        ...
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one transaction has planned."""
+
+    plan: Plan
+    now: int
+    free: int | None
+    deliveries: list[tuple[Rendering, list[Entry]]]
+
+
+class _RefusedError(Exception):
+    """A question that cannot be done; carries its outcome."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(detail)
+        self.outcome = _failed(kind, detail)
+
+
+class Store:
+    """Users, journal and mailboxes together."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        files: Files,
+        users: UsersSource,
+        executor: Executor,
+        clock: Callable[[], int],
+        monotonic: Callable[[], float],
+    ) -> None:
+        """
+        :param executor: one thread, for the checkpoint.
+        :param clock: ms since the epoch.
+        :param monotonic: seconds, for pauses.
+        """
+        self._journal = journal
+        self._files = files
+        self._users = users
+        self._clock = clock
+        self._monotonic = monotonic
+        self._mailboxes = Mailboxes(files, journal, monotonic)
+        self._checkpoint = Checkpoint(files, journal, self._mailboxes, executor, monotonic)
+        self._boot = ""
+        self._boot_named = False
+        self._record_due: float | None = None
+        self._prune_due = 0.0
+        self._stale_due = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Is there something to do soon even if no question comes?"""
+        return bool(self._mailboxes.waiting) or not self._checkpoint.settled
+
+    @property
+    def counts(self) -> Counts:
+        """What recovery found."""
+        return self._mailboxes.counts
+
+    @property
+    def waiting(self) -> int:
+        """Entries that the journal has and their mailbox has not."""
+        return self._mailboxes.waiting
+
+    def recover(self, boot: str) -> int:
+        """Before the first question; gives the number of entries that the journal held.
+
+        :raises JournalError: where the journal cannot be read or written.
+        """
+        self._boot = boot
+        entries = recover(self._journal, self._mailboxes, self._checkpoint, boot)
+        self._boot_named = settle_boot(self._journal, self._mailboxes, boot)
+        self._checkpoint.finish()
+        return entries
+
+    def answer(self, asks: Sequence[Ask]) -> list[Outcome]:
+        """One outcome for each question, in order."""
+        answers: dict[int, Outcome] = {}
+        writes: list[int] = []
+        for index, ask in enumerate(asks):
+            if isinstance(ask.question, Lookup):
+                answers[index] = self._users.current.lookup(ask.question.local, ask.question.domain)
+            elif isinstance(ask.question, Check):
+                answers[index] = self._check(ask.question)
+            else:
+                writes.append(index)
+        if writes:
+            given = self._write([asks[index] for index in writes])
+            answers.update(zip(writes, given, strict=True))
+        return [answers[index] for index in range(len(asks))]
+
+    def tick(self) -> None:
+        """What is due without a question; call it between batches, at least every 50 ms while `busy`."""
+        self._mailboxes.retry()
+        self._checkpoint.step()
+        try:
+            self._record()
+            if not self._boot_named:
+                self._boot_named = settle_boot(self._journal, self._mailboxes, self._boot)
+            self._tidy()
+        except JournalError as error:
+            log.warning("! %s", error)
+
+    def close(self) -> None:
+        """Checkpoint for the last time, so that the next start has nothing to recover."""
+        self._mailboxes.retry(all_now=True)
+        try:
+            self._checkpoint.finish()
+            self._journal.close()
+        except JournalError as error:
+            log.warning("! %s", error)
+
+    def _record(self) -> None:
+        if not self._checkpoint.unrecorded:
+            self._record_due = None
+            return
+        now = self._monotonic()
+        if self._record_due is None:
+            self._record_due = now + _RECORD_PAUSE
+        if now < self._record_due:
+            return
+        self._record_due = None
+        with self._journal.transaction():
+            self._checkpoint.record()
+        self._checkpoint.recorded()
+
+    def _tidy(self) -> None:
+        now = self._monotonic()
+        if now >= self._prune_due:
+            with self._journal.transaction():
+                pruned = self._journal.prune(self._clock() - LEDGER_KEPT, _PRUNE_PORTION)
+            # A full portion: there is more, and it goes at the next tick.
+            self._prune_due = now if pruned == _PRUNE_PORTION else now + _PRUNE_INTERVAL
+        if now >= self._stale_due:
+            self._stale_due = now + _STALE_INTERVAL
+            with self._journal.transaction():
+                stale = self._journal.drop_stale(self._clock() - PIECES_KEPT)
+            if stale:
+                log.info("= dropped the pieces of %d messages that never ended", stale)
+
+    def _check(self, question: Check) -> Outcome:
+        for mailbox in question.mailboxes:
+            if not self._users.knows(mailbox):
+                return outcomes.Unwritable(mailbox, "no such mailbox")
+            try:
+                self._mailboxes.check(mailbox)
+            except OSError as error:
+                return outcomes.Unwritable(mailbox, _reason(error))
+        return outcomes.Writable()
+
+    def _write(self, asks: Sequence[Ask]) -> list[Outcome]:
+        batch = _Batch(Plan(self._mailboxes), self._clock(), None, [])
+        try:
+            given = self._commit(asks, batch)
+        except Exception as error:
+            if len(asks) > 1:
+                log.warning("! a batch of %d failed, each is tried alone: %s", len(asks), error)
+                return [outcome for ask in asks for outcome in self._write([ask])]
+            log.error("! %s", error, exc_info=not isinstance(error, JournalError))  # noqa: TRY400
+            kind = outcomes.DISK_FULL if isinstance(error, JournalFull) else outcomes.TROUBLE
+            return [_failed(kind, str(error))]
+        self._checkpoint.recorded()
+        self._record_due = None
+        for _, entries in batch.deliveries:
+            self._checkpoint.expect(entries)
+        self._mailboxes.append(batch.deliveries)
+        return given
+
+    def _commit(self, asks: Sequence[Ask], batch: _Batch) -> list[Outcome]:
+        given: list[Outcome] = []
+        with self._journal.transaction():
+            self._checkpoint.record()
+            for ask in asks:
+                try:
+                    given.append(self._do(ask, batch))
+                except _RefusedError as refused:
+                    given.append(refused.outcome)
+        return given
+
+    def _do(self, ask: Ask, batch: _Batch) -> Outcome:
+        question = ask.question
+        assert isinstance(question, Stage | Deliver | Discard)
+        delivered = self._journal.known(question.delivery)
+        if isinstance(question, Discard):
+            # The pieces of a delivered message are the journal's until its mailboxes have them.
+            if not delivered:
+                self._journal.discard(question.delivery)
+            return outcomes.Discarded()
+        if isinstance(question, Stage):
+            if delivered:
+                return outcomes.Staged(question.offset + len(question.data))
+            _check_deadline(ask, batch)
+            if question.offset > _MAX_OFFSET:
+                raise _RefusedError(outcomes.TROUBLE, f"a piece at offset {question.offset}")
+            return outcomes.Staged(self._journal.stage(question.delivery, question.offset, question.data, batch.now))
+        if delivered:
+            return outcomes.Delivered(repeat=True)
+        _check_deadline(ask, batch)
+        self._deliver(question, batch)
+        return outcomes.Delivered(repeat=False)
+
+    def _deliver(self, question: Deliver, batch: _Batch) -> None:
+        self._check_delivery(question, batch.now)
+        message = Message(
+            question.delivery, question.time, question.sender, question.trace, question.staged, question.data
+        )
+        rendering = Rendering(self._journal, message)
+        length = rendering.text_length()
+        try:
+            places = [
+                batch.plan.place(mailbox, len(rendering.head(mailbox)) + length)
+                for mailbox in dict.fromkeys(question.mailboxes)
+            ]
+            if batch.free is None:
+                batch.free = self._files.free_space()
+        except OSError as error:
+            raise _RefusedError(outcomes.TROUBLE, _reason(error)) from None
+        needed = sum(place.length for place in places)
+        if needed + _SPACE_MARGIN > batch.free:
+            raise _RefusedError(
+                outcomes.DISK_FULL, f"{needed} octets needed, {batch.free} free in the mailbox folder"
+            )
+        entries = self._journal.add(message, places, batch.now)
+        batch.free -= needed
+        batch.plan.take(places)
+        batch.deliveries.append((rendering, entries))
+
+    def _check_delivery(self, question: Deliver, now: int) -> None:
+        if abs(now - question.time) > LEDGER_REACH:
+            raise _RefusedError(outcomes.EXPIRED, f"the message's time, {question.time}, is too far from {now}")
+        for mailbox in question.mailboxes:
+            if not self._users.knows(mailbox):
+                raise _RefusedError(outcomes.TROUBLE, f"no such mailbox: {mailbox}")
+        if _CONTROL.search(question.sender):
+            raise _RefusedError(outcomes.TROUBLE, "the sender holds a control character")
+        if question.trace and not question.trace.endswith(b"\n"):
+            raise _RefusedError(outcomes.TROUBLE, "the trace does not end with a newline")
+        if question.staged:
+            end = 0
+            for offset, size in self._journal.extents(question.delivery):
+                if offset != end:
+                    raise _RefusedError(outcomes.TROUBLE, f"pieces: a gap or an overlap at {end}")
+                end += size
+            if end != question.staged:
+                raise _RefusedError(outcomes.TROUBLE, f"pieces: {end} octets of {question.staged}")
+
+
+def _check_deadline(ask: Ask, batch: _Batch) -> None:
+    if ask.deadline < batch.now:
+        raise _RefusedError(outcomes.EXPIRED, f"the deadline passed {batch.now - ask.deadline} ms ago")
+
+
+def _failed(kind: str, detail: str) -> outcomes.Failed:
+    return outcomes.Failed(kind, detail[:MAX_TEXT])
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -1,0 +1,171 @@
+"""Who has a mailbox here: the users file's text, and the look-up of an address. Pure.
+
+The file has an address a line; `#` starts a comment, blank lines and blanks around an address do not count, and
+`*@domain` catches what no other line of that domain does. A mailbox is named by its address with letter case folded,
+and its file is that name and `.txt`.
+
+Fails: `UsersError` for the first line that breaks a rule, naming the file, the line and the rule.
+Limits: a look-up is a few dictionary look-ups, however many users there are.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from wire.address import Address, AddressError, parse, parse_domain
+from wire.outcomes import Found, NoSuchUser, NotOurDomain
+
+SUFFIX = ".txt"
+# NAME_MAX of Linux file systems, in octets.
+MAX_FILE_NAME = 255
+_CATCH_ALL = "*@"
+_TRAILING_COMMENT = re.compile(r"\s#.*$")
+_BOM = "\ufeff"
+
+
+class UsersError(ValueError):
+    """The users file cannot be used; the text is `file:line: rule`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """One reading of the users file, as the dictionaries that a look-up needs."""
+
+    # Every mailbox in the order of the file, catch-alls included.
+    mailboxes: tuple[str, ...]
+    domains: frozenset[str]
+    # The local part, case folded, to its one mailbox, or to None where several domains have it.
+    locals: dict[str, str | None]
+    # Who gets mail for a postmaster that is not listed.
+    postmaster: str
+    # The server's own domain, which may have no users.
+    home: str
+    # The mailboxes again, for look-ups.
+    names: frozenset[str]
+
+    def lookup(self, local: str, domain: str) -> Found | NoSuchUser | NotOurDomain:
+        """The mailbox of an address: the address itself, it without its `+tag`, the domain's catch-all.
+
+        :param local: the local part without quotes.
+        :param domain: in lower case; empty to ask for a local part alone, as VRFY and `RCPT TO:<postmaster>` do.
+        """
+        if not domain:
+            return self._lookup_local(local)
+        domain = domain.casefold()
+        for name in _without_tag(local):
+            mailbox = Address(name, domain).fold
+            if mailbox in self.names:
+                return Found(mailbox)
+        ours = domain in self.domains
+        # RFC 5321 section 4.5.1: postmaster is always taken, in any letter case.
+        if local.casefold() == "postmaster" and (ours or domain == self.home):
+            return Found(self.postmaster)
+        catch_all = _CATCH_ALL + domain
+        if catch_all in self.names:
+            return Found(catch_all)
+        return NoSuchUser() if ours else NotOurDomain()
+
+    def _lookup_local(self, local: str) -> Found | NoSuchUser:
+        folded = local.casefold()
+        if folded == "postmaster":
+            at_home = Address(local, self.home).fold
+            return Found(at_home if at_home in self.names else self.locals.get(folded) or self.postmaster)
+        mailbox = self.locals.get(folded)
+        return Found(mailbox) if mailbox else NoSuchUser()
+
+
+def _without_tag(local: str) -> tuple[str, ...]:
+    base = local.partition("+")[0]
+    return (local, base) if base and base != local else (local,)
+
+
+def parse_users(data: bytes, file: str, home: str, postmaster: str = "") -> Users:
+    """Read the users file's octets.
+
+    :param file: its name, for errors.
+    :param home: the server's own domain.
+    :param postmaster: the address, one of the file's, that gets mail for an unlisted postmaster; empty: the first.
+    :raises UsersError: and nothing else, whatever the octets are.
+    """
+    lines: dict[str, int] = {}
+    domains: set[str] = set()
+    by_local: dict[str, str | None] = {}
+    first = ""
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        entry = _entry(line, number, file)
+        if not entry:
+            continue
+        try:
+            address, mailbox = _parse_entry(entry)
+            _check_file_name(mailbox)
+        except AddressError as error:
+            raise UsersError(f"{file}:{number}: {entry}: {error}") from None
+        if mailbox in lines:
+            raise UsersError(f"{file}:{number}: {entry}: the same mailbox as on line {lines[mailbox]}")
+        lines[mailbox] = number
+        domains.add(address.domain.casefold())
+        if address.local:
+            first = first or mailbox
+            local = address.local.casefold()
+            by_local[local] = None if local in by_local else mailbox
+    if not lines:
+        raise UsersError(f"{file}: there is no user in it; write an address on each line")
+    mailboxes = tuple(lines)
+    return Users(
+        mailboxes,
+        frozenset(domains),
+        by_local,
+        _postmaster(postmaster, lines, file) or first or mailboxes[0],
+        home.casefold(),
+        frozenset(mailboxes),
+    )
+
+
+def _entry(line: bytes, number: int, file: str) -> str:
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        raise UsersError(f"{file}:{number}: the line is not UTF-8 text") from None
+    text = (text.removeprefix(_BOM) if number == 1 else text).strip()
+    return "" if text.startswith("#") else text
+
+
+def _parse_entry(entry: str) -> tuple[Address, str]:
+    """An address and its mailbox's name; a catch-all's address has no local part."""
+    try:
+        return _parse_bare(entry)
+    except AddressError:
+        # A local part may hold a #, so only what is no address is looked at for a comment behind it.
+        bare = _TRAILING_COMMENT.sub("", entry).rstrip()
+        if bare == entry:
+            raise
+        return _parse_bare(bare)
+
+
+def _parse_bare(entry: str) -> tuple[Address, str]:
+    if entry.startswith(_CATCH_ALL):
+        domain = parse_domain(entry.removeprefix(_CATCH_ALL))
+        return Address("", domain), (_CATCH_ALL + domain).casefold()
+    address = parse(entry)
+    return address, address.fold
+
+
+def _check_file_name(mailbox: str) -> None:
+    """A mailbox's name must never lead out of the folder, hide in it, or fail to be a file's."""
+    if "/" in mailbox or "\0" in mailbox or mailbox.startswith("."):
+        raise AddressError(f"{mailbox + SUFFIX!r} cannot be the name of a mailbox file")
+    if len((mailbox + SUFFIX).encode()) > MAX_FILE_NAME:
+        raise AddressError(f"the mailbox file's name would have over {MAX_FILE_NAME} octets")
+
+
+def _postmaster(setting: str, lines: dict[str, int], file: str) -> str:
+    if not setting:
+        return ""
+    try:
+        mailbox = _parse_bare(setting)[1]
+    except AddressError as error:
+        raise UsersError(f"POSTMASTER={setting}: {error}") from None
+    if mailbox not in lines:
+        raise UsersError(f"POSTMASTER={setting}: there is no such user in {file}")
+    return mailbox

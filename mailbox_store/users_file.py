@@ -1,0 +1,125 @@
+"""The users file on disk: read at start, watched while the store runs.
+
+A thread looks at the file's status every `_INTERVAL`; a change is read, parsed, and takes the place of the old list
+in one assignment, after the new users' mailboxes were made. An edit that breaks a rule, or a file that is gone, is
+reported, and the old list stays.
+
+Fails: at start with ConfigError, later with log lines only.
+Limits: a change that leaves size, inode and modification time (to the clock's tick) as they were is not seen.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+from mailbox_store.config import ConfigError
+from mailbox_store.files import Files
+from mailbox_store.users import Users, UsersError, parse_users
+
+log = logging.getLogger(__name__)
+
+_INTERVAL = 0.5
+# Files that the start waits for, 0.1 to 0.5 s of it. Were there more to make (the first start of a large site), they
+# are made while mail is taken already: a delivery makes the file it needs.
+_AT_ONCE = 5_000
+# What a change of the file changes: modification time in ns, size, inode.
+_Status = tuple[int, int, int]
+
+
+class UsersFile:
+    """The current list of users, and every mailbox there has been since the start."""
+
+    def __init__(self, path: str | Path, files: Files, home: str, postmaster: str) -> None:
+        """Read the file and make the mailboxes that are missing.
+
+        :raises ConfigError: where the file or the mailbox folder cannot be used.
+        """
+        self._path = Path(path)
+        self._files = files
+        self._home = home
+        self._postmaster = postmaster
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        try:
+            self._status: _Status | None = self._look()
+            self.current: Users = self._read()
+        except OSError as error:
+            raise ConfigError(f"USERS={path}: {error.strerror}") from None
+        except UsersError as error:
+            raise ConfigError(str(error)) from None
+        self._known: set[str] = set(self.current.names)
+        try:
+            missing = files.missing(self.current.mailboxes)
+            files.create(missing[:_AT_ONCE])
+        except OSError as error:
+            raise ConfigError(f"MAILBOXES: {error.filename or 'the folder'}: {error.strerror}") from None
+        self._to_create = missing[_AT_ONCE:]
+
+    def knows(self, mailbox: str) -> bool:
+        """Is there such a mailbox, or was there since the start?"""
+        return mailbox in self._known
+
+    def watch(self) -> None:
+        """Begin to look for changes."""
+        self._thread = threading.Thread(target=self._watch, name="users", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def refresh(self) -> None:
+        """Look once, and take over a change."""
+        try:
+            status = self._look()
+        except OSError as error:
+            if self._status is not None:
+                log.error("! %s: %s; the list as it was stays", self._path, error.strerror)  # noqa: TRY400
+                self._status = None
+            return
+        if status == self._status:
+            return
+        self._status = status
+        try:
+            users = self._read()
+            missing = self._files.missing(users.mailboxes)
+            self._files.create(missing)
+        except UsersError as error:
+            log.error("! %s; the list as it was stays", error)  # noqa: TRY400
+        except OSError as error:
+            log.error("! %s: %s; the list as it was stays", error.filename, error.strerror)  # noqa: TRY400
+        else:
+            # A delivery that was begun before a user was removed still ends.
+            self._known |= users.names
+            self.current = users
+            log.info("= %s read again: %d mailboxes, %d new files", self._path, len(users.mailboxes), len(missing))
+
+    def create_rest(self) -> None:
+        """Make the mailboxes that the start did not wait for."""
+        for begin in range(0, len(self._to_create), _AT_ONCE):
+            if not self._stop.is_set():
+                try:
+                    self._files.create(self._to_create[begin : begin + _AT_ONCE])
+                except OSError as error:
+                    log.error("! not every mailbox file could be made: %s", error)  # noqa: TRY400
+                    break
+        self._to_create = []
+
+    def _watch(self) -> None:
+        self.create_rest()
+        while not self._stop.wait(_INTERVAL):
+            try:
+                self.refresh()
+            except Exception:
+                log.exception("! could not look at %s", self._path)
+
+    def _look(self) -> _Status:
+        status = self._path.stat()
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+    def _read(self) -> Users:
+        return parse_users(self._path.read_bytes(), str(self._path), self._home, self._postmaster)

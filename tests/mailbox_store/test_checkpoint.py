@@ -1,0 +1,104 @@
+"""The checkpoint forgets what is on disk, all of it, and nothing else."""
+
+from __future__ import annotations
+
+import errno
+
+from mailbox_store.store import Store
+from tests.mailbox_store.fakes import NOW, Clock, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
+from wire.messages import Ask, Deliver
+from wire.outcomes import Delivered
+
+A, B = "a@b.example", "b@b.example"
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.journal, self.files, self.clock = MemoryJournal(), MemoryFiles(), Clock()
+        self.store = Store(self.journal, self.files, FixedUsers(A, B), InlineExecutor(), lambda: NOW, self.clock)
+        self.store.recover("boot")
+
+    def deliver(self, name: str, *boxes: str) -> None:
+        question = Deliver(name, NOW, "", boxes, f"Received: id {name}\n".encode(), 0, b"x: y\n")
+        assert self.store.answer([Ask(1, NOW, question)]) == [Delivered(False)]
+
+    def second(self) -> None:
+        """A round of syncs, and the recording of it."""
+        for _ in range(3):
+            self.clock.now += 0.6
+            self.store.tick()
+
+
+def test_a_synced_delivery_is_forgotten_and_its_id_is_kept() -> None:
+    bench = Bench()
+    bench.deliver("one", A, B)
+    assert bench.store.busy
+    bench.second()
+    assert not bench.journal.state.entries
+    assert not bench.journal.state.messages
+    assert bench.journal.known("one")
+    assert not bench.store.busy
+
+
+def test_what_was_appended_is_marked_before_it_is_synced() -> None:
+    bench = Bench()
+    bench.deliver("one", A)
+    bench.store.tick()
+    bench.deliver("two", A)
+    bench.store.tick()
+    assert [pending.appended for pending in bench.journal.pending()][-1:] == [False]
+    bench.clock.now += 0.04
+    bench.store.tick()
+    assert [pending.appended for pending in bench.journal.pending()] == [True]
+
+
+def test_a_message_stays_while_one_of_its_mailboxes_waits() -> None:
+    bench = Bench()
+    bench.files.locked = {B}
+    bench.deliver("one", A, B)
+    bench.second()
+    assert [pending.entry.mailbox for pending in bench.journal.pending()] == [B]
+    assert bench.journal.state.messages
+    bench.files.locked = set()
+    bench.second()
+    bench.second()
+    assert not bench.journal.state.messages
+
+
+def test_a_failed_sync_forgets_nothing_and_is_made_good() -> None:
+    bench = Bench()
+
+    def broken(kind: str, name: str) -> None:
+        if (kind, name) == ("sync", A):
+            raise OSError(errno.EIO, "Input/output error")
+
+    bench.files.before = broken
+    bench.deliver("one", A, B)
+    bench.second()
+    assert [pending.entry.mailbox for pending in bench.journal.pending()] == [A]
+    bench.files.before = lambda _kind, _name: None
+    for _ in range(5):
+        bench.second()
+    assert not bench.journal.state.messages
+    assert bytes(bench.files.content[A]).count(b"id one") == 1
+
+
+def test_a_folder_that_cannot_be_synced_forgets_nothing() -> None:
+    bench = Bench()
+
+    def broken(kind: str, _name: str) -> None:
+        if kind == "sync_folder":
+            raise OSError(errno.EIO, "Input/output error")
+
+    bench.files.before = broken
+    bench.deliver("one", A)
+    bench.second()
+    assert bench.journal.state.messages
+
+
+def test_the_last_checkpoint_leaves_nothing_to_recover() -> None:
+    bench = Bench()
+    bench.deliver("one", A)
+    bench.store.close()
+    assert not bench.journal.state.messages
+    assert bench.journal.closed

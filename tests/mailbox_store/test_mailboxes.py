@@ -1,0 +1,183 @@
+"""Planning and appending: locks, errors and edits in between."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from mailbox_store.journal import Entry, Message
+from mailbox_store.mailboxes import Mailboxes, Plan
+from mailbox_store.rendering import Rendering
+from tests.mailbox_store.fakes import Clock, MemoryFiles, MemoryJournal
+
+BOX = "a@b.example"
+
+
+class Bench:
+    """Mailboxes over fakes, and deliveries to one of them."""
+
+    def __init__(self, content: bytes = b"") -> None:
+        self.journal = MemoryJournal()
+        self.files = MemoryFiles({BOX: content})
+        self.clock = Clock()
+        self.mailboxes = Mailboxes(self.files, self.journal, self.clock)
+
+    def commit(self, name: str) -> tuple[Rendering, list[Entry]]:
+        message = Message(name, 0, "s@e", f"Received: id {name};\n".encode(), 0, f"Subject: {name}\n".encode())
+        rendering = Rendering(self.journal, message)
+        plan = Plan(self.mailboxes)
+        place = plan.place(BOX, len(rendering.head(BOX)) + rendering.text_length())
+        with self.journal.transaction():
+            return rendering, self.journal.add(message, [place], 0)
+
+    def deliver(self, name: str) -> None:
+        self.mailboxes.append([self.commit(name)])
+
+    @property
+    def content(self) -> bytes:
+        return bytes(self.files.content[BOX])
+
+    def subjects(self) -> list[str]:
+        return [line[9:].decode() for line in self.content.split(b"\n") if line.startswith(b"Subject: ")]
+
+
+def test_entries_of_one_plan_follow_one_another() -> None:
+    bench = Bench(b"by hand")
+    plan = Plan(bench.mailboxes)
+    first = plan.place(BOX, 10)
+    plan.take([first])
+    second = plan.place(BOX, 10)
+    assert (first.start, first.lead, first.length) == (7, 2, 12)
+    assert (second.start, second.lead, second.length) == (19, 0, 10)
+
+
+def test_a_locked_mailbox_gets_its_entries_in_order_when_it_is_free() -> None:
+    bench = Bench()
+    bench.files.locked = {BOX}
+    bench.deliver("one")
+    bench.deliver("two")
+    assert (bench.content, bench.mailboxes.waiting) == (b"", 2)
+    bench.files.locked = set()
+    bench.deliver("three")
+    bench.mailboxes.retry()
+    assert bench.content == b""
+    bench.clock.now += 0.06
+    bench.mailboxes.retry()
+    assert bench.subjects() == ["one", "two", "three"]
+    assert bench.mailboxes.waiting == 0
+
+
+def test_an_edit_after_the_commit_moves_the_entry_in_the_journal_before_the_file() -> None:
+    bench = Bench(b"old\n\n")
+    rendering, entries = bench.commit("one")
+    bench.files.content[BOX][:] = b"a much longer text by its user"
+    seen: list[int] = []
+    bench.files.before = lambda kind, _name: (
+        seen.append(bench.journal.pending()[0].entry.start) if kind == "append" else None
+    )
+    bench.mailboxes.append([(rendering, entries)])
+    assert seen == [30]
+    assert bench.journal.pending()[0].entry.lead == 2
+    assert bench.content.startswith(b"a much longer text by its user\n\nFrom s@e ")
+
+
+def test_a_full_disk_leaves_no_part_and_the_entry_waits() -> None:
+    bench = Bench(b"old\n\n")
+    bench.files.room = 20
+    bench.deliver("one")
+    assert (bench.content, bench.mailboxes.waiting) == (b"old\n\n", 1)
+    bench.files.room = None
+    bench.clock.now += 0.2
+    bench.mailboxes.retry()
+    assert bench.subjects() == ["one"]
+
+
+def test_a_part_that_could_not_be_taken_back_is_completed() -> None:
+    bench = Bench(b"old\n\n")
+    bench.files.room = 20
+
+    def refuse(kind: str, _name: str) -> None:
+        if kind == "truncate":
+            raise OSError(errno.EIO, "Input/output error")
+
+    bench.files.before = refuse
+    bench.deliver("one")
+    assert len(bench.content) == 25
+    bench.files.room = None
+    bench.clock.now += 0.2
+    bench.mailboxes.retry()
+    assert bench.subjects() == ["one"]
+    assert bench.content.count(b"From s@e") == 1
+
+
+def test_what_another_wrote_behind_a_part_is_never_cut() -> None:
+    bench = Bench(b"old\n\n")
+    rendering, entries = bench.commit("one")
+    calls = 0
+
+    def interfere(kind: str, _name: str) -> None:
+        nonlocal calls
+        if kind == "append":
+            calls += 1
+            if calls == 2:
+                bench.files.content[BOX].extend(b"by another")
+                raise OSError(errno.EIO, "Input/output error")
+
+    bench.files.before = interfere
+    bench.files.room = 1000
+    write = type(bench.files.open(BOX)).write_at
+    handle_type = type(bench.files.open(BOX))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(handle_type, "append", lambda self, data: write(self, self.size(), data[:10], "append"))
+        bench.mailboxes.append([(rendering, entries)])
+        assert b"by another" in bench.content
+    bench.files.before = lambda _kind, _name: None
+    bench.clock.now += 0.2
+    bench.mailboxes.retry()
+    assert b"by another" in bench.content
+    assert bench.subjects() == ["one"]
+
+
+def test_errors_are_retried_with_growing_pauses() -> None:
+    bench = Bench()
+    tries = 0
+
+    def broken(kind: str, _name: str) -> None:
+        nonlocal tries
+        if kind == "append":
+            tries += 1
+            raise OSError(errno.EIO, "Input/output error")
+
+    bench.files.before = broken
+    bench.deliver("one")
+    for _ in range(1000):
+        bench.clock.now += 0.1
+        bench.mailboxes.retry()
+    assert 15 < tries < 40
+    assert bench.mailboxes.waiting == 1
+
+
+def test_entries_that_could_not_be_synced_are_written_again_in_place() -> None:
+    bench = Bench(b"old\n\n")
+    bench.deliver("one")
+    before, entries = bench.content, bench.mailboxes.dirty.pop(BOX)
+    bench.mailboxes.doubt(BOX, entries)
+    bench.files.log.clear()
+    bench.mailboxes.retry(all_now=True)
+    assert bench.content == before
+    assert bench.files.log == [("write", BOX, 5, before[5:])]
+    assert bench.mailboxes.dirty == {BOX: entries}
+
+
+def test_a_mailbox_that_cannot_be_opened_is_told_before_the_commit() -> None:
+    bench = Bench()
+
+    def refuse(_kind: str, _name: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    bench.files.before = refuse
+    with pytest.raises(PermissionError):
+        Plan(bench.mailboxes).place(BOX, 10)
+    with pytest.raises(PermissionError):
+        bench.mailboxes.check(BOX)

@@ -1,0 +1,179 @@
+"""Recovery, by trying every state that a crash could leave.
+
+Without edits by users a recovered mailbox has exactly one right content: what was there before, and every delivery
+that the journal committed, whole, once, in order.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+import pytest
+
+from mailbox_store.mbox import head, newlines_before, text
+from mailbox_store.store import Store
+from tests.mailbox_store.crashes import Crash, kills, power_losses
+from tests.mailbox_store.fakes import (
+    NOW,
+    Clock,
+    FixedUsers,
+    InlineExecutor,
+    MemoryFiles,
+    MemoryJournal,
+    Operation,
+    State,
+)
+from wire.messages import Ask, Deliver, Stage
+from wire.outcomes import Delivered
+
+ALICE, BOB, CAROL = "alice@a.example", "bob@a.example", "carol@a.example"
+USERS = FixedUsers(ALICE, BOB, CAROL)
+# Alice has old mail, Bob a file that he left without a newline, Carol has none yet.
+BEFORE = {ALICE: b"From x Mon Nov 23 07:05:55 2026\nSubject: old\n\nold\n\n", BOB: b"a note by hand"}
+BODIES = {
+    "s1.1": b"Subject: one\n\nFrom the start\n",
+    "s1.2": b"no header\n" + b"x" * 150,
+    "s2.1": b"",
+    "s3.1": b"Subject: large\n\n" + b"0123456789abcdef\n" * 12 + b"From us",
+    "s4.1": b"\nnul \0\0\0 octets\n" + bytes(80) + b"end\n",
+    "s5.1": b"Subject: last\n\n" + b"y" * 70 + b"\n",
+}
+# Carol writes this into her mailbox, and syncs it, while an entry waits for it.
+NOTE = b"a note of mine\n"
+TO = {
+    "s1.1": (ALICE, BOB),
+    "s1.2": (ALICE,),
+    "s2.1": (CAROL, ALICE),
+    "s3.1": (BOB, CAROL),
+    "s4.1": (ALICE, CAROL),
+    "s5.1": (BOB,),
+}
+
+
+def _trace(delivery: str) -> bytes:
+    return f"Received: from a by home.example with SMTP id {delivery}; date\n".encode()
+
+
+def _deliver(delivery: str, staged: int = 0) -> Ask:
+    question = Deliver(
+        delivery, NOW, "s@b.example", TO[delivery], _trace(delivery), staged, BODIES[delivery][staged:]
+    )
+    return Ask(1, NOW + 1000, question)
+
+
+def _store(journal: MemoryJournal, files: MemoryFiles, clock: Clock) -> Store:
+    return Store(journal, files, USERS, InlineExecutor(), lambda: NOW, clock)
+
+
+def _expected(crash: Crash, mailbox: str) -> bytes:
+    journal = crash.journal
+    whole = BEFORE.get(mailbox, b"")
+    committed = sorted(journal.ledger, key=lambda delivery: journal.ledger[delivery][0])
+    for delivery in committed:
+        if mailbox in TO[delivery]:
+            whole += b"\n" * newlines_before(whole[-2:])
+            whole += head(NOW, "s@b.example", mailbox, _trace(delivery)) + b"".join(text([BODIES[delivery]]))
+        if delivery == "s2.1" and mailbox == CAROL and NOTE in crash.files.get(CAROL, b""):
+            whole += NOTE
+    return whole
+
+
+def _workload() -> list[Operation]:
+    """Batches, a staged message, a locked mailbox, two checkpoints; every step of it."""
+    run: list[Operation] = []
+    journal = MemoryJournal(on_commit=lambda state: run.append(("commit", state)))
+    files = MemoryFiles(BEFORE, run)
+    clock = Clock()
+    store = _store(journal, files, clock)
+    store.recover("boot")
+
+    def ask(*asks: Ask) -> None:
+        for each, outcome in zip(asks, store.answer(asks), strict=True):
+            if isinstance(each.question, Deliver):
+                assert outcome == Delivered(False)
+                run.append(("ack", each.question.delivery))
+
+    large = BODIES["s3.1"]
+    ask(_deliver("s1.1"), _deliver("s1.2"))
+    ask(Ask(1, NOW + 1000, Stage("s3.1", 0, large[:90])), _deliver("s2.1"))
+    files.locked = {CAROL}
+    ask(Ask(1, NOW + 1000, Stage("s3.1", 90, large[90:180])))
+    store.tick()
+    clock.now += 1.1
+    ask(_deliver("s3.1", 180))
+    files.do(("edit", CAROL, NOTE))
+    files.locked = set()
+    clock.now += 0.1
+    store.tick()
+    clock.now += 0.1
+    ask(_deliver("s4.1"))
+    clock.now += 1.1
+    store.tick()
+    ask(_deliver("s5.1"))
+    store.close()
+    return run
+
+
+def _recover(crash: Crash, run: list[Operation] | None = None) -> tuple[MemoryJournal, MemoryFiles]:
+    log: list[Operation] = run if run is not None else []
+    journal = MemoryJournal(crash.journal, lambda state: log.append(("commit", state)))
+    files = MemoryFiles(crash.files, log)
+    _store(journal, files, Clock()).recover("boot after" if crash.power_lost else "boot")
+    return journal, files
+
+
+def _check(crash: Crash) -> None:
+    journal, files = _recover(crash)
+    for mailbox in (ALICE, BOB, CAROL):
+        assert bytes(files.content.get(mailbox, b"")) == _expected(crash, mailbox)
+    assert crash.acknowledged <= set(crash.journal.ledger)
+    assert not journal.state.entries
+    assert not journal.state.messages
+
+
+def _distinct(crashes: Iterable[Crash]) -> list[Crash]:
+    return list({crash.key(): crash for crash in crashes}.values())
+
+
+def _all_crashes(run: list[Operation], at_most: int) -> list[Crash]:
+    dice = random.Random(1)
+    return _distinct([*kills(State(), BEFORE, run), *power_losses(State(), BEFORE, run, dice, at_most)])
+
+
+def test_every_crash_of_a_short_run_is_recovered_exactly(capsys: pytest.CaptureFixture[str]) -> None:
+    crashes = _all_crashes(_workload(), 1500)
+    for crash in crashes:
+        _check(crash)
+    with capsys.disabled():
+        print(f"\n{len(crashes)} crash states recovered", end=" ")
+    assert len(crashes) > 2000
+
+
+def test_a_crash_during_recovery_is_recovered_too(capsys: pytest.CaptureFixture[str]) -> None:
+    dice = random.Random(2)
+    tried = 0
+    for crash in dice.sample(_all_crashes(_workload(), 100), 60):
+        run: list[Operation] = []
+        _recover(crash, run)
+        again = [*kills(crash.journal, crash.files, run)]
+        if crash.power_lost:
+            # The first recovery ran in another boot than the run, so the second one compares as well.
+            for each in again:
+                each.power_lost = each.journal.boot != "boot after"
+        for each in _distinct([*again, *power_losses(crash.journal, crash.files, run, dice, 30)]):
+            _check_second(each, crash)
+            tried += 1
+    with capsys.disabled():
+        print(f"\n{tried} crash states of recoveries recovered", end=" ")
+    assert tried > 1000
+
+
+def _check_second(crash: Crash, first: Crash) -> None:
+    journal = MemoryJournal(crash.journal)
+    files = MemoryFiles(crash.files)
+    same_boot = "boot after" if first.power_lost else "boot"
+    boot = "third boot" if crash.power_lost and crash.journal.boot == same_boot else same_boot
+    _store(journal, files, Clock()).recover(boot)
+    for mailbox in (ALICE, BOB, CAROL):
+        assert bytes(files.content.get(mailbox, b"")) == _expected(first, mailbox)

@@ -1,0 +1,83 @@
+"""What is SQLite's own about the journal: schema, errors, sizes."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from mailbox_store.config import ConfigError
+from mailbox_store.journal import Forgotten, JournalError, JournalFull, Message, Place
+from mailbox_store.sqlite_journal import SCHEMA_VERSION, SqliteJournal
+
+
+def _message(name: str, data: bytes = b"x") -> Message:
+    return Message(name, 1, "s@e", b"", 0, data)
+
+
+def test_a_newer_journal_is_refused_and_left_alone(folder: Path) -> None:
+    path = folder / "journal"
+    database = sqlite3.connect(path)
+    database.execute(f"PRAGMA user_version={SCHEMA_VERSION + 1}")
+    database.close()
+    with pytest.raises(ConfigError, match="newer release"):
+        SqliteJournal(path)
+
+
+def test_what_is_no_journal_is_told(folder: Path) -> None:
+    path = folder / "journal"
+    path.write_bytes(b"this is not a database, it is a text of some length" * 50)
+    with pytest.raises(JournalError, match="not a database"):
+        SqliteJournal(path)
+
+
+def test_only_its_owner_can_read_it(folder: Path) -> None:
+    journal = SqliteJournal(folder / "journal")
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    journal.close()
+    assert modes == {0o600}
+
+
+def test_a_full_disk_is_told_apart_and_the_journal_goes_on(folder: Path) -> None:
+    journal = SqliteJournal(folder / "journal")
+    pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
+    journal._db.execute(f"PRAGMA max_page_count={pages + 10}")
+    with pytest.raises(JournalFull), journal.transaction():
+        journal.add(_message("large", bytes(100_000)), [Place("a@b", 0, 0, 1)], 1)
+    assert not journal.known("large")
+    with journal.transaction():
+        (entry,) = journal.add(_message("small"), [Place("a@b", 0, 0, 1)], 1)
+    assert [pending.entry for pending in journal.pending()] == [entry]
+    journal.close()
+
+
+def test_numbers_go_on_after_a_restart_while_a_message_outlives_its_id(folder: Path) -> None:
+    journal = SqliteJournal(folder / "journal")
+    with journal.transaction():
+        journal.add(_message("one"), [Place("a@b", 0, 0, 1)], 1)
+        (last,) = journal.add(_message("two"), [Place("a@b", 0, 0, 1)], 1)
+        assert journal.prune(2, 10) == 2
+    journal.close()
+    journal = SqliteJournal(folder / "journal")
+    with journal.transaction():
+        (entry,) = journal.add(_message("three"), [Place("a@b", 0, 0, 1)], 1)
+    journal.close()
+    assert entry.number > last.number
+
+
+@pytest.mark.parametrize("maintained", [True, False])
+def test_neither_file_nor_log_grow_without_end(folder: Path, maintained: bool) -> None:
+    journal = SqliteJournal(folder / "journal")
+    for number in range(400):
+        with journal.transaction():
+            entries = journal.add(_message(str(number), bytes(300_000)), [Place("a@b", 0, 0, 1)], number)
+        with journal.transaction():
+            journal.forget(Forgotten(entries, [entries[0].number]))
+        if maintained:
+            journal.maintain()
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+    journal.close()
+    assert sizes["journal"] < 4_000_000
+    assert sizes["journal-wal"] < 40_000_000

@@ -1,0 +1,227 @@
+"""A batch of questions and its outcomes."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from mailbox_store.journal import JournalError, JournalFull
+from mailbox_store.store import LEDGER_KEPT, LEDGER_REACH, PIECES_KEPT, Store
+from tests.mailbox_store.fakes import NOW, Clock, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
+from wire.messages import Ask, Check, Deliver, Discard, Lookup, Question, Stage
+from wire.outcomes import Delivered, Discarded, Failed, Found, Outcome, Staged, Unwritable, Writable
+
+A, B = "a@b.example", "b@b.example"
+HOUR = 3_600_000
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.journal, self.files, self.clock = MemoryJournal(), MemoryFiles(), Clock()
+        self.now = NOW
+        self.store = Store(self.journal, self.files, FixedUsers(A, B), InlineExecutor(), lambda: self.now, self.clock)
+        self.store.recover("boot")
+
+    def ask(self, *questions: Question, deadline: int = 0) -> list[Outcome]:
+        return self.store.answer([Ask(1, deadline or self.now, question) for question in questions])
+
+    def count(self, name: str, box: str = A) -> int:
+        return bytes(self.files.content.get(box, b"")).count(b"Received: id " + name.encode() + b"\n")
+
+
+def _deliver(
+    name: str, *boxes: str, time: int = NOW, staged: int = 0, sender: str = "s@e", data: bytes = b"x: y\n"
+) -> Deliver:
+    return Deliver(name, time, sender, boxes or (A,), f"Received: id {name}\n".encode(), staged, data)
+
+
+def _kind(outcome: Outcome) -> str:
+    assert isinstance(outcome, Failed)
+    return outcome.kind
+
+
+def test_outcomes_come_in_the_order_of_the_questions() -> None:
+    bench = Bench()
+    assert bench.ask(Lookup("A", "b.example"), _deliver("one"), Check((A, B)), Discard("two")) == [
+        Found(A),
+        Delivered(False),
+        Writable(),
+        Discarded(),
+    ]
+
+
+def test_a_repeat_is_known_in_the_same_batch_in_the_next_and_after_a_restart() -> None:
+    bench = Bench()
+    assert bench.ask(_deliver("one"), _deliver("one")) == [Delivered(False), Delivered(True)]
+    assert bench.ask(_deliver("one")) == [Delivered(True)]
+    bench.store.close()
+    again = Bench()
+    again.journal.state, again.files.content = bench.journal.state, bench.files.content
+    assert again.ask(_deliver("one")) == [Delivered(True)]
+    assert again.count("one") == 1
+
+
+def test_a_mailbox_named_twice_gets_one_entry() -> None:
+    bench = Bench()
+    assert bench.ask(_deliver("one", A, B, A)) == [Delivered(False)]
+    assert (bench.count("one", A), bench.count("one", B)) == (1, 1)
+
+
+def test_no_repeat_outlives_the_ledger() -> None:
+    bench = Bench()
+    delivery = _deliver("one", time=NOW + LEDGER_REACH)
+    bench.ask(delivery)
+    bench.now = NOW + LEDGER_KEPT
+    bench.clock.now += 100
+    bench.store.tick()
+    assert bench.ask(delivery) == [Delivered(True)]
+    bench.now += 1
+    bench.clock.now += 100
+    bench.store.tick()
+    assert not bench.journal.known("one")
+    assert _kind(bench.ask(delivery)[0]) == "expired"
+
+
+@pytest.mark.parametrize("shift", [LEDGER_REACH + 1, -LEDGER_REACH - 1, 2**64 - 1 - NOW])
+def test_a_message_of_another_time_is_refused(shift: int) -> None:
+    bench = Bench()
+    assert _kind(bench.ask(_deliver("one", time=NOW + shift))[0]) == "expired"
+    assert bench.count("one") == 0
+
+
+def test_after_its_deadline_nothing_is_done() -> None:
+    bench = Bench()
+    late = bench.ask(_deliver("one"), Stage("two", 0, b"x"), deadline=NOW - 1)
+    assert [_kind(outcome) for outcome in late] == ["expired", "expired"]
+    assert not bench.journal.known("one")
+    assert bench.journal.extents("two") == []
+
+
+def test_a_staged_message_is_delivered_whole() -> None:
+    bench = Bench()
+    assert bench.ask(Stage("one", 0, b"x: y\n"), Stage("one", 5, b"\nmore ")) == [Staged(5), Staged(11)]
+    assert bench.ask(Stage("one", 5, b"\nmore ")) == [Staged(11)]
+    assert bench.ask(_deliver("one", A, B, staged=11, data=b"text")) == [Delivered(False)]
+    assert bytes(bench.files.content[B]).endswith(b"id one\nx: y\n\nmore text\n\n")
+    assert bench.ask(Stage("one", 0, b"x: y\n"), Discard("one")) == [Staged(5), Discarded()]
+    assert b"".join(bench.journal.pieces(bench.journal.message(1))) == b"x: y\n\nmore text"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "staged"), [([], 5), ([(0, 5)], 6), ([(1, 5)], 5), ([(0, 3), (4, 1)], 4), ([(0, 5)], 2**64)]
+)
+def test_pieces_that_do_not_add_up_are_refused(pieces: list[tuple[int, int]], staged: int) -> None:
+    bench = Bench()
+    bench.ask(*[Stage("one", offset, bytes(size)) for offset, size in pieces])
+    assert _kind(bench.ask(_deliver("one", staged=staged))[0]) == "trouble"
+
+
+def test_discarded_pieces_are_gone() -> None:
+    bench = Bench()
+    bench.ask(Stage("one", 0, b"x"), Discard("one"), Discard("one"))
+    assert bench.journal.extents("one") == []
+
+
+def test_pieces_of_a_message_that_never_ends_are_dropped() -> None:
+    bench = Bench()
+    bench.ask(Stage("one", 0, b"x"))
+    bench.now += PIECES_KEPT + 1
+    bench.clock.now += 2 * HOUR
+    bench.store.tick()
+    assert bench.journal.extents("one") == []
+
+
+@pytest.mark.parametrize(
+    "delivery",
+    [
+        _deliver("one", "../etc@b.example"),
+        _deliver("one", A, "nobody@b.example"),
+        _deliver("one", sender="a\nb@c"),
+        Deliver("one", NOW, "", (A,), b"no newline", 0, b""),
+        _deliver("one", staged=1),
+    ],
+)
+def test_what_makes_no_sense_fails_alone(delivery: Deliver) -> None:
+    bench = Bench()
+    first, second = bench.ask(delivery, _deliver("two"))
+    assert _kind(first) == "trouble"
+    assert second == Delivered(False)
+    assert not bench.journal.known("one")
+    assert (bench.count("one"), bench.count("two")) == (0, 1)
+
+
+def test_an_offset_beyond_all_messages_is_refused() -> None:
+    assert _kind(Bench().ask(Stage("one", 2**63, b"x"))[0]) == "trouble"
+
+
+def test_an_unwritable_mailbox_is_named_and_nothing_is_stored() -> None:
+    bench = Bench()
+
+    def refuse(_kind: str, name: str) -> None:
+        if name == B:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    bench.files.before = refuse
+    assert bench.ask(Check((A, B))) == [Unwritable(B, "Permission denied")]
+    assert bench.ask(Check(("who@b.example",))) == [Unwritable("who@b.example", "no such mailbox")]
+    first, second = bench.ask(_deliver("one", A, B), _deliver("two", A))
+    assert _kind(first) == "trouble"
+    assert second == Delivered(False)
+    assert (bench.count("one"), bench.count("two")) == (0, 1)
+
+
+def test_a_mailbox_folder_without_room_is_a_full_disk() -> None:
+    bench = Bench()
+    bench.files.free = 1024 * 1024 + 300
+    outcomes = bench.ask(_deliver("one"), _deliver("two"), _deliver("three"))
+    assert outcomes[0] == Delivered(False)
+    assert _kind(outcomes[2]) == "disk_full"
+    assert bench.count("three") == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (JournalError("broken"), "trouble"),
+        (JournalFull("full"), "disk_full"),
+        (ZeroDivisionError("a bug"), "trouble"),
+    ],
+)
+def test_a_failed_transaction_is_tried_one_by_one(error: Exception, kind: str) -> None:
+    bench = Bench()
+
+    def fail() -> None:
+        if "bad" in bench.journal.state.ledger:
+            raise error
+
+    bench.journal.fail = fail
+    first, bad, last = bench.ask(_deliver("one", A, B), _deliver("bad"), _deliver("three"))
+    assert (first, last) == (Delivered(False), Delivered(False))
+    assert _kind(bad) == kind
+    assert (bench.count("one"), bench.count("bad"), bench.count("three")) == (1, 0, 1)
+
+
+def test_a_locked_mailbox_does_not_hold_the_outcome() -> None:
+    bench = Bench()
+    bench.files.locked = {A}
+    assert bench.ask(_deliver("one")) == [Delivered(False)]
+    assert (bench.count("one"), bench.store.waiting, bench.store.busy) == (0, 1, True)
+    bench.files.locked = set()
+    bench.clock.now += 1
+    bench.store.tick()
+    assert (bench.count("one"), bench.store.waiting) == (1, 0)
+
+
+def test_the_boot_is_named_once_nothing_is_in_doubt() -> None:
+    bench = Bench()
+    bench.files.locked = {A}
+    bench.ask(_deliver("one"))
+    after = Store(bench.journal, bench.files, FixedUsers(A, B), InlineExecutor(), lambda: NOW, bench.clock)
+    after.recover("second boot")
+    assert bench.journal.boot() == "boot"
+    bench.files.locked = set()
+    bench.clock.now += 1
+    after.tick()
+    assert bench.journal.boot() == "second boot"
+    assert bench.count("one") == 1

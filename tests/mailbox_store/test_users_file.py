@@ -1,0 +1,111 @@
+"""The users file while it is edited."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mailbox_store.config import ConfigError
+from mailbox_store.files import DiskFiles
+from mailbox_store.users_file import UsersFile
+
+
+@pytest.fixture
+def path(folder: Path) -> Path:
+    file = folder / "users.txt"
+    file.write_text("ana@b.example\n")
+    (folder / "mail").mkdir()
+    return file
+
+
+@pytest.fixture
+def users(path: Path) -> Iterator[UsersFile]:
+    file = UsersFile(path, DiskFiles(path.parent / "mail"), "home.example", "")
+    yield file
+    file.close()
+
+
+def _replace(path: Path, text: str) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.rename(path)
+
+
+def test_each_user_has_a_mailbox_file_from_the_start(users: UsersFile, path: Path) -> None:
+    assert [file.name for file in (path.parent / "mail").iterdir()] == ["ana@b.example.txt"]
+    assert users.knows("ana@b.example")
+    assert not users.knows("bob@b.example")
+
+
+def test_a_change_is_taken_over_within_a_second(users: UsersFile, path: Path) -> None:
+    users.watch()
+    _replace(path, "bob@b.example\n")
+    deadline = time.monotonic() + 5
+    began = time.monotonic()
+    while "bob@b.example" not in users.current.names:
+        assert time.monotonic() < deadline
+        os.sched_yield()
+    assert time.monotonic() - began < 1.5
+    assert (path.parent / "mail" / "bob@b.example.txt").exists()
+
+
+def test_a_removed_user_is_still_known_for_deliveries_under_way(users: UsersFile, path: Path) -> None:
+    _replace(path, "bob@b.example\n")
+    users.refresh()
+    assert users.current.mailboxes == ("bob@b.example",)
+    assert users.knows("ana@b.example")
+
+
+def test_a_bad_edit_is_told_with_its_line_and_the_old_list_stays(
+    users: UsersFile, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.write_text("ana@b.example\nbruno\n")
+    users.refresh()
+    users.refresh()
+    assert users.current.mailboxes == ("ana@b.example",)
+    assert caplog.text.count(f"{path}:2: bruno: ") == 1
+    path.write_text("ana@b.example\nbruno@b.example\n")
+    users.refresh()
+    assert len(users.current.mailboxes) == 2
+
+
+def test_a_removed_file_is_told_once_and_may_come_back(
+    users: UsersFile, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.unlink()
+    users.refresh()
+    users.refresh()
+    assert users.current.mailboxes == ("ana@b.example",)
+    assert caplog.text.count("the list as it was stays") == 1
+    path.write_text("eva@b.example\n")
+    users.refresh()
+    assert users.current.mailboxes == ("eva@b.example",)
+
+
+def test_the_start_does_not_wait_for_very_many_new_files(folder: Path) -> None:
+    path = folder / "users.txt"
+    path.write_text("".join(f"user{number}@b.example\n" for number in range(7_000)))
+    (folder / "mail").mkdir()
+    users = UsersFile(path, DiskFiles(folder / "mail"), "home.example", "")
+    assert len(list((folder / "mail").iterdir())) == 5_000
+    users.create_rest()
+    assert len(list((folder / "mail").iterdir())) == 7_000
+    users.close()
+
+
+@pytest.mark.parametrize(("text", "error"), [(None, "No such file"), ("bruno\n", ":1: bruno: "), ("", "no user")])
+def test_a_bad_file_stops_the_start(folder: Path, text: str | None, error: str) -> None:
+    path = folder / "users.txt"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=error):
+        UsersFile(path, DiskFiles(folder), "home.example", "")
+
+
+def test_a_mailbox_folder_that_is_gone_stops_the_start(path: Path) -> None:
+    with pytest.raises(ConfigError, match="MAILBOXES"):
+        UsersFile(path, DiskFiles(path.parent / "none"), "home.example", "")
