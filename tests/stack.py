@@ -91,6 +91,20 @@ class Connection:
         assert self.command("DATA").startswith("354 ")
 
 
+def takes_mail(port: int) -> bool:
+    """Whether gateway, a worker and the store answer on this port: the greeting, and a look-up."""
+    try:
+        with Connection(port, timeout=5) as connection:
+            connection.reply()
+            connection.command("EHLO check.example.net")
+            connection.command("MAIL FROM:<>")
+            accepted = connection.command("RCPT TO:<postmaster>").startswith("250")
+            connection.command("QUIT")
+            return accepted
+    except OSError:
+        return False
+
+
 class Stack:
     """One gateway, one store and some workers, each a process that can be killed, stopped and started again.
 
@@ -192,19 +206,10 @@ class Stack:
         return Connection(self.port)
 
     def takes_mail(self) -> bool:
-        """Whether a worker and the store answer: the greeting, and a look-up."""
+        """Whether it does; fails at once where a service has ended."""
         for name, process in self.processes.items():
             assert process.poll() is None, f"{name} ended:\n{self.log(name)}"
-        try:
-            with Connection(self.port, timeout=5) as connection:
-                connection.reply()
-                connection.command("EHLO check.example.net")
-                connection.command("MAIL FROM:<>")
-                accepted = connection.command("RCPT TO:<postmaster>").startswith("250")
-                connection.command("QUIT")
-                return accepted
-        except OSError:
-            return False
+        return takes_mail(self.port)
 
     def log(self, name: str) -> str:
         path = self.folder / f"{name}.log"

@@ -1,6 +1,7 @@
 """`make chaos`: load, faults and a verdict.
 
     python -m tests.faults.chaos [--duration 60] [--seed N] [--connections 50] [--faults workers,store,...|all|none]
+                                 [--mode processes|docker]
 
 Starts a stack of its own in a private folder on a free port of 127.0.0.1, loads it from many connections while
 faults are injected, lets it come to rest, and then judges the mailboxes. Prints the verdict; exit status 0 only if
@@ -18,16 +19,20 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults.container_stack import ContainerStack
 from tests.faults.injectors import Injector
 from tests.faults.load import Journal, Sender
 from tests.faults.verdict import Verdict, judge
 from tests.stack import Stack, wait_until
 
-KINDS = ["workers", "store", "gateway", "frames", "mailboxes", "users", "clients"]
+KINDS = {
+    "processes": ["workers", "store", "gateway", "frames", "mailboxes", "users", "clients"],
+    "docker": ["workers", "store", "gateway", "network", "mailboxes", "users", "clients"],
+}
 # 4xx is what a client may be told while what its message needs is broken or being restarted.
 _EXPLAINED = ("421 4.3.2", "451 4.3.0", "451 4.3.2", "452 4.3.1", "450 4.2.0")
 # Kinds after which some clients may be told a 4xx, or lose their connection.
-_MAY_REFUSE = {"store", "gateway", "mailboxes", "disk"}
+_MAY_REFUSE = {"store", "gateway", "mailboxes", "network"}
 _MAY_BREAK = {"gateway"}
 
 
@@ -61,7 +66,13 @@ class Report:
 
 
 async def attack(
-    stack: Stack, seed: int, duration: float, connections: int, kinds: list[str], addresses: list[str], largest: int
+    stack: Stack | ContainerStack,
+    seed: int,
+    duration: float,
+    connections: int,
+    kinds: list[str],
+    addresses: list[str],
+    largest: int,
 ) -> tuple[Journal, Injector]:
     """Load and faults for `duration` seconds; returns once every connection has ended its last message."""
     journal = Journal(seed)
@@ -92,17 +103,26 @@ def unexplained(journal: Journal, kinds: list[str]) -> list[str]:
 
 
 def run(
-    folder: Path, seed: int, duration: float, connections: int, kinds: list[str], mailboxes: int, largest: int
+    folder: Path,
+    mode: str,
+    seed: int,
+    duration: float,
+    connections: int,
+    kinds: list[str],
+    mailboxes: int,
+    largest: int,
 ) -> Report:
     """One whole run in `folder`.
 
+    :param mode: "processes" or "docker".
     :param duration: seconds of load; coming to rest takes some more.
-    :param kinds: of faults, from KINDS.
+    :param kinds: of faults, from KINDS of that mode.
     :param mailboxes: how many users there are.
     :param largest: octets of the largest message.
     """
     addresses = [f"user{number}@example.com" for number in range(mailboxes)]
-    with Stack(folder, workers=3, users="\n".join(addresses) + "\n", CONVERSATION="off") as stack:
+    kind_of_stack = ContainerStack if mode == "docker" else Stack
+    with kind_of_stack(folder, workers=3, users="\n".join(addresses) + "\n", CONVERSATION="off") as stack:
         journal, injector = asyncio.run(attack(stack, seed, duration, connections, kinds, addresses, largest))
         # A store that ends cleanly has appended all that it acknowledged; one that starts again adds nothing.
         for _ in range(2):
@@ -123,16 +143,25 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=50)
     parser.add_argument("--mailboxes", type=int, default=200)
     parser.add_argument("--largest", type=int, default=4_000_000, help="octets of the largest message")
-    parser.add_argument("--faults", default="all", help=f"all, none, or some of {','.join(KINDS)}")
+    parser.add_argument("--faults", default="all", help="all, none, or some of a mode's kinds")
+    parser.add_argument("--mode", choices=sorted(KINDS), default="processes")
     options = parser.parse_args()
-    kinds = {"all": KINDS, "none": []}.get(options.faults, options.faults.split(","))
-    if unknown := set(kinds) - set(KINDS):
-        parser.error(f"--faults: {', '.join(sorted(unknown))} is not one of {', '.join(KINDS)}")
+    known = KINDS[options.mode]
+    kinds = {"all": known, "none": []}.get(options.faults, options.faults.split(","))
+    if unknown := set(kinds) - set(known):
+        parser.error(f"--faults: {', '.join(sorted(unknown))} is not one of {', '.join(known)}")
     print(f"chaos: seed {options.seed}, {options.duration:g} s, {options.connections} connections", flush=True)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="correio-") as name:
         report = run(
-            Path(name), options.seed, options.duration, options.connections, kinds, options.mailboxes, options.largest
+            Path(name),
+            options.mode,
+            options.seed,
+            options.duration,
+            options.connections,
+            kinds,
+            options.mailboxes,
+            options.largest,
         )
     print(report)
     print(f"{time.monotonic() - started:.0f} s in all")

@@ -1,4 +1,4 @@
-"""Faults done to a running stack of processes, one at a time, chosen by a seed.
+"""Faults done to a running stack of processes or containers, one at a time, chosen by a seed.
 
 Each fault undoes itself before it returns, so that the stack is whole when the run ends. What a fault takes from a
 mailbox it keeps beside it, for the verdict counts those copies as well.
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import zmq
 
+from tests.faults.container_stack import ContainerStack
 from tests.stack import Stack
 from wire.codec import encode
 from wire.messages import Ask, Body, Check, Close, Deliver, Discard, ReadLines, Stage, Step, StepDone
@@ -25,14 +26,15 @@ Fault = Callable[[], Awaitable[None]]
 
 
 class Injector:
-    """The faults, for one stack of processes.
+    """The faults, for one stack.
 
-    :param stack: the running stack.
+    :param stack: the running stack. One of containers can be partitioned as well; its internal sockets cannot be
+        reached from here, so frames are for one of processes.
     :param seed: makes the same choices and the same lengths every time.
     :param addresses: those of the mailboxes.
     """
 
-    def __init__(self, stack: Stack, seed: int, addresses: list[str]) -> None:
+    def __init__(self, stack: Stack | ContainerStack, seed: int, addresses: list[str]) -> None:
         self.stack = stack
         self.counts: dict[str, int] = {}
         self.taken: dict[str, list[Path]] = {address: [] for address in addresses}
@@ -44,6 +46,7 @@ class Injector:
     def kinds(self) -> dict[str, list[Fault]]:
         """The faults by kind."""
         return {
+            "network": [self.cut_off_worker, self.cut_off_store],
             "workers": [self.kill_worker, self.kill_all_workers, self.restart_worker, self.hang_worker],
             "store": [self.kill_store, self.restart_store, self.hang_store],
             "gateway": [self.kill_gateway, self.restart_gateway],
@@ -81,11 +84,11 @@ class Injector:
     async def _kill(self, name: str) -> None:
         await asyncio.to_thread(self.stack.kill, name)
         await self._pause(0.5)
-        self.stack.start(name)
+        await asyncio.to_thread(self.stack.start, name)
 
     async def _restart(self, name: str) -> None:
         await asyncio.to_thread(self.stack.terminate, name)
-        self.stack.start(name)
+        await asyncio.to_thread(self.stack.start, name)
 
     @contextlib.asynccontextmanager
     async def _stopped(self, name: str, longest: float) -> AsyncIterator[None]:
@@ -100,7 +103,7 @@ class Injector:
         for name in self.stack.worker_names:
             await asyncio.to_thread(self.stack.kill, name)
         for name in self.stack.worker_names:
-            self.stack.start(name)
+            await asyncio.to_thread(self.stack.start, name)
 
     async def restart_worker(self) -> None:
         await self._restart(self._worker())
@@ -108,6 +111,17 @@ class Injector:
     async def hang_worker(self) -> None:
         async with self._stopped(self._worker(), 3):
             pass
+
+    async def _cut_off(self, name: str) -> None:
+        assert isinstance(self.stack, ContainerStack), "processes share one network"
+        with self.stack.cut_off(name):
+            await self._pause(3)
+
+    async def cut_off_worker(self) -> None:
+        await self._cut_off(self._worker())
+
+    async def cut_off_store(self) -> None:
+        await self._cut_off("mailbox_store")
 
     async def kill_store(self) -> None:
         await self._kill("mailbox_store")

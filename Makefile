@@ -1,0 +1,65 @@
+# Correio: `make` alone tells what there is. Needs GNU make and Python 3.11 or newer, nothing else.
+#
+# Variables on the command line (make up PORT=2525) reach the tool as environment variables: make exports them.
+# Their defaults and rules are in deploy/config.py.
+
+PYTHON ?= python3
+VENV := .venv
+# Says that everything of the lock is installed; older than the lock, it is done again.
+INSTALLED := $(VENV)/.requirements-installed
+RUN_PYTHON := $(VENV)/bin/python
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help up down status logs test lint lock clean
+
+help: ## show this
+	@echo "Correio, an SMTP server. Targets:"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@echo "Settings of make up, with their defaults:"
+	@echo "  MODE=docker|processes (docker where an engine answers)  BIND=127.0.0.1  PORT=12000  USERS=users.txt"
+	@echo "  MAILBOXES=mailboxes  WORKERS=2  DOMAIN=correio.localhost  RUN=run; the README's table has them all."
+	@echo "make down, status and logs take RUN."
+
+up: $(INSTALLED) ## start the stack, and return when it takes mail
+	@$(RUN_PYTHON) -m deploy up
+
+down: $(INSTALLED) ## stop it; nothing is left running
+	@$(RUN_PYTHON) -m deploy down
+
+status: $(INSTALLED) ## show the state of each service
+	@$(RUN_PYTHON) -m deploy status
+
+logs: $(INSTALLED) ## follow the logs: each conversation as it happens (Ctrl-C ends it)
+	@$(RUN_PYTHON) -m deploy logs
+
+test: $(INSTALLED) ## run every test; those with containers need a Docker engine (ARGS goes to pytest)
+	$(RUN_PYTHON) -m pytest $(ARGS)
+
+lint: $(INSTALLED) ## check style, types and who imports whom
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+# Run it after a change in pyproject.toml's [dependency-groups]; `--universal` holds for every platform.
+LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --generate-hashes --python-version 3.11 --no-header --universal
+lock: $(INSTALLED) ## resolve the requirements anew
+	$(LOCK) --group services --group deploy --group dev -o requirements/dev.txt
+	$(LOCK:pyproject.toml=) --group services -o requirements/services.txt
+
+clean: ## remove what was built or cached; mail, journal and settings stay
+	@if docker version >/dev/null 2>&1; then docker image prune --all --force --filter label=correio.service >/dev/null; fi
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): requirements/dev.txt
+	@command -v $(PYTHON) >/dev/null || { echo "PYTHON=$(PYTHON): no such command; install Python 3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "PYTHON=$(PYTHON): $$($(PYTHON) -V 2>&1) is too old; Correio needs 3.11: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "PYTHON=$(PYTHON): has no venv; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "preparing $(VENV) (once)"
+	@$(RUN_PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@

@@ -1,0 +1,46 @@
+"""`python -m deploy up|down|status|logs`: what the Makefile's targets run. Settings are environment variables."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from deploy import stack
+from deploy.config import RunSettings, StackSettings
+from deploy.errors import DeployError, ServiceFailed
+from runtime.settings import load
+
+# The shell's status for a command that Ctrl-C ended: 128 + SIGINT.
+_EX_INTERRUPTED = 130
+
+
+def main() -> int:
+    """Do one command; returns the exit status. What is wrong goes to standard error, one line first."""
+    parser = argparse.ArgumentParser(prog="python -m deploy", description=__doc__)
+    parser.add_argument("command", choices=("up", "down", "status", "logs"))
+    command = parser.parse_args().command
+    try:
+        if command == "up":
+            return stack.up(load(StackSettings, "make up"), _say)
+        run = load(RunSettings, f"make {command}").run
+        if command == "down":
+            return stack.down(run, _say)
+        if command == "status":
+            return stack.status(run, _say)
+        stack.logs(run, _say)
+    except DeployError as error:
+        print(error if isinstance(error, ServiceFailed) else f"make {command}: {error}", file=sys.stderr)
+        if error.details:
+            print(error.details, file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        print(f"make {command}: interrupted", file=sys.stderr)
+        return _EX_INTERRUPTED
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

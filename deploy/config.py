@@ -1,0 +1,124 @@
+"""The settings of a stack, from environment variables: `make up PORT=2525` sets PORT.
+
+Gives: `StackSettings`, checked as far as a stack's own settings go, and what each service gets from it. Settings that
+only a service knows (`PASSED_ON`) go through as they are: that service checks them and names what is wrong.
+Fails: `runtime.settings.load` prints one line per bad variable and ends the process with status 78.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import math
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, field_validator
+
+from runtime.settings import Settings
+from wire.address import AddressError, parse_domain
+
+# Settings of the services that this tool does not look into; unset ones are not set, so the service's default counts.
+PASSED_ON = (
+    "PROFILE",
+    "SENDER_DOMAIN_RULE",
+    "MAX_MESSAGE_BYTES",
+    "MAX_RECIPIENTS",
+    "MAX_ERRORS",
+    "VRFY",
+    "STORE_SECONDS",
+    "MAX_CONNECTIONS_PER_ADDRESS",
+    "IDLE_SECONDS",
+    "NO_WORKER_SECONDS",
+    "CONVERSATION",
+    "POSTMASTER",
+)
+# A stop may take what the gateway grants to open transactions, and then the time to finish what is in hand.
+_STOP_MARGIN_SECONDS = 5
+
+
+def _absolute(path: Path) -> Path:
+    """The path without `..`, but with its symbolic links: a link that is moved on later is followed then."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+# RUN is a stack's name: whichever way leads to the folder, it is the same stack.
+RealPath = Annotated[Path, AfterValidator(Path.resolve)]
+
+
+class RunSettings(Settings):
+    """What `make down`, `status` and `logs` take: the rest is remembered in RUN."""
+
+    # The folder of everything that a stack needs at run time; two stacks have two.
+    run: RealPath = Field(default=Path("run"), validate_default=True)
+
+
+class StackSettings(RunSettings):
+    """What `make up` takes; the field `mailboxes` is the variable MAILBOXES."""
+
+    mode: Literal["auto", "docker", "processes"] = "auto"
+    # The address and TCP port that clients connect to.
+    bind: str = "127.0.0.1"
+    port: int = Field(default=12000, ge=1, le=65535)
+    users: AbsolutePath = Field(default=Path("users.txt"), validate_default=True)
+    mailboxes: AbsolutePath = Field(default=Path("mailboxes"), validate_default=True)
+    # Four workers fill the cores of a common machine; 64 is far beyond use and keeps a typing error from hurting.
+    workers: int = Field(default=2, ge=1, le=64)
+    domain: str = "correio.localhost"
+    max_connections: int = Field(default=10_000, ge=1)
+    shutdown_seconds: float = Field(default=30, ge=0, le=3600)
+    # The image that the services' images are made from; empty: the first that is at hand.
+    base: str = ""
+
+    @field_validator("bind")
+    @classmethod
+    def _bind_is_an_address(cls, value: str) -> str:
+        try:
+            return str(ipaddress.ip_address(value))
+        except ValueError:
+            raise ValueError("must be an IP address of this machine, such as 127.0.0.1, or 0.0.0.0 for all") from None
+
+    @field_validator("domain")
+    @classmethod
+    def _domain_is_one(cls, value: str) -> str:
+        try:
+            return parse_domain(value)
+        except AddressError as error:
+            raise ValueError(f"must be a domain name such as correio.localhost: {error}") from None
+
+    @property
+    def stop_seconds(self) -> int:
+        """How long one service may take to stop before it is killed."""
+        return math.ceil(self.shutdown_seconds) + _STOP_MARGIN_SECONDS
+
+    @property
+    def connect_host(self) -> str:
+        """The address at which this machine itself reaches BIND."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.bind, self.bind)  # noqa: S104 - compared, not bound
+
+    @property
+    def project(self) -> str:
+        """A name for containers and networks that no other stack on this machine has: by RUN and PORT."""
+        return f"correio-{self.port}-{hashlib.sha256(os.fsencode(self.run)).hexdigest()[:8]}"
+
+    def for_services(self) -> dict[str, str]:
+        """The variables that every service gets in both modes; paths and endpoints come from the mode."""
+        passed = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
+        return passed | {
+            "DOMAIN": self.domain,
+            "MAX_CONNECTIONS": str(self.max_connections),
+            "SHUTDOWN_SECONDS": f"{self.shutdown_seconds:g}",
+            "LOG_LEVEL": self.log_level,
+        }
+
+    def remembered(self) -> dict[str, str]:
+        """All that makes this stack differ from another one, for comparison with what a later `make up` asks for."""
+        return self.for_services() | {
+            "BIND": self.bind,
+            "PORT": str(self.port),
+            "USERS": str(self.users),
+            "MAILBOXES": str(self.mailboxes),
+            "WORKERS": str(self.workers),
+        }

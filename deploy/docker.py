@@ -1,0 +1,162 @@
+"""The stack as containers, by compose.
+
+Gives: `Containers`, one of the two ways to run a stack (see `stack.Mode`).
+Fails: `DeployError` with the line of the service that did not start, or with the engine's own last line.
+Limits: the engine has to see this machine's folders, which a remote one does not.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import time
+from pathlib import Path
+
+from deploy import images
+from deploy.config import StackSettings
+from deploy.engine import compose, compose_command, docker
+from deploy.images import Say
+from deploy.owner import Owner, give, make_folder
+from deploy.service import Service, Trouble
+from deploy.state import Remembered
+
+# The engine makes a container in about a second; a cold disk takes longer.
+_START_SECONDS = 180.0
+# What has no mail under way is given this long to end by itself.
+_ABANDON_SECONDS = 2
+# Gateway and workers of a root who is root himself: nobody in particular, as in the images.
+_NOBODY = Owner(10001, 10001)
+# How soon a service that cannot start ends again.
+_RESTART_SECONDS = 5.0
+_POLL_SECONDS = 0.05
+_USERS_FOLDER = "/correio/users"
+_MAILBOXES = "/correio/mailboxes"
+
+
+class Containers:
+    """The containers that belong to one RUN folder."""
+
+    def __init__(self, run: Path, owner: Owner, say: Say) -> None:
+        self._run = run
+        self._owner = owner
+        self._servant = owner if owner.uid != 0 else _NOBODY
+        self._say = say
+
+    def prepare(self, settings: StackSettings) -> Remembered:
+        """Make what has to be there before the start: folders in RUN that the containers write to."""
+        make_folder(self._run / "journal", self._owner, mode=0o700)
+        make_folder(self._run / "poison", self._servant, mode=0o700)
+        give(self._run / "poison", self._servant)
+        return Remembered(
+            mode="docker",
+            project=settings.project,
+            sockets="",
+            host=settings.connect_host,
+            port=settings.port,
+            stop_seconds=settings.stop_seconds,
+            settings=settings.remembered(),
+        )
+
+    def start(self, settings: StackSettings, remembered: Remembered) -> None:
+        """Have the images, and start a container of each service."""
+        tag = images.build(settings.base, self._say)
+        self._say("starting the containers")
+        environment = dict(os.environ) | settings.for_services() | self._for_compose(settings, tag)
+        compose(
+            remembered.project, "up", "--detach", "--no-build", "--scale", f"session_worker={settings.workers}",
+            environment=environment, timeout=_START_SECONDS,
+        )  # fmt: skip
+
+    def stop(self, remembered: Remembered | None) -> None:
+        """Stop and remove the containers and networks of the project; harmless when there are none."""
+        if remembered is not None:
+            self._down(remembered.project, remembered.stop_seconds)
+
+    def abandon(self, remembered: Remembered) -> None:
+        """Stop and remove them without much waiting."""
+        self._down(remembered.project, _ABANDON_SECONDS)
+
+    def _down(self, project: str, grace: int) -> None:
+        compose(
+            project, "down", "--remove-orphans", "--timeout", str(grace),
+            environment=self._without_settings(), timeout=_START_SECONDS + 3 * grace,
+        )  # fmt: skip
+
+    def services(self, remembered: Remembered) -> list[Service]:
+        return [
+            Service(name, status, status.startswith("Up"))
+            for name, status in _table(remembered.project, "{{.Names}}\t{{.Status}}")
+        ]
+
+    def trouble(self, remembered: Remembered) -> Trouble | None:
+        """The first container that has ended, with the last line it said; None where all are up."""
+        for name, _ in _table(remembered.project, "{{.Names}}\t{{.ID}}"):
+            status = _ended(name)
+            if status is not None:
+                said = docker("logs", "--tail", "1", name, with_errors=True).strip()
+                return Trouble(f"{name} has ended with status {status}", _as_outside(said, remembered), status)
+        return None
+
+    def last_lines(self, remembered: Remembered, count: int) -> str:
+        """The last lines of each container's log."""
+        names = [name for name, _ in _table(remembered.project, "{{.Names}}\t{{.ID}}")]
+        return "\n".join(docker("logs", "--tail", str(count), name, with_errors=True).rstrip() for name in names)
+
+    def follow(self, remembered: Remembered) -> tuple[list[str], dict[str, str]]:
+        """The command that shows all logs as they grow, and its environment."""
+        return compose_command(remembered.project, "logs", "--follow", "--tail", "20"), self._without_settings()
+
+    def _for_compose(self, settings: StackSettings, tag: str) -> dict[str, str]:
+        # A symbolic link to the users file is followed here: inside the container it would lead nowhere.
+        users = settings.users.resolve()
+        host = f"[{settings.bind}]" if ipaddress.ip_address(settings.bind).version == 6 else settings.bind
+        values = {
+            "TAG": tag,
+            "STORE_USER": f"{self._owner.uid}:{self._owner.gid}",
+            "STORE_UID": str(self._owner.uid),
+            "USER": f"{self._servant.uid}:{self._servant.gid}",
+            "UID": str(self._servant.uid),
+            "USERS_FOLDER": str(users.parent),
+            "USERS_NAME": users.name,
+            "MAILBOXES": str(settings.mailboxes),
+            "RUN": str(self._run),
+            "PUBLISH": f"{host}:{settings.port}",
+            "STOP_SECONDS": str(settings.stop_seconds),
+        }
+        return {f"CORREIO_{name}": value for name, value in values.items()}
+
+    def _without_settings(self) -> dict[str, str]:
+        """For compose commands that start nothing: the compose file's variables have to be there all the same."""
+        numbers = dict.fromkeys(("TAG", "STORE_USER", "STORE_UID", "USER", "UID", "PUBLISH", "STOP_SECONDS"), "0")
+        paths = dict.fromkeys(("USERS_FOLDER", "USERS_NAME", "MAILBOXES", "RUN"), str(self._run))
+        return dict(os.environ) | {f"CORREIO_{name}": value for name, value in (numbers | paths).items()}
+
+
+def _table(project: str, form: str) -> list[tuple[str, str]]:
+    """Two columns on each container of the project, stopped ones too, by name."""
+    listed = docker("ps", "--all", "--filter", f"label=com.docker.compose.project={project}", "--format", form)
+    rows = (line.partition("\t") for line in sorted(listed.splitlines()))
+    return [(name, rest) for name, _, rest in rows]
+
+
+def _ended(name: str) -> int | None:
+    """The exit status of a container that has ended; None for one that runs and has run since it was made."""
+    deadline = time.monotonic() + _RESTART_SECONDS
+    while True:
+        seen = json.loads(docker("inspect", "--format", "{{json .}}", name))
+        state = seen["State"]
+        if not state["Running"] or state["Restarting"]:
+            return int(state["ExitCode"])
+        if not seen["RestartCount"]:
+            return None
+        # Started again already, which wiped its status: it will end again, and the engine's pauses grow.
+        if time.monotonic() > deadline:
+            return -1
+        time.sleep(_POLL_SECONDS)
+
+
+def _as_outside(line: str, remembered: Remembered) -> str:
+    """A service's line with the paths that the person knows, not those inside the container."""
+    users, mailboxes = remembered.settings["USERS"], remembered.settings["MAILBOXES"]
+    return line.replace(f"{_USERS_FOLDER}/{Path(users).resolve().name}", users).replace(_MAILBOXES, mailboxes)

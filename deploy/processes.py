@@ -1,0 +1,208 @@
+"""The stack as plain processes under supervisord, all of them the user's.
+
+Gives: `Processes`, one of the two ways to run a stack (see `stack.Mode`).
+Fails: `DeployError` with the line of the service that did not start, or with what kept supervisord from starting.
+Limits: processes that outlive their supervisord are found where there is a /proc.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from deploy import leftovers, sockets
+from deploy.config import StackSettings
+from deploy.errors import DeployError
+from deploy.service import Service, Trouble
+from deploy.state import Remembered
+from deploy.supervisor_rpc import Program, Supervisor, Unreachable
+
+_ROOT = Path(__file__).parent.parent
+_CONFIGURATION = Path(__file__).with_name("supervisord.conf")
+# The variables of the person's own environment that a service needs to find its libraries, language and clock.
+_INHERITED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "TZ", "USER")
+# Beside one descriptor a connection: log, bus, listener, libraries.
+_SPARE_FILES = 512
+_POLL_SECONDS = 0.05
+_START_SECONDS = 15.0
+# What has no mail under way is given this long to end by itself.
+_ABANDON_SECONDS = 2.0
+# States of a program that was started and is not there.
+_DOWN = frozenset({"BACKOFF", "EXITED", "FATAL"})
+
+
+class Processes:
+    """The processes that belong to one RUN folder."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+
+    def prepare(self, settings: StackSettings) -> Remembered:
+        """Make what has to be there before the start: folders in RUN."""
+        for name in ("logs", "ready", "journal", "poison"):
+            (self._run / name).mkdir(mode=0o700, exist_ok=True)
+        for log in self._logs():
+            # A start's own log lines must be told from those of the stack before it.
+            log.replace(log.with_suffix(".log.before"))
+        return Remembered(
+            mode="processes",
+            project="",
+            sockets=str(sockets.make_folder(self._run)),
+            host=settings.connect_host,
+            port=settings.port,
+            stop_seconds=settings.stop_seconds,
+            settings=settings.remembered(),
+        )
+
+    def start(self, settings: StackSettings, remembered: Remembered) -> None:
+        """Start supervisord, and wait until it answers."""
+        _raise_file_limit(settings.max_connections + _SPARE_FILES)
+        errors = self._run / "supervisord.err"
+        with errors.open("wb") as output:
+            try:
+                supervisord = subprocess.Popen(
+                    [sys.executable, "-m", "supervisor.supervisord", "-c", str(_CONFIGURATION)],
+                    cwd=self._run,
+                    env=self._environment(settings, remembered),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,  # Ctrl-C is for this tool, which then stops the stack in order
+                )
+            except OSError as error:
+                raise DeployError(f"cannot run {sys.executable}: {error.strerror}") from None
+        supervisor = _supervisor(remembered)
+        deadline = time.monotonic() + _START_SECONDS
+        while supervisord.poll() is None and time.monotonic() < deadline:
+            try:
+                supervisor.pid()
+            except Unreachable:
+                time.sleep(_POLL_SECONDS)
+            else:
+                return
+        last = errors.read_text("utf-8", "replace").strip().splitlines()[-1:] or ["it does not answer"]
+        raise DeployError(f"supervisord did not start: {last[0]}")
+
+    def stop(self, remembered: Remembered | None) -> None:
+        """Stop every process of this RUN folder, in order where supervisord can still be asked."""
+        if remembered is not None:
+            try:
+                _supervisor(remembered).shut_down()
+            except Unreachable:
+                pass
+            else:
+                # Three groups, one after the other: gateway, workers, store.
+                _wait_until_gone(self._run, 3.0 * remembered.stop_seconds)
+        self._end(remembered.stop_seconds if remembered else _ABANDON_SECONDS)
+        if remembered is not None:
+            sockets.remove_folder(Path(remembered.sockets))
+
+    def abandon(self, remembered: Remembered) -> None:
+        """Stop them all at once."""
+        self._end(_ABANDON_SECONDS)
+        sockets.remove_folder(Path(remembered.sockets))
+
+    def _end(self, grace: float) -> None:
+        still = leftovers.stop(self._run, grace)
+        if still:
+            raise DeployError(f"processes {still} of RUN={self._run} cannot be ended")
+
+    def services(self, remembered: Remembered) -> list[Service]:
+        try:
+            programs = _supervisor(remembered).programs()
+        except Unreachable:
+            return []
+        return [Service(each.name, _in_words(each), each.state in ("RUNNING", "STARTING")) for each in programs]
+
+    def trouble(self, remembered: Remembered) -> Trouble | None:
+        """What has ended that should not have, with the last line it said; None where all is well."""
+        try:
+            programs = _supervisor(remembered).programs()
+        except Unreachable:
+            return Trouble("supervisord has ended", "")
+        for each in programs:
+            if each.state in _DOWN:
+                status = self._exit_status(each.name)
+                return Trouble(f"{each.name} has ended with status {status}", self._last_line(each.name), status)
+        return None
+
+    def last_lines(self, _: Remembered, count: int) -> str:
+        """The last lines of each log."""
+        return "\n".join(
+            line for log in self._logs() for line in log.read_text("utf-8", "replace").splitlines()[-count:]
+        )
+
+    def follow(self, _: Remembered) -> tuple[list[str], dict[str, str]]:
+        """The command that shows all logs as they grow, through their rotations, and its environment."""
+        return ["tail", "-q", "-n", "20", "-F", *map(str, self._logs())], dict(os.environ)
+
+    def _last_line(self, service: str) -> str:
+        log = self._run / "logs" / f"{service}.log"
+        try:
+            return (log.read_text("utf-8", "replace").strip().splitlines() or [""])[-1]
+        except OSError:
+            return ""
+
+    def _exit_status(self, service: str) -> int:
+        """Of its last end; -1 when a signal ended it. supervisord tells that of an early end only in its log."""
+        said = (self._run / "supervisord.log").read_text("utf-8", "replace")
+        ends = re.findall(rf"exited: {service} \(exit status (\d+);", said)
+        return int(ends[-1]) if ends else -1
+
+    def _logs(self) -> list[Path]:
+        return sorted((self._run / "logs").glob("*.log"))
+
+    def _environment(self, settings: StackSettings, remembered: Remembered) -> dict[str, str]:
+        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        return (
+            inherited
+            | settings.for_services()
+            | {
+                "PATH": f"{Path(sys.executable).parent}:{os.defpath}",
+                "PYTHONPATH": str(_ROOT),
+                "PYTHONUNBUFFERED": "1",
+                "BIND": settings.bind,
+                "PORT": str(settings.port),
+                "USERS": str(settings.users),
+                "MAILBOXES": str(settings.mailboxes),
+                "JOURNAL": str(self._run / "journal" / "journal.sqlite3"),
+                "POISON_DIR": str(self._run / "poison"),
+                "GATEWAY_ENDPOINT": f"ipc://{remembered.sockets}/gateway",
+                "STORE_ENDPOINT": f"ipc://{remembered.sockets}/store",
+                leftovers.MARK: str(self._run),
+                "CORREIO_SOCKETS": remembered.sockets,
+                "CORREIO_WORKERS": str(settings.workers),
+                "CORREIO_STOP_SECONDS": str(settings.stop_seconds),
+            }
+        )
+
+
+def _supervisor(remembered: Remembered) -> Supervisor:
+    return Supervisor(Path(remembered.sockets) / "supervisor.sock")
+
+
+def _in_words(program: Program) -> str:
+    if program.state == "RUNNING":
+        return f"running, pid {program.pid}, for {program.age} s"
+    if program.state in _DOWN:
+        return "down, will be started again"
+    return program.state.lower()
+
+
+def _raise_file_limit(wanted: int) -> None:
+    """Services inherit it; a limit that cannot be raised so far bounds the connections, and is no error."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+
+
+def _wait_until_gone(run: Path, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while leftovers.find(run) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)

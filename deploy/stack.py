@@ -1,0 +1,214 @@
+"""A stack's life: up, down, status, logs, whichever way it runs.
+
+Gives: one function for each command; each returns the tool's exit status.
+Fails: `DeployError`, and then nothing that `up` started is left running.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from deploy import engine, leftovers, owner, preflight, smoke, state
+from deploy.config import StackSettings
+from deploy.docker import Containers
+from deploy.errors import EX_CONFIG, EX_FAILED, DeployError, ServiceFailed
+from deploy.images import Say
+from deploy.processes import Processes
+from deploy.service import Service, Trouble
+from deploy.state import Remembered
+
+# LSB init scripts: the status of `status` when the program is not running.
+EX_NOT_RUNNING = 3
+# From the start of the services to the first mail taken: seconds on a slow machine, after which something is wrong.
+_READY_SECONDS = 60.0
+_SMOKE_SECONDS = 5.0
+# While it starts: how long a service that has ended may stay unnoticed.
+_FIRST_SMOKE_SECONDS = 2.0
+_POLL_SECONDS = 0.1
+_LAST_LINES = 5
+
+
+class Mode(Protocol):
+    """One way to run a stack: as containers or as processes."""
+
+    def prepare(self, settings: StackSettings) -> Remembered:
+        """Make the folders it needs; what is returned is enough to stop whatever `start` gets done."""
+
+    def start(self, settings: StackSettings, remembered: Remembered) -> None:
+        """Start every service; return without waiting until they are ready."""
+
+    def stop(self, remembered: Remembered | None) -> None:
+        """Stop every service, in order, and leave nothing. None: what was started is not known, look for it."""
+
+    def abandon(self, remembered: Remembered) -> None:
+        """Stop what has been started of a stack that took no mail yet: nobody has to be waited for."""
+
+    def services(self, remembered: Remembered) -> list[Service]:
+        """Each part and how it is; none at all means that the stack is not running."""
+
+    def trouble(self, remembered: Remembered) -> Trouble | None:
+        """A part that ended while the stack was to start."""
+
+    def last_lines(self, remembered: Remembered, /, count: int) -> str:
+        """The last lines of each service's log."""
+
+    def follow(self, remembered: Remembered, /) -> tuple[list[str], dict[str, str]]:
+        """The command that shows the logs as they grow, and its environment."""
+
+
+def up(settings: StackSettings, say: Say) -> int:
+    """Start the stack, and return when it takes mail. Harmless when it already does."""
+    kind = _choose(settings)
+    person = owner.caller()
+    if kind == "processes":
+        owner.become(person)
+    owner.make_folder(settings.run, person, "RUN")
+    with state.exclusive(settings.run, person):
+        before = state.load(settings.run)
+        if before is not None:
+            services = _mode(before.mode, settings.run, say).services(before)
+            if any(each.running for each in services):
+                return _already(before, services, kind, settings, say)
+            _stop(settings.run, before, say)
+        elif kind == "processes":
+            leftovers.stop(settings.run, settings.stop_seconds)
+        preflight.check_users(settings)
+        preflight.check_port(settings, privileged=kind == "docker" or os.geteuid() == 0)
+        owner.make_folder(settings.mailboxes, person, "MAILBOXES", mode=0o700)
+        _start(_mode(kind, settings.run, say), settings, person)
+    say(_what_next(settings))
+    return 0
+
+
+def down(run: Path, say: Say) -> int:
+    """Stop the stack of this RUN folder; harmless when there is none."""
+    if not run.is_dir():
+        say(f"nothing runs: there is no folder RUN={run}")
+        return 0
+    with state.exclusive(run, owner.caller()):
+        before = state.load(run)
+        if before is None and not leftovers.find(run):
+            say(f"nothing runs in RUN={run}")
+            return 0
+        _stop(run, before, say)
+    say("stopped")
+    return 0
+
+
+def status(run: Path, say: Say) -> int:
+    """Show each service's state, and whether mail is taken. 0 where all is well, 3 where nothing runs, else 1."""
+    remembered = state.load(run)
+    services = _mode(remembered.mode, run, say).services(remembered) if remembered else []
+    if remembered is None or not services:
+        say(f"not running (RUN={run})")
+        return EX_NOT_RUNNING
+    width = max(len(each.name) for each in services)
+    for each in services:
+        say(f"{each.name:{width}}  {each.state}")
+    reason = smoke.why_not(remembered.host, remembered.port, _SMOKE_SECONDS)
+    say(f"takes mail on {remembered.host} port {remembered.port}" if reason is None else f"takes no mail: {reason}")
+    return 0 if reason is None and all(each.running for each in services) else EX_FAILED
+
+
+def logs(run: Path, say: Say) -> NoReturn:
+    """Become the command that shows the logs as they grow."""
+    remembered = state.load(run)
+    if remembered is None:
+        raise DeployError(f"not running (RUN={run})", EX_NOT_RUNNING)
+    command, environment = _mode(remembered.mode, run, say).follow(remembered)
+    os.execvpe(command[0], command, environment)  # noqa: S606 - no shell is wanted
+
+
+def _choose(settings: StackSettings) -> str:
+    if settings.mode == "processes":
+        return settings.mode
+    reason = engine.why_not()
+    if reason is None:
+        return "docker"
+    if settings.mode == "docker":
+        raise DeployError(f"MODE=docker: {reason}; MODE=processes needs none", EX_CONFIG)
+    return "processes"
+
+
+def _mode(kind: str, run: Path, say: Say) -> Mode:
+    return Containers(run, owner.caller(), say) if kind == "docker" else Processes(run)
+
+
+def _already(before: Remembered, services: list[Service], kind: str, settings: StackSettings, say: Say) -> int:
+    """What runs is what is asked for, or the person is told how it differs."""
+    asked = settings.remembered()
+    if settings.mode == "auto":
+        kind = before.mode
+    differing = state.differences(before.settings | {"MODE": before.mode}, asked | {"MODE": kind})
+    if differing:
+        raise DeployError(
+            f"runs with other settings: {'; '.join(differing)}; first: make down{_run_argument(settings.run)}"
+        )
+    down = [f"{each.name} is {each.state}" for each in services if not each.running]
+    if down:
+        raise DeployError(f"already running, but {'; '.join(down)}")
+    say(f"already running on {settings.bind} port {settings.port}; make status tells more")
+    return 0
+
+
+def _start(mode: Mode, settings: StackSettings, person: owner.Owner) -> None:
+    """Start it and wait until it takes mail; whatever goes wrong, Ctrl-C included, nothing is left."""
+    remembered = mode.prepare(settings)
+    # Before the start: a tool that is killed in the middle of it leaves what `make down` needs.
+    state.save(settings.run, remembered, person)
+    try:
+        mode.start(settings, remembered)
+        _wait_until_it_takes_mail(mode, remembered)
+    except BaseException:
+        mode.abandon(remembered)
+        state.forget(settings.run)
+        raise
+
+
+def _wait_until_it_takes_mail(mode: Mode, remembered: Remembered) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while True:
+        trouble = mode.trouble(remembered)
+        if trouble is not None:
+            # A service that cannot start says one line, which is all there is to say.
+            raise ServiceFailed(trouble.line or trouble.what, EX_CONFIG if trouble.status == EX_CONFIG else EX_FAILED)
+        reason = smoke.why_not(remembered.host, remembered.port, _FIRST_SMOKE_SECONDS)
+        if reason is None:
+            return
+        if time.monotonic() > deadline:
+            raise DeployError(
+                f"the stack takes no mail after {_READY_SECONDS:.0f} s: {reason}",
+                details=mode.last_lines(remembered, _LAST_LINES),
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _stop(run: Path, before: Remembered | None, say: Say) -> None:
+    _mode(before.mode if before else "processes", run, say).stop(before)
+    state.forget(run)
+
+
+def _run_argument(run: Path) -> str:
+    return "" if run == Path("run").resolve() else f" RUN={run}"
+
+
+def _what_next(settings: StackSettings) -> str:
+    here = "" if settings.port == 12000 and settings.connect_host == "127.0.0.1" else f" --port {settings.port}"
+    if settings.connect_host != "127.0.0.1":
+        here = f" --host {settings.connect_host}{here}"
+    boxes = "" if settings.mailboxes == Path("mailboxes").absolute() else f" --mailboxes {settings.mailboxes}"
+    run = _run_argument(settings.run)
+    mailbox = settings.mailboxes / "ADDRESS.txt"
+    commands = {
+        f"nc {settings.connect_host} {settings.port}": "speak SMTP by hand",
+        f".venv/bin/python -m client{here}": "the same with our client",
+        f".venv/bin/python -m client read ADDRESS{boxes}": f"read a mailbox; or: cat {mailbox}",
+        f"make logs{run}": "watch the conversations",
+        f"make down{run}": "stop it",
+    }
+    width = max(map(len, commands))
+    lines = [f"  {command:{width}}   {meaning}" for command, meaning in commands.items()]
+    return "\n".join([f"Correio takes mail on {settings.bind} port {settings.port}. What to type next:", *lines])

@@ -1,0 +1,72 @@
+"""Settings of a stack: what is taken from the environment, and what services and later commands get of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from deploy.config import PASSED_ON, RunSettings, StackSettings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in (*PASSED_ON, *(field.upper() for field in StackSettings.model_fields)):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_paths_are_absolute_from_where_the_command_was_typed() -> None:
+    settings = StackSettings()
+    assert settings.users == Path.cwd() / "users.txt"
+    assert settings.mailboxes == Path.cwd() / "mailboxes"
+    assert settings.run == Path.cwd() / "run"
+
+
+def test_a_run_folder_is_the_same_whichever_way_leads_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.setenv("RUN", "link")
+    assert RunSettings().run == tmp_path / "real"
+
+
+def test_stacks_with_another_port_or_run_folder_have_another_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = set()
+    for port, run in (("12000", "run"), ("12001", "run"), ("12000", "run2")):
+        monkeypatch.setenv("PORT", port)
+        monkeypatch.setenv("RUN", run)
+        names.add(StackSettings().project)
+        assert StackSettings().project == StackSettings().project
+    assert len(names) == 3
+
+
+def test_only_settings_that_are_set_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROFILE", "strict")
+    monkeypatch.setenv("VRFY", "")
+    passed = StackSettings().for_services()
+    assert passed["PROFILE"] == "strict"
+    assert "VRFY" not in passed
+    assert passed["DOMAIN"] == "correio.localhost"
+
+
+@pytest.mark.parametrize(("bind", "reached"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.1.2.3", "10.1.2.3")])
+def test_a_stack_that_listens_everywhere_is_reached_at_home(
+    monkeypatch: pytest.MonkeyPatch, bind: str, reached: str
+) -> None:
+    monkeypatch.setenv("BIND", bind)
+    assert StackSettings().connect_host == reached
+
+
+def test_a_service_may_take_longer_to_stop_than_its_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHUTDOWN_SECONDS", "0.5")
+    assert StackSettings().stop_seconds > 1
+    assert StackSettings().for_services()["SHUTDOWN_SECONDS"] == "0.5"
+
+
+def test_everything_a_stack_was_started_with_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = StackSettings().remembered()
+    for name, value in {"PORT": "2525", "WORKERS": "3", "PROFILE": "strict", "USERS": os.devnull}.items():
+        monkeypatch.setenv(name, value)
+        assert StackSettings().remembered() != before
+        before = StackSettings().remembered()

@@ -1,0 +1,73 @@
+"""Files belong to the person who typed the command."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.errors import DeployError
+from deploy.owner import Owner, caller, make_folder
+from tests.deploy.deploying import environment
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for others")
+
+
+def test_without_sudo_the_caller_is_who_runs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    assert caller() == Owner(os.geteuid(), os.getegid())
+
+
+@as_root
+def test_with_sudo_the_caller_is_who_typed_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_UID", "12345")
+    monkeypatch.setenv("SUDO_GID", "54321")
+    assert caller() == Owner(12345, 54321)
+
+
+BECOME = """
+import os, sys
+from deploy.owner import Owner, become
+become(Owner(12345, 54321))
+open(sys.argv[1], "w").close()
+try:
+    os.setuid(0)
+except PermissionError:
+    sys.exit(0)
+sys.exit("root again")
+"""
+
+
+@as_root
+def test_who_becomes_the_owner_cannot_go_back(folder: Path) -> None:
+    folder.chmod(0o777)
+    done = subprocess.run(
+        [sys.executable, "-c", BECOME, str(folder / "file")], env=environment(), check=False, capture_output=True
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert ((folder / "file").stat().st_uid, (folder / "file").stat().st_gid) == (12345, 54321)
+
+
+def test_a_new_folder_has_its_mode_whatever_the_umask(tmp_path: Path) -> None:
+    old = os.umask(0o777)
+    try:
+        make_folder(tmp_path / "new", caller(), mode=0o700)
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+
+
+def test_an_old_folder_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir(mode=0o750)
+    make_folder(tmp_path / "old", caller(), mode=0o700)
+    assert stat.S_IMODE((tmp_path / "old").stat().st_mode) == 0o750
+
+
+def test_a_folder_whose_parent_is_missing_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(DeployError, match=r"MAILBOXES=.*there is no folder"):
+        make_folder(tmp_path / "a" / "b", caller(), "MAILBOXES")
+    assert list(tmp_path.iterdir()) == []

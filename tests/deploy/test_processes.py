@@ -1,0 +1,44 @@
+"""What processes get of the settings. Their life is tested in test_stack.py."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+import pytest
+
+from deploy.config import StackSettings
+from deploy.processes import Processes, _raise_file_limit
+
+
+def test_services_get_private_sockets_and_a_clean_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_SECRET", "of the person's shell")
+    settings = StackSettings().model_copy(update={"port": 2525, "workers": 3})
+    stack = Processes(folder)
+    given = stack._environment(settings, stack.prepare(settings))
+    assert "A_SECRET" not in given
+    assert given["GATEWAY_ENDPOINT"] == f"ipc://{folder}/sockets/gateway"
+    assert given["STORE_ENDPOINT"] == f"ipc://{folder}/sockets/store"
+    assert given["JOURNAL"] == f"{folder}/journal/journal.sqlite3"
+    assert (given["PORT"], given["CORREIO_WORKERS"]) == ("2525", "3")
+
+
+def test_logs_of_the_stack_before_are_set_aside(folder: Path) -> None:
+    (folder / "logs").mkdir()
+    (folder / "logs" / "gateway.log").write_text("an old complaint\n")
+    stack = Processes(folder)
+    remembered = stack.prepare(StackSettings())
+    assert stack.last_lines(remembered, 5) == ""
+    assert (folder / "logs" / "gateway.log.before").read_text() == "an old complaint\n"
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_it_may() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        _raise_file_limit(300)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 300
+        _raise_file_limit(100)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 300
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

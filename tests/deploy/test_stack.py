@@ -1,0 +1,213 @@
+"""The whole life of a stack of processes, as `make up`, `status` and `down` run it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import smtplib
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.deploying import deploy, environment, processes_of
+from tests.stack import Connection, free_port, wait_until
+
+pytestmark = pytest.mark.stack
+USERS = "ana@example.com\nbruno@example.com\n"
+
+
+@pytest.fixture
+def settings(folder: Path) -> Iterator[dict[str, str]]:
+    """Settings of a stack on a free port; whatever a test leaves running is stopped, and that it is gone is seen."""
+    (folder / "users.txt").write_text(USERS)
+    settings = {"MODE": "processes", "PORT": str(free_port()), "WORKERS": "1"}
+    yield settings
+    for run in folder.glob("run*"):
+        deploy("down", folder, RUN=str(run))
+        assert processes_of(run) == []
+
+
+def send(port: str, recipient: str = "ana@example.com") -> None:
+    with smtplib.SMTP("127.0.0.1", int(port), timeout=30) as client:
+        client.sendmail("carla@example.net", [recipient], b"Subject: hello\r\n\r\nhello\r\n")
+
+
+def test_up_returns_when_mail_is_taken_and_down_leaves_nothing(folder: Path, settings: dict[str, str]) -> None:
+    done = deploy("up", folder, **settings)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Correio takes mail on 127.0.0.1 port {settings['PORT']}.")
+    send(settings["PORT"])
+    mailbox = folder / "mailboxes" / "ana@example.com.txt"
+    assert mailbox.read_text().endswith("Subject: hello\n\nhello\n\n")
+    assert stat.S_IMODE(mailbox.stat().st_mode) == 0o600
+    assert mailbox.stat().st_uid == os.geteuid()
+    # supervisord, gateway, store, worker
+    assert len(processes_of(folder / "run")) == 4
+    done = deploy("down", folder)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "stopped\n", "")
+    assert processes_of(folder / "run") == []
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(settings["PORT"])))
+
+
+def test_up_twice_is_harmless_and_other_settings_are_told_apart(folder: Path, settings: dict[str, str]) -> None:
+    assert deploy("up", folder, **settings).returncode == 0
+    before = processes_of(folder / "run")
+    again = deploy("up", folder, **settings)
+    assert again.returncode == 0
+    assert again.stdout.startswith(f"already running on 127.0.0.1 port {settings['PORT']}")
+    other = deploy("up", folder, **settings | {"WORKERS": "3", "PROFILE": "strict"})
+    assert other.returncode == 1
+    assert other.stderr == (
+        "make up: runs with other settings: PROFILE is unset, not strict; WORKERS is 1, not 3; first: make down\n"
+    )
+    assert sorted(processes_of(folder / "run")) == sorted(before)
+
+
+def test_down_and_status_of_nothing_say_so(folder: Path) -> None:
+    assert deploy("down", folder).stdout == f"nothing runs: there is no folder RUN={folder}/run\n"
+    assert deploy("status", folder).returncode == 3
+    (folder / "run").mkdir()
+    assert deploy("down", folder).stdout == f"nothing runs in RUN={folder}/run\n"
+    assert deploy("logs", folder).stderr == f"make logs: not running (RUN={folder}/run)\n"
+
+
+def test_what_dies_is_started_again(folder: Path, settings: dict[str, str]) -> None:
+    assert deploy("up", folder, **settings).returncode == 0
+    for pid in processes_of(folder / "run"):
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if b"supervisor.supervisord" not in command:
+            os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: deploy("status", folder).returncode == 0, "the stack takes mail again")
+    send(settings["PORT"])
+    shown = deploy("status", folder).stdout
+    assert [line.split()[0] for line in shown.splitlines()] == [
+        "gateway",
+        "mailbox_store",
+        "session_worker_1",
+        "takes",
+    ]
+
+
+def test_an_open_session_lives_on_while_every_worker_is_killed(folder: Path, settings: dict[str, str]) -> None:
+    assert deploy("up", folder, **settings).returncode == 0
+    with Connection(int(settings["PORT"])) as session:
+        session.begin("ana@example.com")
+        for pid in processes_of(folder / "run"):
+            if b"session_worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+        assert session.command("typed by hand\r\n.").startswith("250 2.0.0")
+        assert session.command("QUIT").startswith("221")
+
+
+def test_two_stacks_live_side_by_side(folder: Path, settings: dict[str, str]) -> None:
+    other = settings | {"PORT": str(free_port()), "RUN": "run2", "MAILBOXES": "mailboxes2"}
+    assert deploy("up", folder, **settings).returncode == 0
+    assert deploy("up", folder, **other).returncode == 0
+    send(other["PORT"])
+    assert (folder / "mailboxes" / "ana@example.com.txt").read_bytes() == b""
+    assert (folder / "mailboxes2" / "ana@example.com.txt").stat().st_size > 0
+    assert deploy("down", folder, RUN="run2").returncode == 0
+    assert processes_of(folder / "run2") == []
+    send(settings["PORT"])
+
+
+def test_a_busy_port_is_named_and_nothing_is_started(folder: Path, settings: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", int(settings["PORT"]))):
+        done = deploy("up", folder, **settings)
+    assert done.returncode == 1
+    assert done.stderr == f"make up: PORT={settings['PORT']}: in use on 127.0.0.1; try: make up PORT=2525\n"
+    assert processes_of(folder / "run") == []
+    assert not (folder / "mailboxes").exists()
+    assert deploy("up", folder, **settings).returncode == 0
+
+
+def test_a_run_folder_with_a_long_path_serves_all_the_same(folder: Path, settings: dict[str, str]) -> None:
+    deep = folder / ("a" * 100) / ("b" * 100)
+    deep.mkdir(parents=True)
+    done = deploy("up", folder, **settings | {"RUN": str(deep / "run")})
+    try:
+        assert done.returncode == 0, done.stderr
+        send(settings["PORT"])
+        assert f"make down RUN={deep}/run" in done.stdout
+        assert not (deep / "run" / "sockets").exists()
+    finally:
+        assert deploy("down", folder, RUN=str(deep / "run")).returncode == 0
+    assert processes_of(deep / "run") == []
+
+
+def test_names_with_blanks_quotes_and_percent_signs_are_names(folder: Path, settings: dict[str, str]) -> None:
+    odd = folder / 'o\'dd 100% "é";#'
+    odd.mkdir()
+    (folder / "users.txt").rename(odd / "us ers;.txt")
+    paths = {"USERS": str(odd / "us ers;.txt"), "MAILBOXES": str(odd / "mail boxes"), "RUN": str(odd / "run")}
+    done = deploy("up", folder, **settings, **paths)
+    try:
+        assert done.returncode == 0, done.stderr
+        send(settings["PORT"])
+    finally:
+        assert deploy("down", folder, RUN=str(odd / "run")).returncode == 0
+
+
+def test_a_stack_whose_supervisor_was_killed_is_replaced(folder: Path, settings: dict[str, str]) -> None:
+    assert deploy("up", folder, **settings).returncode == 0
+    orphans = set(processes_of(folder / "run"))
+    os.kill(int((folder / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
+    assert deploy("status", folder).returncode == 3
+    assert deploy("up", folder, **settings).returncode == 0
+    assert not orphans & set(processes_of(folder / "run"))
+    send(settings["PORT"])
+    os.kill(int((folder / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
+    assert deploy("down", folder).returncode == 0
+    assert processes_of(folder / "run") == []
+
+
+def test_an_interrupted_start_leaves_nothing(folder: Path, settings: dict[str, str]) -> None:
+    tool = subprocess.Popen(
+        [sys.executable, "-m", "deploy", "up"],
+        cwd=folder,
+        env=environment(**settings),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: processes_of(folder / "run"), "something has been started")
+    tool.send_signal(signal.SIGINT)
+    _, said = tool.communicate(timeout=60)
+    assert (tool.returncode, said) == (130, "make up: interrupted\n")
+    assert processes_of(folder / "run") == []
+    assert deploy("status", folder).returncode == 3
+
+
+def test_settings_that_only_services_know_reach_them(folder: Path, settings: dict[str, str]) -> None:
+    passed = {"VRFY": "off", "DOMAIN": "mx.example.org", "POSTMASTER": "bruno@example.com"}
+    assert deploy("up", folder, **settings, **passed).returncode == 0
+    with Connection(int(settings["PORT"])) as session:
+        assert session.reply().startswith("220 mx.example.org ")
+        assert session.command("HELO example.net").startswith("250 ")
+        assert session.command("VRFY ana").startswith("252 ")
+    send(settings["PORT"], "postmaster@mx.example.org")
+    assert (folder / "mailboxes" / "bruno@example.com.txt").stat().st_size > 0
+
+
+def test_one_run_folder_serves_one_command_at_a_time(folder: Path, settings: dict[str, str]) -> None:
+    commands = [
+        subprocess.Popen(
+            [sys.executable, "-m", "deploy", "up"],
+            cwd=folder,
+            env=environment(**settings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    ends = [(*command.communicate(timeout=60), command.returncode) for command in commands]
+    assert [status for _, _, status in ends].count(0) >= 1
+    for _, said, status in ends:
+        assert status == 0 or said == f"make up: RUN={folder}/run: another make up or make down is at work there\n"
+    assert len(processes_of(folder / "run")) == 4

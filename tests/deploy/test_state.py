@@ -1,0 +1,51 @@
+"""What RUN remembers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploy import owner, state
+from deploy.errors import DeployError
+
+STACK = state.Remembered(
+    mode="processes",
+    project="",
+    sockets="/tmp/x",
+    host="127.0.0.1",
+    port=2525,
+    stop_seconds=35,
+    settings={"PORT": "2525"},
+)
+
+
+def test_what_was_saved_is_found_again(tmp_path: Path) -> None:
+    assert state.load(tmp_path) is None
+    state.save(tmp_path, STACK, owner.caller())
+    assert state.load(tmp_path) == STACK
+    state.forget(tmp_path)
+    assert state.load(tmp_path) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"mode": "docker"}'])
+def test_a_file_that_is_none_of_ours_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "stack.json").write_text(text)
+    with pytest.raises(DeployError, match=r"stack\.json in it is not readable"):
+        state.load(tmp_path)
+
+
+def test_differences_name_what_was_and_what_is_asked() -> None:
+    told = state.differences({"A": "1", "B": "2", "C": "3"}, {"A": "1", "B": "4", "D": "5"})
+    assert told == ["B is 2, not 4", "C is 3, not unset", "D is unset, not 5"]
+
+
+def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    with (
+        state.exclusive(tmp_path, owner.caller()),
+        pytest.raises(DeployError, match="another make up"),
+        state.exclusive(tmp_path, owner.caller()),
+    ):
+        pass
+    with state.exclusive(tmp_path, owner.caller()):
+        pass
