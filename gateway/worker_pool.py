@@ -6,8 +6,12 @@ Fails: never on what workers say; an answer that nobody waits for is told apart 
 Limits: one step per session; steps are kept until they are answered, given up or overdue.
 
 A step is always in one place: with exactly one worker, or waiting. It leaves when it is answered, when it has waited
-too long (`overdue`), or when three workers were lost while they had it (poisoned). After two losses it is run alone:
-a worker is reserved for it, so that no step which only shared a worker with a poisoned one is lost a third time.
+too long (`overdue`), or when three workers were lost to it (poisoned). After two losses it is run alone: a worker is
+reserved for it, so that no step which only shared a worker with a poisoned one is lost a third time.
+
+A loss counts against a step unless its worker is known to have lived on with it: workers begin steps in the order in
+which they get them, so one that has answered a later step, or has named this one in a heartbeat, did not die of
+beginning it. Without that, a storm of killed workers would make poison of steps that merely were there.
 """
 
 from __future__ import annotations
@@ -28,6 +32,8 @@ ALONE_LOSSES = 2
 # wire/SPEC.md: a step of some age that so many heartbeats in a row do not name was lost on the way.
 _UNNAMED = 2
 MAX_LOSSES = 3
+# A step may kill a worker later than at its beginning. No step is tried forever.
+MAX_TRIES = 10
 # Silence is counted only while the gateway looks. If it has not looked for so long, it was asleep itself.
 _BLINK = 0.4
 
@@ -36,24 +42,33 @@ _BLINK = 0.4
 class _Task:
     """A step that has not been answered. `worker` has it, if anyone; `since` is when it got it, or began to wait.
 
-    `unnamed` counts the heartbeats of that worker in a row that should have named the step and did not.
+    `tries` counts the workers it was lost with, `losses` those that may have died of it. `turn` orders what a worker
+    was given; `named`: its worker said in a heartbeat that it has the step; `unnamed` counts the heartbeats in a row
+    that should have said so and did not.
     """
 
     step: Step
     since: float
     worker: Worker | None = None
+    tries: int = 0
     losses: int = 0
+    turn: int = 0
+    named: bool = False
     unnamed: int = 0
     refused_by: set[Worker] = field(default_factory=set)
 
 
 @dataclass(slots=True, eq=False)
 class _Member:
-    """A worker that is alive, the sessions whose steps it has, and the step it is kept free for."""
+    """A worker that is alive, the sessions whose steps it has, and the step it is kept free for.
+
+    `turn` is that of the last step it was given, `answered` the latest of those it has answered.
+    """
 
     heard: float
     draining: bool = False
     turn: int = 0
+    answered: int = 0
     tasks: dict[str, _Task] = field(default_factory=dict)
     reserved: _Task | None = None
 
@@ -122,6 +137,7 @@ class WorkerPool:
         named = set(sessions)
         lost = []
         for session, task in self._members[worker].tasks.items():
+            task.named = task.named or session in named
             task.unnamed = 0 if session in named or now - task.since < SILENCE else task.unnamed + 1
             if task.unnamed >= _UNNAMED:
                 lost.append(task)
@@ -142,9 +158,9 @@ class WorkerPool:
     def lose(self, worker: Worker, now: float, *, blame: bool = True, undelivered: Iterable[Step] = ()) -> list[Step]:
         """A worker is gone; its steps wait for another one.
 
-        :param blame: whether its steps may have been what killed it. A worker that said goodbye was not killed.
+        :param blame: whether a step of it may have been what killed it. A worker that said goodbye was not killed.
         :param undelivered: steps that never reached it, and so cannot have.
-        :returns: poisoned steps, the ones that now have lost three workers. They are forgotten here.
+        :returns: poisoned steps, the ones that have had their last chance. They are forgotten here.
         """
         member = self._members.pop(worker, None)
         if member is None:
@@ -154,7 +170,10 @@ class WorkerPool:
         poisoned = []
         # Backwards, because each one goes to the head of its queue.
         for task in reversed(member.tasks.values()):
-            blamed = blame and (task.step.session, task.step.seq) not in innocent
+            lived_on = task.named or task.turn < member.answered
+            tried = blame and (task.step.session, task.step.seq) not in innocent
+            task.tries += tried
+            blamed = tried and not lived_on
             if not self._retry(task, now, blamed):
                 poisoned.append(task.step)
         return poisoned
@@ -194,7 +213,11 @@ class WorkerPool:
 
     def finish(self, session: str) -> None:
         """The session's step has been answered by the worker that holds it."""
-        self._release(self._tasks.pop(session))
+        task = self._tasks.pop(session)
+        assert task.worker is not None
+        member = self._members[task.worker]
+        member.answered = max(member.answered, task.turn)
+        self._release(task)
 
     def hand_back(self, session: str, now: float, *, for_good: bool) -> None:
         """The worker that holds the session's step refused it, and with `for_good` will never take it."""
@@ -217,6 +240,7 @@ class WorkerPool:
         """
         task = self._tasks[session]
         self._release(task)
+        task.tries += 1
         return None if self._retry(task, now, blamed=True) else task.step
 
     def overdue(self, now: float, patience: float) -> list[Step]:
@@ -267,10 +291,11 @@ class WorkerPool:
     def _give(self, worker: Worker, task: _Task, now: float, sent: list[tuple[Worker, Step]]) -> None:
         self._turn += 1
         member = self._members[worker]
-        member.turn = self._turn
+        member.turn = task.turn = self._turn
         member.tasks[task.step.session] = task
         task.worker = worker
         task.since = now
+        task.named = False
         task.unnamed = 0
         sent.append((worker, task.step))
 
@@ -288,7 +313,7 @@ class WorkerPool:
         task.worker = None
         task.since = now
         task.losses += blamed
-        if task.losses >= MAX_LOSSES:
+        if task.losses >= MAX_LOSSES or task.tries >= MAX_TRIES:
             del self._tasks[task.step.session]
             return False
         (self._alone if task.losses >= ALONE_LOSSES else self._waiting).appendleft(task)

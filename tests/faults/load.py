@@ -129,7 +129,9 @@ class Sender:
         try:
             if self._dice.random() < 0.5:
                 writer.write("".join(f"{line}\r\n" for line in commands).encode())
-                replies = [await self._reply(reader) for _ in commands]
+                replies: list[str] = []
+                while len(replies) < len(commands) and not (replies and replies[-1].startswith("421")):
+                    replies.append(await self._reply(reader))
                 self._check(replies, expected)
             else:
                 for line, code in zip(commands, expected, strict=True):
@@ -153,7 +155,7 @@ class Sender:
 
     @staticmethod
     def _check(replies: list[str], codes: list[str]) -> None:
-        for reply, code in zip(replies, codes, strict=True):
+        for reply, code in zip(replies, codes, strict=False):  # after a 421 there are no more
             if not reply.startswith(code):
                 raise Refused(" ".join(reply.split()[:2]))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import zmq
 
 from gateway.dispatcher import fault
 from runtime.bus import open_socket
-from tests.gateway.fakes import gateway, mute, parrot, run, until
+from tests.gateway.fakes import FakeWorker, gateway, mute, parrot, run, until
 from wire.codec import encode
 from wire.messages import (
     Body,
@@ -107,17 +108,21 @@ def test_a_line_that_kills_every_worker_is_given_up_and_kept_and_others_are_serv
             workers = [await running.worker(b"w0")]
 
             async def mortal() -> None:
-                """Workers that leave at once when they meet the line, and are followed by new ones."""
+                """Workers that answer nothing more once they meet the line, leave, and are followed by new ones."""
                 while True:
                     await until(lambda: any(b"KILL" in spoken.lines for spoken in workers[-1].inputs(Lines)))
                     workers[-1].die()
                     workers.append(await running.worker(b"w%d" % len(workers)))
-                    workers[-1].script = script
+                    workers[-1].script = script(workers[-1])
 
-            def script(step: Step) -> StepDone | None:
-                return None if isinstance(step.input, Lines) and b"KILL" in step.input.lines else parrot(step)
+            def script(worker: FakeWorker) -> Callable[[Step], StepDone | None]:
+                def answer(step: Step) -> StepDone | None:
+                    met = any(b"KILL" in spoken.lines for spoken in worker.inputs(Lines))
+                    return None if met else parrot(step)
 
-            workers[0].script = script
+                return answer
+
+            workers[0].script = script(workers[0])
             supervisor = asyncio.create_task(mortal())
             victim, other = await running.greeted(), await running.greeted()
             victim.send(b"KILL\r\n")

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from gateway.worker_pool import MAX_LOSSES, SILENCE, Worker, WorkerPool
+from gateway.worker_pool import MAX_LOSSES, MAX_TRIES, SILENCE, Worker, WorkerPool
 from wire.messages import Disconnected, Step
 
 
@@ -313,6 +313,34 @@ def test_a_worker_that_leaves_or_never_got_the_step_is_no_loss_to_it(how: str) -
             assert pool.lose(name, 0, undelivered=[step("s")]) == []
 
 
+@pytest.mark.parametrize("proof", ["answer", "heartbeat"])
+def test_a_step_that_its_worker_lived_on_with_is_not_what_killed_it(proof: str) -> None:
+    pool = pool_of(b"w0")
+    send(pool, "s")
+    for turn in range(MAX_TRIES - 1):
+        worker, successor = b"w%d" % turn, b"w%d" % (turn + 1)
+        if proof == "answer":
+            send(pool, "later")
+            pool.finish("later")
+        else:
+            pool.lost_on_the_way(worker, ("s",), now=0)
+        assert kill(pool, worker, successor) == []
+        pool.assign(0)
+        assert pool.holds(successor, "s", 0)
+    assert kill(pool, b"w%d" % (MAX_TRIES - 1), b"last") == [step("s")], "no step is tried forever"
+
+
+def test_an_answer_to_an_earlier_step_proves_nothing() -> None:
+    pool = pool_of(b"w0")
+    send(pool, "earlier", "s")
+    pool.finish("earlier")
+    assert kill(pool, b"w0", b"w1") == []
+    pool.assign(0)
+    assert kill(pool, b"w1", b"w2") == []
+    pool.assign(0)
+    assert kill(pool, b"w2", b"w3") == [step("s")]
+
+
 def test_an_answer_that_cannot_be_counts_as_a_loss_and_the_worker_lives() -> None:
     pool = pool_of(b"w")
     send(pool, "s")
@@ -360,25 +388,31 @@ class PoolMachine(RuleBasedStateMachine):
         self.draining: set[Worker] = set()
         self.at: dict[str, Worker] = {}  # where each sent step is
         self.losses: dict[str, int] = {}  # of every step that is not answered
+        self.tries: dict[str, int] = {}
+        self.order: dict[str, int] = {}  # in which steps were sent
+        self.answered: dict[Worker, int] = {}  # the latest of those that a worker has answered
         self.refused: dict[str, set[Worker]] = {}
         self.count = 0
+        self.sent = 0
 
     def forget(self, session: str) -> None:
-        del self.losses[session], self.refused[session]
+        del self.losses[session], self.tries[session], self.refused[session]
         self.at.pop(session, None)
 
-    def lost(self, session: str, poisoned: list[Step]) -> None:
+    def lost(self, session: str, poisoned: list[Step], *, blamed: bool) -> None:
         self.at.pop(session)
-        self.losses[session] += 1
-        assert (step(session) in poisoned) == (self.losses[session] == MAX_LOSSES)
-        if self.losses[session] == MAX_LOSSES:
+        self.tries[session] += 1
+        self.losses[session] += blamed
+        last = self.losses[session] == MAX_LOSSES or self.tries[session] == MAX_TRIES
+        assert (step(session) in poisoned) == last
+        if last:
             self.forget(session)
 
     @rule()
     def submit(self) -> None:
         self.count += 1
         session = str(self.count)
-        self.losses[session] = 0
+        self.losses[session] = self.tries[session] = 0
         self.refused[session] = set()
         self.pool.submit(step(session), self.now)
 
@@ -390,6 +424,8 @@ class PoolMachine(RuleBasedStateMachine):
             assert worker not in self.refused[sent.session]
             assert sent.session not in self.at
             self.at[sent.session] = worker
+            self.sent += 1
+            self.order[sent.session] = self.sent
             if self.losses[sent.session] == MAX_LOSSES - 1:
                 assert list(self.at.values()).count(worker) == 1, "a step with two losses runs alone"
         for session, worker in self.at.items():
@@ -408,9 +444,10 @@ class PoolMachine(RuleBasedStateMachine):
         poisoned = self.pool.lose(worker, self.now, blame=blame)
         self.alive.discard(worker)
         self.draining.discard(worker)
+        answered = self.answered.pop(worker, 0)
         for session in had:
             if blame:
-                self.lost(session, poisoned)
+                self.lost(session, poisoned, blamed=self.order[session] > answered)
             else:
                 del self.at[session]
 
@@ -423,10 +460,11 @@ class PoolMachine(RuleBasedStateMachine):
         assert self.pool.holds(worker, session, 0) == step(session)
         if how == "done":
             self.pool.finish(session)
+            self.answered[worker] = max(self.answered.get(worker, 0), self.order[session])
             self.forget(session)
         elif how == "wrong":
             poisoned = self.pool.fail(session, self.now)
-            self.lost(session, [poisoned] if poisoned else [])
+            self.lost(session, [poisoned] if poisoned else [], blamed=True)
         else:
             self.pool.hand_back(session, self.now, for_good=how == "state")
             del self.at[session]
