@@ -11,11 +11,11 @@ RUN_PYTHON := $(VENV)/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs test lint lock clean
+.PHONY: help up down restart-workers restart-store restart-gateway status logs test chaos lint lock clean
 
 help: ## show this
 	@echo "Correio, an SMTP server. Targets:"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 	@echo "Settings of make up, with their defaults:"
 	@echo "  MODE=docker|processes (docker where an engine answers)  BIND=127.0.0.1  PORT=12000  USERS=users.txt"
 	@echo "  MAILBOXES=mailboxes  WORKERS=2  DOMAIN=correio.localhost  RUN=run; the README's table has them all."
@@ -27,6 +27,15 @@ up: $(INSTALLED) ## start the stack, and return when it takes mail
 down: $(INSTALLED) ## stop it; nothing is left running
 	@$(RUN_PYTHON) -m deploy down
 
+restart-workers: $(INSTALLED) ## replace the session workers, one after another; sessions go on
+	@$(RUN_PYTHON) -m deploy restart-workers
+
+restart-store: $(INSTALLED) ## restart the mailbox store; clients wait a moment
+	@$(RUN_PYTHON) -m deploy restart-store
+
+restart-gateway: $(INSTALLED) ## restart the gateway; open transactions end first, then connections do
+	@$(RUN_PYTHON) -m deploy restart-gateway
+
 status: $(INSTALLED) ## show the state of each service
 	@$(RUN_PYTHON) -m deploy status
 
@@ -35,6 +44,14 @@ logs: $(INSTALLED) ## follow the logs: each conversation as it happens (Ctrl-C e
 
 test: $(INSTALLED) ## run every test; those with containers need a Docker engine (ARGS goes to pytest)
 	$(RUN_PYTHON) -m pytest $(ARGS)
+
+DURATION ?= 60
+CONNECTIONS ?= 50
+FAULTS ?= all
+# A run starts its own stack in a temporary folder: processes, or containers with MODE=docker.
+chaos: $(INSTALLED) ## attack a stack of its own for DURATION seconds, from a SEED, and judge its mailboxes
+	$(RUN_PYTHON) -m tests.faults.chaos --duration $(DURATION) --connections $(CONNECTIONS) --faults $(FAULTS) \
+		--mode $(or $(MODE),processes) $(if $(SEED),--seed $(SEED))
 
 lint: $(INSTALLED) ## check style, types and who imports whom
 	$(VENV)/bin/ruff check .
@@ -53,7 +70,7 @@ clean: ## remove what was built or cached; mail, journal and settings stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(INSTALLED): requirements/dev.txt
+$(INSTALLED): requirements/dev.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "PYTHON=$(PYTHON): no such command; install Python 3.11 or newer" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "PYTHON=$(PYTHON): $$($(PYTHON) -V 2>&1) is too old; Correio needs 3.11: make PYTHON=python3.11 ..." >&2; exit 1; }
@@ -62,4 +79,6 @@ $(INSTALLED): requirements/dev.txt
 	@echo "preparing $(VENV) (once)"
 	@$(RUN_PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@# The command correio; setuptools is in the lock, so nothing is fetched for the build.
+	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -1,4 +1,7 @@
-"""`python -m deploy up|down|status|logs`: what the Makefile's targets run. Settings are environment variables."""
+"""`python -m deploy up|down|restart-…|status|logs`: what the Makefile's targets run.
+
+Settings are environment variables.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,17 @@ from runtime.settings import load
 
 # The shell's status for a command that Ctrl-C ended: 128 + SIGINT.
 _EX_INTERRUPTED = 130
+_RESTARTS = {
+    "restart-workers": "session_worker",
+    "restart-store": "mailbox_store",
+    "restart-gateway": "gateway",
+}
 
 
 def main() -> int:
     """Do one command; returns the exit status. What is wrong goes to standard error, one line first."""
     parser = argparse.ArgumentParser(prog="python -m deploy", description=__doc__)
-    parser.add_argument("command", choices=("up", "down", "status", "logs"))
+    parser.add_argument("command", choices=("up", "down", *_RESTARTS, "status", "logs"))
     command = parser.parse_args().command
     try:
         if command == "up":
@@ -25,6 +33,8 @@ def main() -> int:
         run = load(RunSettings, f"make {command}").run
         if command == "down":
             return stack.down(run, _say)
+        if command in _RESTARTS:
+            return stack.restart(run, _RESTARTS[command], _say)
         if command == "status":
             return stack.status(run, _say)
         stack.logs(run, _say)

@@ -16,6 +16,7 @@ from pathlib import Path
 from deploy import images
 from deploy.config import StackSettings
 from deploy.engine import compose, compose_command, docker
+from deploy.errors import DeployError
 from deploy.images import Say
 from deploy.owner import Owner, give, make_folder
 from deploy.service import Service, Trouble
@@ -30,6 +31,7 @@ _NOBODY = Owner(10001, 10001)
 # How soon a service that cannot start ends again.
 _RESTART_SECONDS = 5.0
 _POLL_SECONDS = 0.05
+_SERVICES = '{{.Names}}\t{{.Label "com.docker.compose.service"}}'
 _USERS_FOLDER = "/correio/users"
 _MAILBOXES = "/correio/mailboxes"
 
@@ -62,11 +64,57 @@ class Containers:
         """Have the images, and start a container of each service."""
         tag = images.build(settings.base, self._say)
         self._say("starting the containers")
+        self._up(settings, remembered, tag, "--scale", f"session_worker={settings.workers}")
+
+    def restart(self, settings: StackSettings, remembered: Remembered, service: str) -> None:
+        """Have the containers of one service made anew, from the images as they are now.
+
+        Workers are replaced: new ones come first, then the old ones are stopped one after another.
+        """
+        tag = images.build(settings.base, self._say)
+        if service != "session_worker":
+            self._say(f"restarting {service}")
+            self._up(
+                settings,
+                remembered,
+                tag,
+                "--no-deps",
+                "--force-recreate",
+                "--timeout",
+                str(remembered.stop_seconds),
+                service,
+            )
+            return
+        old = [name for name, its in _table(remembered.project, _SERVICES) if its == service]
+        self._say(f"starting {settings.workers} new workers")
+        both = f"session_worker={len(old) + settings.workers}"
+        self._up(settings, remembered, tag, "--no-recreate", "--no-deps", "--scale", both, service)
+        self._wait_until_healthy(remembered, service)
+        for name in old:
+            self._say(f"stopping {name}")
+            docker("stop", "--time", str(remembered.stop_seconds), name, timeout=_START_SECONDS)
+            docker("rm", name)
+
+    def _up(self, settings: StackSettings, remembered: Remembered, tag: str, *arguments: str) -> None:
         environment = dict(os.environ) | settings.for_services() | self._for_compose(settings, tag)
         compose(
-            remembered.project, "up", "--detach", "--no-build", "--scale", f"session_worker={settings.workers}",
+            remembered.project, "up", "--detach", "--no-build", *arguments,
             environment=environment, timeout=_START_SECONDS,
         )  # fmt: skip
+
+    def _wait_until_healthy(self, remembered: Remembered, service: str) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            states = [
+                docker("inspect", "--format", "{{.State.Health.Status}}", name).strip()
+                for name, its in _table(remembered.project, _SERVICES)
+                if its == service
+            ]
+            if all(state == "healthy" for state in states):
+                return
+            if time.monotonic() > deadline:
+                raise DeployError(f"{service}: new containers are not healthy, the old ones are still there")
+            time.sleep(_POLL_SECONDS)
 
     def stop(self, remembered: Remembered | None) -> None:
         """Stop and remove the containers and networks of the project; harmless when there are none."""

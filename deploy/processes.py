@@ -13,11 +13,13 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from deploy import leftovers, sockets
 from deploy.config import StackSettings
 from deploy.errors import DeployError
+from deploy.images import Say
 from deploy.service import Service, Trouble
 from deploy.state import Remembered
 from deploy.supervisor_rpc import Program, Supervisor, Unreachable
@@ -39,8 +41,9 @@ _DOWN = frozenset({"BACKOFF", "EXITED", "FATAL"})
 class Processes:
     """The processes that belong to one RUN folder."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, say: Say) -> None:
         self._run = run
+        self._say = say
 
     def prepare(self, settings: StackSettings) -> Remembered:
         """Make what has to be there before the start: folders in RUN."""
@@ -111,6 +114,31 @@ class Processes:
         still = leftovers.stop(self._run, grace)
         if still:
             raise DeployError(f"processes {still} of RUN={self._run} cannot be ended")
+
+    def restart(self, _: StackSettings, remembered: Remembered, service: str) -> None:
+        """Stop and start the processes of one service, one after another, each when the one before is ready."""
+        supervisor = _supervisor(remembered)
+        try:
+            for program in supervisor.programs():
+                if program.group == service:
+                    self._say(f"restarting {program.name}")
+                    supervisor.stop(program)
+                    self._wait(remembered, program.name, "stopped", lambda each: each.state == "STOPPED")
+                    (self._run / "ready" / program.name).unlink(missing_ok=True)
+                    supervisor.start(program)
+                    self._wait(remembered, program.name, "ready", self._is_ready)
+        except Unreachable as error:
+            raise DeployError(f"supervisord does not answer: {error}") from None
+
+    def _wait(self, remembered: Remembered, name: str, what: str, reached: Callable[[Program], bool]) -> None:
+        deadline = time.monotonic() + remembered.stop_seconds + _START_SECONDS
+        while not any(reached(each) for each in _supervisor(remembered).programs() if each.name == name):
+            if time.monotonic() > deadline:
+                raise DeployError(f"{name} is not {what} yet: {self._last_line(name)}")
+            time.sleep(_POLL_SECONDS)
+
+    def _is_ready(self, program: Program) -> bool:
+        return (self._run / "ready" / program.name).exists()
 
     def services(self, remembered: Remembered) -> list[Service]:
         try:

@@ -19,6 +19,7 @@ from deploy.images import Say
 from deploy.processes import Processes
 from deploy.service import Service, Trouble
 from deploy.state import Remembered
+from runtime.settings import load
 
 # LSB init scripts: the status of `status` when the program is not running.
 EX_NOT_RUNNING = 3
@@ -45,6 +46,9 @@ class Mode(Protocol):
 
     def abandon(self, remembered: Remembered) -> None:
         """Stop what has been started of a stack that took no mail yet: nobody has to be waited for."""
+
+    def restart(self, settings: StackSettings, remembered: Remembered, service: str) -> None:
+        """Restart the processes of one service, so that clients lose nothing but time; return when they are ready."""
 
     def services(self, remembered: Remembered) -> list[Service]:
         """Each part and how it is; none at all means that the stack is not running."""
@@ -98,6 +102,21 @@ def down(run: Path, say: Say) -> int:
     return 0
 
 
+def restart(run: Path, service: str, say: Say) -> int:
+    """Restart one tier of the running stack, with the settings that it was started with."""
+    remembered = state.load(run)
+    if remembered is None:
+        raise DeployError(f"not running (RUN={run})", EX_NOT_RUNNING)
+    os.environ.update(remembered.settings)
+    settings = load(StackSettings, f"restart {service}")
+    with state.exclusive(run, owner.caller()):
+        mode = _mode(remembered.mode, run, say)
+        mode.restart(settings, remembered, service)
+        _wait_until_it_takes_mail(mode, remembered)
+    say(f"{service} restarted; mail is taken")
+    return 0
+
+
 def status(run: Path, say: Say) -> int:
     """Show each service's state, and whether mail is taken. 0 where all is well, 3 where nothing runs, else 1."""
     remembered = state.load(run)
@@ -134,7 +153,7 @@ def _choose(settings: StackSettings) -> str:
 
 
 def _mode(kind: str, run: Path, say: Say) -> Mode:
-    return Containers(run, owner.caller(), say) if kind == "docker" else Processes(run)
+    return Containers(run, owner.caller(), say) if kind == "docker" else Processes(run, say)
 
 
 def _already(before: Remembered, services: list[Service], kind: str, settings: StackSettings, say: Say) -> int:

@@ -1,7 +1,7 @@
 """Asking a supervisord over its Unix socket (XML-RPC, http://supervisord.org/api.html).
 
-Gives: the states of its programs, its own pid, and the order to shut down.
-Fails: `Unreachable` when nobody answers there.
+Gives: the states of its programs, its own pid, and the orders to stop or start a program, or to shut down.
+Fails: `Unreachable` when nobody answers there, or when it refuses an order.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class Program:
     """One process that supervisord keeps; `state` is its word: RUNNING, STARTING, BACKOFF, EXITED, FATAL, ..."""
 
     name: str
+    group: str
     state: str
     pid: int
     # How long ago this run of it began, in seconds.
@@ -47,6 +48,7 @@ class Supervisor:
         return [
             Program(
                 name=str(each["name"]),
+                group=str(each["group"]),
                 state=str(each["statename"]),
                 pid=int(each["pid"]),
                 age=int(each["now"]) - int(each["start"]),
@@ -54,13 +56,21 @@ class Supervisor:
             for each in self._call("getAllProcessInfo")
         ]
 
+    def stop(self, program: Program) -> None:
+        """Stop a program; returns at once, `programs` tells when it is STOPPED."""
+        self._call("stopProcess", f"{program.group}:{program.name}", False)
+
+    def start(self, program: Program) -> None:
+        """Start a program that is stopped; returns at once."""
+        self._call("startProcess", f"{program.group}:{program.name}", False)
+
     def shut_down(self) -> None:
         """Stop every program in order, then end; returns at once."""
         self._call("shutdown")
 
-    def _call(self, method: str) -> Any:
+    def _call(self, method: str, *arguments: str | bool) -> Any:
         try:
-            return getattr(self._proxy.supervisor, method)()
+            return getattr(self._proxy.supervisor, method)(*arguments)
         except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
             raise Unreachable(str(error)) from None
         finally:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+from deploy import engine
+
+# A busy machine is slow, not wrong: no property test is judged by time.
+settings.register_profile("correio", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("correio")
 
 
 @pytest.fixture
@@ -14,3 +22,13 @@ def folder() -> Iterator[Path]:
     """A folder with a short path: sockets live in it, and their paths end at 107 octets."""
     with tempfile.TemporaryDirectory(prefix="correio-") as name:
         yield Path(name)
+
+
+@pytest.fixture
+def engine_answers() -> None:
+    """A Docker engine; where none answers the test is skipped, except in CI, where that is a failure."""
+    reason = engine.why_not()
+    if reason is not None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI=true, and {reason}")
+        pytest.skip(reason)

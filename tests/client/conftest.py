@@ -9,11 +9,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import HealthCheck, settings
-
-# Time tells nothing on a machine whose processors are busy elsewhere.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
 
 # Nothing here takes a second; this only ends a test that would hang.
 DEADLINE = 20.0

@@ -14,7 +14,7 @@ from deploy.processes import Processes, _raise_file_limit
 def test_services_get_private_sockets_and_a_clean_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_SECRET", "of the person's shell")
     settings = StackSettings().model_copy(update={"port": 2525, "workers": 3})
-    stack = Processes(folder)
+    stack = Processes(folder, print)
     given = stack._environment(settings, stack.prepare(settings))
     assert "A_SECRET" not in given
     assert given["GATEWAY_ENDPOINT"] == f"ipc://{folder}/sockets/gateway"
@@ -26,7 +26,7 @@ def test_services_get_private_sockets_and_a_clean_environment(folder: Path, monk
 def test_logs_of_the_stack_before_are_set_aside(folder: Path) -> None:
     (folder / "logs").mkdir()
     (folder / "logs" / "gateway.log").write_text("an old complaint\n")
-    stack = Processes(folder)
+    stack = Processes(folder, print)
     remembered = stack.prepare(StackSettings())
     assert stack.last_lines(remembered, 5) == ""
     assert (folder / "logs" / "gateway.log.before").read_text() == "an old complaint\n"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from deploy import engine
 from tests.faults.chaos import KINDS, run
 
 
@@ -34,12 +32,7 @@ def test_all_faults_lose_double_and_tear_nothing(folder: Path) -> None:
 
 @pytest.mark.containers
 @pytest.mark.timeout(900)  # images may have to be built first, and a base image before that
-def test_all_faults_on_containers_lose_double_and_tear_nothing(folder: Path) -> None:
-    reason = engine.why_not()
-    if reason is not None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"CI=true, and {reason}")
-        pytest.skip(reason)
+def test_all_faults_on_containers_lose_double_and_tear_nothing(folder: Path, engine_answers: None) -> None:
     report = run(folder, "docker", 13, 20, connections=50, kinds=KINDS["docker"], mailboxes=50, largest=300_000)
     print(report)
     assert report.good, str(report)
