@@ -24,14 +24,11 @@ from tests.transcripts.transcript import (
 # A message of several pieces is not sent octet by octet: it would show nothing more than a small one does.
 _LONG = 20_000
 
-pytestmark = pytest.mark.parametrize("path", all_transcripts(), ids=lambda path: path.stem)
-
-
-def _loaded(path: Path) -> Transcript:
-    transcript = load(path)
-    if transcript.stack_only:
-        pytest.skip("needs the running stack")
-    return transcript
+_TRANSCRIPTS = {path: it for path in all_transcripts() if not (it := load(path)).stack_only}
+_ALL = pytest.mark.parametrize("path", _TRANSCRIPTS, ids=lambda path: path.stem)
+_ALONE = pytest.mark.parametrize(
+    "path", [path for path, it in _TRANSCRIPTS.items() if it.in_one_write], ids=lambda path: path.stem
+)
 
 
 def _server(transcript: Transcript, *, twice: bool = False) -> MemoryServer:
@@ -72,25 +69,27 @@ def _check_mailboxes(transcript: Transcript, server: MemoryServer) -> None:
     assert not server.store.staged, "pieces of a message were left behind"
 
 
+@_ALL
 def test_as_it_is_written(path: Path) -> None:
-    transcript = _loaded(path)
+    transcript = _TRANSCRIPTS[path]
     _play(transcript, _server(transcript), None)
 
 
+@_ALL
 def test_octet_by_octet(path: Path) -> None:
-    transcript = _loaded(path)
+    transcript = _TRANSCRIPTS[path]
     _play(transcript, _server(transcript), 1 if len(transcript.input) < _LONG else 4093)
 
 
+@_ALL
 def test_with_every_step_run_twice(path: Path) -> None:
-    transcript = _loaded(path)
+    transcript = _TRANSCRIPTS[path]
     _play(transcript, _server(transcript, twice=True), None)
 
 
+@_ALONE
 def test_in_one_write(path: Path) -> None:
-    transcript = _loaded(path)
-    if not transcript.in_one_write:
-        pytest.skip("something else happens in between")
+    transcript = _TRANSCRIPTS[path]
     server = _server(transcript)
     server.feed(transcript.input)
     said = server.said.decode().split("\r\n")[:-1]

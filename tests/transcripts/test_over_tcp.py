@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from tests.stack import Connection, Stack
 from tests.transcripts.transcript import (
     Closes,
+    Event,
     Expect,
     Leaves,
     Send,
@@ -28,12 +30,17 @@ from tests.transcripts.transcript import Stack as StackEvent
 _LONG = 20_000
 _TRANSCRIPTS = {path: load(path) for path in all_transcripts()}
 
-pytestmark = [
-    pytest.mark.stack,
-    pytest.mark.parametrize(
-        "path", [path for path, it in _TRANSCRIPTS.items() if not it.memory_only], ids=lambda path: path.stem
-    ),
-]
+pytestmark = pytest.mark.stack
+
+
+def those(wanted: Callable[[Transcript], bool]) -> pytest.MarkDecorator:
+    """The transcripts, of those that a running stack can play, which are like this."""
+    paths = [path for path, it in _TRANSCRIPTS.items() if not it.memory_only and wanted(it)]
+    return pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
+
+
+def changes_the_stack(transcript: Transcript) -> bool:
+    return any(isinstance(event, StackEvent) and event.event != "connect-another" for event in transcript.events)
 
 
 class Stacks:
@@ -75,25 +82,29 @@ def play(transcript: Transcript, stack: Stack, cut: int | None) -> None:
         client = connections.enter_context(Connection(stack.port))
         client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for event in transcript.events:
-            if isinstance(event, Send):
-                for begin in range(0, len(event.octets), cut or len(event.octets)):
-                    client.send(event.octets[begin : begin + (cut or len(event.octets))])
-            elif isinstance(event, Expect):
-                wrong = mismatch(event.line, client.line().decode())
-                assert wrong is None, wrong
-            elif isinstance(event, Closes):
-                assert client.line() == b""
-            elif isinstance(event, Leaves):
-                client.socket.close()
-            elif isinstance(event, StackEvent):
-                suffer(stack, event.event)
-            else:
-                raise TypeError(f"{event} cannot befall a running stack")
+            happen(event, client, stack, cut)
     found = {path.name.removesuffix(".txt"): path.read_bytes() for path in stack.mailboxes.iterdir()}
     assert sorted(name for name, octets in found.items() if octets) == sorted(transcript.mailboxes)
     for address, expected in transcript.mailboxes.items():
         wrong = mailbox_mismatch(expected, found[address])
         assert wrong is None, f"{address}: {wrong}"
+
+
+def happen(event: Event, client: Connection, stack: Stack, cut: int | None) -> None:
+    if isinstance(event, Send):
+        for begin in range(0, len(event.octets), cut or len(event.octets)):
+            client.send(event.octets[begin : begin + (cut or len(event.octets))])
+    elif isinstance(event, Expect):
+        wrong = mismatch(event.line, client.line().decode())
+        assert wrong is None, wrong
+    elif isinstance(event, Closes):
+        assert client.line() == b""
+    elif isinstance(event, Leaves):
+        client.socket.close()
+    elif isinstance(event, StackEvent):
+        suffer(stack, event.event)
+    else:
+        raise TypeError(f"{event} cannot befall a running stack")
 
 
 def suffer(stack: Stack, event: str) -> None:
@@ -106,10 +117,7 @@ def suffer(stack: Stack, event: str) -> None:
         assert event == "connect-another"
 
 
-def changes_the_stack(transcript: Transcript) -> bool:
-    return any(isinstance(event, StackEvent) and event.event != "connect-another" for event in transcript.events)
-
-
+@those(lambda _: True)
 def test_as_it_is_written(path: Path, stacks: Stacks) -> None:
     transcript = _TRANSCRIPTS[path]
     if changes_the_stack(transcript):
@@ -119,8 +127,15 @@ def test_as_it_is_written(path: Path, stacks: Stacks) -> None:
         play(transcript, stacks.of(transcript), None)
 
 
+@those(lambda it: it.in_one_write)
+def test_in_one_write(path: Path, stacks: Stacks) -> None:
+    transcript = _TRANSCRIPTS[path]
+    together: list[Event] = [Send(transcript.input)]
+    together += [event for event in transcript.events if not isinstance(event, Send)]
+    play(replace(transcript, events=together), stacks.of(transcript), None)
+
+
+@those(lambda it: not changes_the_stack(it) and len(it.input) <= _LONG)
 def test_octet_by_octet(path: Path, stacks: Stacks) -> None:
     transcript = _TRANSCRIPTS[path]
-    if changes_the_stack(transcript) or len(transcript.input) > _LONG:
-        pytest.skip("its stack is not to be shared, or it is too long")
     play(transcript, stacks.of(transcript), 1)
