@@ -24,6 +24,7 @@ from wire.messages import (
     Close,
     Lines,
     Message,
+    Ping,
     ReadLines,
     Step,
     StepDone,
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 # How often silence is looked for: a small part of what makes a worker gone.
 _TICK = 0.1
+# When a worker's connection has ended, at once and once more: the socket may take a moment to see it.
+_PROBES = (0.0, 0.02, 0.2)
 # Of a flood of nonsense this many are told in full between two summaries.
 _TOLD_DROPS = 20
 
@@ -129,7 +132,16 @@ class Dispatcher:
         log.warning("worker %s is not connected any more", _name(peer))
         self._lose(peer, undelivered=[message for message in messages if isinstance(message, Step)])
 
+    def on_departure(self) -> None:
+        """Some worker's connection has ended. Whose is found by sending to all that have steps: `on_unreachable`."""
+        for delay in _PROBES:
+            self._loop.call_later(delay, self._probe)
+
     # ------------------------------------------------------------ inside
+
+    def _probe(self) -> None:
+        for worker in self.pool.busy:
+            self._send(Ping(), worker)
 
     def _heard(self, peer: Peer) -> None:
         self.pool.heard(peer, self._clock())

@@ -28,9 +28,11 @@ from gateway.conversation import Conversation
 from gateway.dispatcher import Dispatcher
 from gateway.poison import PoisonCabinet
 from gateway.registry import Registry
-from gateway.sessions import LINGER
+from gateway.sessions import LINGER, UNREAD_REPLIES
 from runtime.bus import Bus, Peer, open_socket
+from runtime.departures import Departures
 from runtime.ready import ReadyFile
+from wire.limits import BODY_PIECE
 from wire.messages import Message
 
 log = logging.getLogger(__name__)
@@ -65,6 +67,7 @@ class Gateway:
             settings.no_worker_seconds,
             time.monotonic,
         )
+        self._departures = Departures(router, self.dispatcher.on_departure)
         self.registry = Registry(
             self.dispatcher,
             Conversation(settings.conversation == "on"),
@@ -90,6 +93,7 @@ class Gateway:
                 log.warning("%d connections are cut off", len(self.registry))
                 self.registry.abort()
         self.dispatcher.close()
+        self._departures.close()
         self.bus.close()
 
     async def _quiet(self, seconds: float) -> bool:
@@ -133,11 +137,16 @@ async def serve(
 def _listen(bind: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in bind else socket.AF_INET
-        return socket.create_server((bind, port), family=family, backlog=BACKLOG)
+        listening = socket.create_server((bind, port), family=family, backlog=BACKLOG)
     except OSError as error:
         # create_server adds the address to the text, which is here already.
         reason = (error.strerror or str(error)).partition(" (while")[0]
         raise CannotStart(f"cannot listen on {bind}:{port}: {reason}") from None
+    # Connections inherit these. Left to itself the system keeps megabytes for a client that does not read its replies,
+    # or whose input is not read because of that.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_REPLIES)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BODY_PIECE)
+    return listening
 
 
 def _bind(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> zmq.Socket[bytes]:

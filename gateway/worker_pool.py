@@ -109,6 +109,11 @@ class WorkerPool:
         """Whether `assign` has something to do; unlike `waiting` it costs nothing to ask."""
         return bool(self._waiting or self._alone) or any(member.reserved for member in self._members.values())
 
+    @property
+    def busy(self) -> list[Worker]:
+        """The workers that have steps."""
+        return [worker for worker, member in self._members.items() if member.tasks]
+
     # ------------------------------------------------------------ workers come, go and fall silent
 
     def alive(self, worker: Worker, draining: bool, now: float) -> bool:

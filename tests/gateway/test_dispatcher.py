@@ -102,6 +102,25 @@ def test_the_late_answer_of_a_worker_believed_dead_is_dropped_and_the_worker_is_
     assert "nobody waits for it to do step 1" in caplog.text
 
 
+def test_a_worker_whose_connection_ends_loses_its_steps_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # No silence is long enough: the departure alone must be what tells.
+    monkeypatch.setattr("gateway.worker_pool.SILENCE", 1e9)
+
+    async def test() -> None:
+        async with gateway() as running:
+            first = await running.worker(b"w1")
+            client = await running.greeted()
+            first.script = mute
+            client.send(b"hello\r\n")
+            await until(lambda: first.inputs(Lines))
+            second = await running.worker(b"w2")
+            first.die()
+            assert await client.line() == b"250 1 hello"
+            assert second.inputs(Lines)
+
+    run(test())
+
+
 def test_a_line_that_kills_every_worker_is_given_up_and_kept_and_others_are_served(tmp_path: Path) -> None:
     async def test() -> None:
         async with gateway(poison_dir=str(tmp_path / "poison"), domain="mail.example.com") as running:
