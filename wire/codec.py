@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 import msgpack
@@ -35,24 +36,26 @@ class Decoded:
     rejected: list[str]
 
 
-# A check takes a decoded value and gives back the value to use, or raises WireError with the rule alone.
-Check = Callable[[Any], Any]
+# A check takes a decoded value and the batch's body frames, and gives back the value to use, or raises WireError with
+# the rule alone.
+Bodies = Sequence[bytes]
+Check = Callable[[Any, Bodies], Any]
 
 
-def _uint(value: Any) -> int:
+def _uint(value: Any, _bodies: Bodies = ()) -> int:
     if type(value) is not int or value < 0:
         raise WireError("must be a whole number, 0 or more")
     return value
 
 
-def _flag(value: Any) -> bool:
+def _flag(value: Any, _bodies: Bodies = ()) -> bool:
     if type(value) is not bool:
         raise WireError("must be true or false")
     return value
 
 
 def _text(limit: int, *, empty: bool = False) -> Check:
-    def check(value: Any) -> str:
+    def check(value: Any, _bodies: Bodies) -> str:
         if type(value) is not str or len(value) > limit or not (value or empty):
             raise WireError(f"must be text of {0 if empty else 1} to {limit} characters")
         return value
@@ -61,7 +64,7 @@ def _text(limit: int, *, empty: bool = False) -> Check:
 
 
 def _octets(limit: int) -> Check:
-    def check(value: Any) -> bytes:
+    def check(value: Any, _bodies: Bodies) -> bytes:
         if type(value) is not bytes or len(value) > limit:
             raise WireError(f"must be at most {limit} octets")
         return value
@@ -70,7 +73,7 @@ def _octets(limit: int) -> Check:
 
 
 def _one_of(*allowed: str) -> Check:
-    def check(value: Any) -> str:
+    def check(value: Any, _bodies: Bodies) -> str:
         if value not in allowed:
             raise WireError(f"must be one of {', '.join(sorted(allowed))}")
         return str(value)
@@ -78,7 +81,7 @@ def _one_of(*allowed: str) -> Check:
     return check
 
 
-def _lines(value: Any) -> tuple[bytes | None, ...]:
+def _lines(value: Any, _bodies: Bodies = ()) -> tuple[bytes | None, ...]:
     if type(value) is not tuple or not 0 < len(value) <= limits.MAX_LINES:
         raise WireError(f"must be 1 to {limits.MAX_LINES} lines")
     for line in value:
@@ -87,7 +90,7 @@ def _lines(value: Any) -> tuple[bytes | None, ...]:
     return value
 
 
-def _sessions(value: Any) -> tuple[str, ...] | None:
+def _sessions(value: Any, _bodies: Bodies = ()) -> tuple[str, ...] | None:
     if value is None:
         return None
     if type(value) is not tuple or not all(type(name) is str and len(name) <= limits.MAX_ID for name in value):
@@ -95,7 +98,7 @@ def _sessions(value: Any) -> tuple[str, ...] | None:
     return value
 
 
-def _mailboxes(value: Any) -> tuple[str, ...]:
+def _mailboxes(value: Any, _bodies: Bodies = ()) -> tuple[str, ...]:
     if type(value) is not tuple or not 0 < len(value) <= limits.MAX_RECIPIENTS:
         raise WireError(f"must be 1 to {limits.MAX_RECIPIENTS} mailboxes")
     for name in value:
@@ -104,11 +107,16 @@ def _mailboxes(value: Any) -> tuple[str, ...]:
     return value
 
 
-class _Piece:
-    """Marks a field whose octets are a frame of their own."""
+def _piece(value: Any, bodies: Bodies) -> bytes:
+    """A field whose octets are a frame of their own."""
+    index = _uint(value)
+    if index >= len(bodies):
+        raise WireError(f"names body frame {index}, the batch has {len(bodies)}")
+    if len(bodies[index]) > limits.MAX_PIECE:
+        raise WireError(f"body frame of {len(bodies[index])} octets, at most {limits.MAX_PIECE}")
+    return bodies[index]
 
 
-_PIECE = _Piece()
 _id = _text(limits.MAX_ID)
 _name = _text(limits.MAX_TEXT)
 _any_text = _text(limits.MAX_TEXT, empty=True)
@@ -141,11 +149,11 @@ _OUTCOMES = _Union(
 )
 
 # The whole contract in one table: kind → class and the check of each field, in the order of the dataclass.
-_SCHEMA: dict[str, tuple[type[Any], tuple[Check | _Piece | _Union, ...]]] = {
+_SCHEMA: dict[str, tuple[type[Any], tuple[Check | _Union, ...]]] = {
     "step": (messages.Step, (_id, _uint, _uint, _octets(limits.MAX_STATE), _INPUTS)),
     "connected": (messages.Connected, (_name,)),
     "lines": (messages.Lines, (_lines,)),
-    "body": (messages.Body, (_PIECE, _uint, _flag, _flag, _flag)),
+    "body": (messages.Body, (_piece, _uint, _flag, _flag, _flag)),
     "disconnected": (messages.Disconnected, ()),
     "done": (
         messages.StepDone,
@@ -160,10 +168,10 @@ _SCHEMA: dict[str, tuple[type[Any], tuple[Check | _Piece | _Union, ...]]] = {
     "ask": (messages.Ask, (_uint, _uint, _QUESTIONS)),
     "lookup": (messages.Lookup, (_name, _any_text)),
     "check": (messages.Check, (_mailboxes,)),
-    "stage": (messages.Stage, (_id, _uint, _PIECE)),
+    "stage": (messages.Stage, (_id, _uint, _piece)),
     "deliver": (
         messages.Deliver,
-        (_id, _uint, _any_text, _mailboxes, _octets(limits.MAX_TRACE), _uint, _PIECE),
+        (_id, _uint, _any_text, _mailboxes, _octets(limits.MAX_TRACE), _uint, _piece),
     ),
     "discard": (messages.Discard, (_id,)),
     "ping": (messages.Ping, ()),
@@ -181,8 +189,12 @@ _SCHEMA: dict[str, tuple[type[Any], tuple[Check | _Piece | _Union, ...]]] = {
 }
 _MESSAGES = _Union(frozenset({"step", "done", "refused", "alive", "gone", "ask", "answer", "ping", "pong"}))
 _NAMES = {kind: tuple(field.name for field in fields(cls)) for kind, (cls, _) in _SCHEMA.items()}
-_REQUIRED = {kind: sum(1 for field in fields(cls) if field.default is MISSING) for kind, (cls, _) in _SCHEMA.items()}
-_KINDS = {cls: kind for kind, (cls, _) in _SCHEMA.items()}
+
+# The table above, compiled once into a function per kind for each direction: messages are what every hop is made of.
+Packer = Callable[[Any, list[bytes]], "list[Any]"]
+Unpacker = Callable[["tuple[Any, ...]", Bodies], Any]
+_PACKERS: dict[type[Any], Packer] = {}
+_UNPACKERS: dict[str, Unpacker] = {}
 
 
 def encode(batch: Iterable[Message]) -> list[bytes]:
@@ -192,23 +204,33 @@ def encode(batch: Iterable[Message]) -> list[bytes]:
     :returns: the protocol frame, the envelope, and one frame for each body.
     """
     bodies: list[bytes] = []
-    envelope = msgpack.packb([_pack(message, bodies) for message in batch])
+    envelope = msgpack.packb([_PACKERS[type(message)](message, bodies) for message in batch])
     return [PROTOCOL, envelope, *bodies]
 
 
-def _pack(value: Any, bodies: list[bytes]) -> list[Any]:
-    kind = _KINDS[type(value)]
-    packed: list[Any] = [kind]
-    for name, check in zip(_NAMES[kind], _SCHEMA[kind][1], strict=True):
-        field = getattr(value, name)
-        if check is _PIECE:
-            packed.append(len(bodies))
-            bodies.append(field)
-        elif type(check) is _Union:
-            packed.append(_pack(field, bodies))
-        else:
-            packed.append(field)
-    return packed
+def _packer(kind: str) -> Packer:
+    checks = _SCHEMA[kind][1]
+    names = _NAMES[kind]
+    pieces = [position for position, check in enumerate(checks, 1) if check is _piece]
+    unions = [position for position, check in enumerate(checks, 1) if type(check) is _Union]
+    if not names:
+        packed = [kind]
+        return lambda _value, _bodies: packed
+    # attrgetter gives a tuple for several names only.
+    values_of: Callable[[Any], Iterable[Any]] = attrgetter(*names, names[0])
+    count = len(names) + 1
+
+    def pack(value: Any, bodies: list[bytes]) -> list[Any]:
+        packed = [kind, *values_of(value)][:count]
+        for position in unions:
+            inner = packed[position]
+            packed[position] = _PACKERS[type(inner)](inner, bodies)
+        for position in pieces:
+            bodies.append(packed[position])
+            packed[position] = len(bodies) - 1
+        return packed
+
+    return pack
 
 
 def decode(frames: Sequence[bytes]) -> Decoded:
@@ -243,35 +265,43 @@ def decode(frames: Sequence[bytes]) -> Decoded:
     return decoded
 
 
-def _unpack(packed: Any, union: _Union, bodies: Sequence[bytes]) -> Any:
+def _unpack(packed: Any, union: _Union, bodies: Bodies) -> Any:
     if type(packed) is not tuple or not packed or type(packed[0]) is not str:
         raise WireError("message: must be an array that starts with its kind")
     kind = packed[0]
     if kind not in union.kinds:
         raise WireError(f"message: kind {kind[:32]!r} is not known here")
+    return _UNPACKERS[kind](packed, bodies)
+
+
+def _unpacker(kind: str) -> Unpacker:
     cls, checks = _SCHEMA[kind]
-    given = packed[1 : len(checks) + 1]
-    if len(given) < _REQUIRED[kind]:
-        raise WireError(f"{kind}: field {_NAMES[kind][len(given)]} is missing")
-    values = []
-    for position, value in enumerate(given):
-        check = checks[position]
+    names = _NAMES[kind]
+    required = sum(1 for field in fields(cls) if field.default is MISSING)
+    readers = [_reader(check) for check in checks]
+
+    def unpack(packed: tuple[Any, ...], bodies: Bodies) -> Any:
+        given = len(packed) - 1
+        if given < required:
+            raise WireError(f"{kind}: field {names[given]} is missing")
+        values: list[Any] = []
         try:
-            if check is _PIECE:
-                values.append(_body(value, bodies))
-            elif type(check) is _Union:
-                values.append(_unpack(value, check, bodies))
-            else:
-                values.append(check(value))  # type: ignore[operator]  # neither marker: it is a Check
+            # Not strict: a newer peer may give more fields, an older one fewer.
+            for value, read in zip(packed[1:], readers, strict=False):
+                values.append(read(value, bodies))
         except WireError as error:
-            raise WireError(f"{kind}.{_NAMES[kind][position]}: {error}") from None
-    return cls(*values)
+            raise WireError(f"{kind}.{names[len(values)]}: {error}") from None
+        return cls(*values)
+
+    return unpack
 
 
-def _body(value: Any, bodies: Sequence[bytes]) -> bytes:
-    index = _uint(value)
-    if index >= len(bodies):
-        raise WireError(f"names body frame {index}, the batch has {len(bodies)}")
-    if len(bodies[index]) > limits.MAX_PIECE:
-        raise WireError(f"body frame of {len(bodies[index])} octets, at most {limits.MAX_PIECE}")
-    return bodies[index]
+def _reader(check: Check | _Union) -> Check:
+    """What turns one packed field into its value, or raises WireError with the rule alone."""
+    if not isinstance(check, _Union):
+        return check
+    return lambda value, bodies: _unpack(value, check, bodies)
+
+
+_PACKERS.update({cls: _packer(kind) for kind, (cls, _) in _SCHEMA.items()})
+_UNPACKERS.update({kind: _unpacker(kind) for kind in _SCHEMA})
