@@ -142,8 +142,8 @@ def _listen(bind: str, port: int) -> socket.socket:
         # create_server adds the address to the text, which is here already.
         reason = (error.strerror or str(error)).partition(" (while")[0]
         raise CannotStart(f"cannot listen on {bind}:{port}: {reason}") from None
-    # Connections inherit these. Left to itself the system keeps megabytes for a client that does not read its replies,
-    # or whose input is not read because of that.
+    # Connections inherit these. Left to itself the system keeps megabytes for a client that does not read its
+    # replies, or whose input is not read because of that.
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_REPLIES)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BODY_PIECE)
     return listening

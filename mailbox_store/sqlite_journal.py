@@ -3,7 +3,8 @@
 Fails: see `journal.py`; on opening, `ConfigError` for a file of a newer schema.
 Limits: the file keeps the size of its fullest moment and reuses the pages. The write-ahead log is written back by
 `maintain`, in the second thread; where that cannot keep up, a commit that finds the log over `_LOG_LIMIT` does the
-rest itself, in some milliseconds.
+rest itself, in some milliseconds. Nothing is taken in where the disk has no room for the log and for writing it back:
+a log that has filled the disk could neither be written back nor begun anew, so the journal would stay full for good.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from mailbox_store.journal import Entry, Forgotten, JournalError, JournalFull, M
 SCHEMA_VERSION = 1
 # Half a second of the fastest deliveries measured; above it a commit writes the log back itself.
 _LOG_LIMIT = 32 * 1024 * 1024
+# What one transaction may add: a batch of the store, 8 MiB of mail and some pieces over that.
+_BATCH = 12 * 1024 * 1024
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 -- Ids of all deliveries that a repeat could still name.
@@ -70,6 +73,7 @@ class SqliteJournal:
         :raises JournalError: where it cannot be opened or is no journal.
         """
         self._path = str(path)
+        self._folder = Path(self._path).parent
         self._log = Path(self._path + "-wal")
         try:
             # It holds mail. SQLite gives the files beside it the same mode.
@@ -80,6 +84,7 @@ class SqliteJournal:
             self._db = _connect(self._path)
             self._open_schema()
         self._next = self._first_free()
+        self._full = False
         self._caretaker: sqlite3.Connection | None = None
 
     def _open_schema(self) -> None:
@@ -92,7 +97,7 @@ class SqliteJournal:
         if version < SCHEMA_VERSION:
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
             # SQLite syncs the log's name, not that of the file itself.
-            folder = os.open(Path(self._path).parent, os.O_RDONLY | os.O_DIRECTORY)
+            folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(folder)
             finally:
@@ -110,6 +115,7 @@ class SqliteJournal:
         first = self._next
         try:
             with _translated():
+                self._full = not self._has_room()
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
                 self._db.execute("COMMIT")
@@ -131,6 +137,7 @@ class SqliteJournal:
         return row is not None
 
     def add(self, message: Message, places: Sequence[Place], now: int) -> list[Entry]:
+        self._take_in()
         number = self._next
         entries = [
             Entry(number, rank, place.mailbox, place.start, place.lead, place.length)
@@ -176,6 +183,7 @@ class SqliteJournal:
         yield message.data
 
     def stage(self, delivery: str, offset: int, data: bytes, now: int) -> int:
+        self._take_in()
         with _translated():
             self._db.execute(
                 "INSERT OR IGNORE INTO piece VALUES (?, ?, ?, ?, ?)", (delivery, offset, len(data), now, data)
@@ -260,6 +268,28 @@ class SqliteJournal:
             if self._caretaker is not None:
                 self._caretaker.close()
             self._db.close()
+
+    def _take_in(self) -> None:
+        if self._full:
+            raise JournalFull("journal: its disk has too little room left")
+
+    def _has_room(self) -> bool:
+        """Whether a transaction fits the disk, and can be written back from the log as well."""
+        if self._free() >= self._needed():
+            return True
+        # All that was written back is room again once the log is cut.
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return self._free() >= self._needed()
+
+    def _needed(self) -> int:
+        page = int(self._db.execute("PRAGMA page_size").fetchone()[0])
+        unused = page * int(self._db.execute("PRAGMA freelist_count").fetchone()[0])
+        return _BATCH + max(0, self._log_size() + _BATCH - unused)
+
+    def _free(self) -> int:
+        space = os.statvfs(self._folder)
+        return space.f_bavail * space.f_frsize
 
     def _log_size(self) -> int:
         try:

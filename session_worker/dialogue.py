@@ -43,6 +43,11 @@ from wire.messages import (
 from wire.outcomes import Found, NoSuchUser, NotOurDomain, Outcome, Writable
 
 
+# Octets of replies after which a step ends though it has more lines. Those to MAIL, 100 RCPT and DATA fit; those to
+# 128 HELP do not, which thousands of sessions could ask for at once.
+_SAID_ENOUGH = 32 * 1024
+
+
 def step(rules: Rules, step: Step) -> Generator[Question, Outcome, StepDone]:
     """Run one step: yields questions, is resumed with outcomes, returns what the gateway is told.
 
@@ -83,8 +88,8 @@ def _lines(context: Context, step: Step, lines: tuple[bytes | None, ...]) -> Gen
         turn = yield from _line(context, line)
         said += turn.reply.render() if turn.reply else b""
         context = replace(context, session=turn.session)
-        if not isinstance(turn.next, ReadLines):
-            # The rest is text of a message, or nobody listens to it any more.
+        if not isinstance(turn.next, ReadLines) or len(said) > _SAID_ENOUGH:
+            # The rest is text of a message, or nobody listens to it any more, or it comes again in the next step.
             return _done(step, consumed, context.session, said, turn.next)
     return _done(step, len(lines), context.session, said, ReadLines())
 

@@ -4,7 +4,8 @@ Many steps are under way at once, each a generator that waits for an outcome; th
 heartbeat that goes out says that the loop turns. Nothing of a session is kept once its step is answered.
 
 Fails: a step that raises is answered by `dialogue.fault` and logged; messages that make no sense are counted and
-dropped; a store that does not answer becomes a 4xx. Only a bad endpoint at start ends the process.
+dropped; a store that does not answer becomes a 4xx. A bad endpoint at start ends the process, and so does a step that
+hangs: the watchdog says where.
 Limits: as many steps as the gateways send, which is at most one per session.
 """
 
@@ -25,6 +26,7 @@ import zmq
 from runtime import VERSION, logs
 from runtime.bus import Bus, Peer, open_socket
 from runtime.ready import ReadyFile
+from runtime.watchdog import Watchdog
 from session_worker import dialogue
 from session_worker.config import WorkerSettings
 from session_worker.state import NewerState, StateError
@@ -53,6 +55,8 @@ GONE_SECONDS = 3 * HEARTBEAT_SECONDS
 # A peer whose host vanished says nothing at all; ZMTP heartbeats let the socket notice and connect anew.
 _ZMTP_PING_MS = 1000
 _ZMTP_TIMEOUT_MS = 3000
+# A step's own work is milliseconds. The gateways have given up on a loop that stands still for so long.
+_HUNG_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,6 +165,8 @@ class Worker:
         return bus
 
     def _on_gateway(self, gateway: Bus, message: Message) -> None:
+        if isinstance(message, Ping):
+            return  # that it could be sent is all the gateway wants to know
         if not isinstance(message, Step):
             self._drop(message)
         elif self._stopping.is_set():
@@ -267,8 +273,21 @@ async def _serve(settings: WorkerSettings) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
-        await worker.run()
+        watching = asyncio.create_task(_watch(Watchdog(_HUNG_SECONDS)))
+        try:
+            await worker.run()
+        finally:
+            watching.cancel()
     return 0
+
+
+async def _watch(watchdog: Watchdog) -> None:
+    try:
+        while True:
+            watchdog.feed()
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+    finally:
+        watchdog.leave()
 
 
 def main(settings: WorkerSettings) -> int:

@@ -4,18 +4,25 @@ Session and transaction are two values: RSET, HELO and the end of a message drop
 
 Only workers look inside the octets. `decode` raises `NewerState` for a version it does not know (another worker may),
 and `StateError` for anything that is no state at all. Keys beyond the known ones are ignored, so a release may add
-one that older releases can do without; one that they cannot do without needs a new version.
+one that older releases can do without; one that they cannot do without needs a new version, and an entry in
+`UPGRADES` that makes of each older state one of the next version, for sessions outlive the release they began with.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgpack
 
 VERSION = 1
+
+Packed: TypeAlias = dict[Any, Any]
+# Version → what makes of a state of that version one of the next: given the map, it gives the map without looking at
+# "version". Every version that a session of the last release can have is here.
+UPGRADES: dict[int, Callable[[Packed], Packed]] = {}
 
 
 class StateError(ValueError):
@@ -51,6 +58,7 @@ class Transaction:
     `number` counts the session's transactions from 1; `sender` is canonical, "" the null reverse-path; `utf8`:
     SMTPUTF8 was asked for. Once DATA was accepted `reading` is true, `staged` counts the octets that the store keeps
     of a large message, and `failure` is why it could not keep one: a failure of `wire.outcomes`, or `TIMED_OUT`.
+    `words` are recipients' local parts that ask for failures on cue.
     """
 
     number: int
@@ -60,10 +68,15 @@ class Transaction:
     reading: bool = False
     staged: int = 0
     failure: str = ""
+    words: tuple[str, ...] = ()
 
     @property
     def mailboxes(self) -> tuple[str, ...]:
         return tuple(recipient.mailbox for recipient in self.recipients)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return tuple(recipient.address for recipient in self.recipients)
 
 
 # A failure beside those of wire.outcomes: the store did not answer.
@@ -75,7 +88,8 @@ class Session:
     """All that is known of a session.
 
     `peer` is the client's IP address; `hello` the name it gave, "" before HELO; `extended`: it said EHLO; `errors`
-    counts its 5xx replies; `transactions` the MAIL commands accepted so far.
+    counts its 5xx replies; `transactions` the MAIL commands accepted so far; `explained`: it said XEXPLAIN ON;
+    `met` counts for each rule of failures on cue how often its conditions held.
     """
 
     peer: str
@@ -84,6 +98,8 @@ class Session:
     errors: int = 0
     transactions: int = 0
     transaction: Transaction | None = None
+    explained: bool = False
+    met: tuple[int, ...] = ()
 
     @property
     def phase(self) -> Phase:
@@ -117,7 +133,11 @@ def encode(session: Session) -> bytes:
                 "reading": mail.reading,
                 "staged": mail.staged,
                 "failure": mail.failure,
+                **({"words": mail.words} if mail.words else {}),
             },
+            # Few sessions have these, and releases without them can do without them.
+            **({"explained": True} if session.explained else {}),
+            **({"met": session.met} if session.met else {}),
         }
     )
 
@@ -137,8 +157,10 @@ def decode(state: bytes) -> Session:
     version = _field(packed, "version", int)
     if version > VERSION:
         raise NewerState(f"version {version}, this worker knows {VERSION}")
-    if version < VERSION:
-        raise StateError(f"version {version} never was")
+    for older in range(version, VERSION):
+        if older not in UPGRADES:
+            raise StateError(f"version {older} is not known any more")
+        packed = UPGRADES[older](packed)
     mail = packed.get("transaction")
     return Session(
         peer=_field(packed, "peer", str),
@@ -147,6 +169,8 @@ def decode(state: bytes) -> Session:
         errors=_count(packed, "errors"),
         transactions=_count(packed, "transactions"),
         transaction=None if mail is None else _transaction(mail),
+        explained=packed.get("explained") is True,
+        met=_tuple_of(packed, "met", int),
     )
 
 
@@ -161,6 +185,7 @@ def _transaction(packed: Any) -> Transaction:
         reading=_field(packed, "reading", bool),
         staged=_count(packed, "staged"),
         failure=_field(packed, "failure", str),
+        words=_tuple_of(packed, "words", str),
     )
 
 
@@ -173,14 +198,21 @@ def _recipient(pair: Any) -> Recipient:
 Value = TypeVar("Value")
 
 
-def _field(packed: dict[Any, Any], name: str, kind: type[Value]) -> Value:
+def _field(packed: Packed, name: str, kind: type[Value]) -> Value:
     value = packed.get(name)
     if type(value) is not kind:
         raise StateError(f"{name}: not {kind.__name__}")
     return value
 
 
-def _count(packed: dict[Any, Any], name: str) -> int:
+def _tuple_of(packed: Packed, name: str, kind: type[Value]) -> tuple[Value, ...]:
+    values = packed.get(name, [])
+    if type(values) is not list or any(type(value) is not kind for value in values):
+        raise StateError(f"{name}: not an array of {kind.__name__}")
+    return tuple(values)
+
+
+def _count(packed: Packed, name: str) -> int:
     value = _field(packed, name, int)
     if value < 0:
         raise StateError(f"{name}: negative")

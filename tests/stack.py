@@ -153,11 +153,16 @@ class Stack:
             print(self.logs())
         self.stop()
 
-    def start(self, name: str) -> None:
-        """Start a service, or start it again: "gateway", "mailbox_store", "session_worker-1"…"""
+    def start(self, name: str, program: str = "") -> None:
+        """Start a service, or start it again: "gateway", "mailbox_store", "session_worker-1"…
+
+        :param program: Python text to run instead of `python -m` the service: it changes what it wants to have
+            changed in the service's modules, and then calls its `main`.
+        """
+        what = ["-c", program] if program else ["-m", name.partition("-")[0]]
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", name.partition("-")[0]],
+                [sys.executable, *what],
                 cwd=self.folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -189,6 +194,7 @@ class Stack:
 
     def stop(self) -> None:
         """End every process: the gateway first, as it needs the others to finish."""
+        hung = []
         for name in ["gateway", *self.worker_names, "mailbox_store"]:
             process = self.processes.get(name)
             if process is None or process.poll() is not None:
@@ -200,7 +206,8 @@ class Stack:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-                raise AssertionError(f"{name} did not end within {DEADLINE} s of SIGTERM") from None
+                hung.append(name)
+        assert not hung, f"{hung} did not end within {DEADLINE} s of SIGTERM"
 
     def connect(self) -> Connection:
         return Connection(self.port)

@@ -40,6 +40,26 @@ def test_only_its_owner_can_read_it(folder: Path) -> None:
     assert modes == {0o600}
 
 
+def test_nothing_is_taken_in_where_the_log_could_not_be_written_back(folder: Path) -> None:
+    journal = SqliteJournal(folder / "journal")
+    with journal.transaction():
+        entries = journal.add(_message("first", bytes(100_000)), [Place("a@b", 0, 0, 1)], 1)
+    journal._free = lambda: 8 * 1024 * 1024  # type: ignore[method-assign]
+    with pytest.raises(JournalFull), journal.transaction():
+        journal.add(_message("second"), [Place("a@b", 1, 0, 1)], 1)
+    with pytest.raises(JournalFull), journal.transaction():
+        journal.stage("third", 0, b"x", 1)
+    # The log was cut on the way, and forgetting goes on.
+    assert journal._log_size() == 0
+    with journal.transaction():
+        journal.forget(Forgotten(entries, [entries[0].number]))
+    del journal._free  # type: ignore[method-assign]
+    with journal.transaction():
+        journal.add(_message("second"), [Place("a@b", 1, 0, 1)], 1)
+    assert (journal.known("second"), journal.known("third")) == (True, False)
+    journal.close()
+
+
 def test_a_full_disk_is_told_apart_and_the_journal_goes_on(folder: Path) -> None:
     journal = SqliteJournal(folder / "journal")
     pages = journal._db.execute("PRAGMA page_count").fetchone()[0]

@@ -121,6 +121,21 @@ def test_command_lines_inside_a_message_are_a_fault_of_ours() -> None:
         _run(_step(Lines((b"NOOP",)), replace(_START, hello="h", transaction=reading)))
 
 
+def test_a_batch_with_long_replies_is_done_in_several_steps() -> None:
+    left, session, said = (b"HELP",) * 128, replace(_START, hello="h"), b""
+    while left:
+        done = _run(_step(Lines(left), session))
+        assert done.consumed
+        assert len(done.replies) < 36 * 1024
+        left, session, said = left[done.consumed :], state.decode(done.state), said + done.replies
+    assert said == _run(_step(Lines((b"HELP",)), session)).replies * 128
+
+
+def test_a_hundred_recipients_are_one_step() -> None:
+    lines = (b"EHLO h.example", b"MAIL FROM:<>", *[b"RCPT TO:<maria@example.com>"] * 100, b"DATA")
+    assert _run(_step(Lines(lines), _START)).consumed == len(lines)
+
+
 def test_a_batch_stops_at_the_beginning_of_a_message() -> None:
     session = replace(_START, hello="h", transaction=Transaction(1, "", recipients=(Recipient("m@b", "m@b"),)))
     done = _run(_step(Lines((b"NOOP", b"DATA", b"text")), session))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import msgpack
 import pytest
@@ -93,6 +94,18 @@ def test_a_newer_version_is_for_another_worker_whatever_else_it_holds() -> None:
 def test_no_version_before_the_first_is_known() -> None:
     with pytest.raises(StateError, match="version 0"):
         state.decode(msgpack.packb({"version": 0}))
+
+
+def test_an_older_state_is_upgraded_version_by_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    older = msgpack.unpackb(state.encode(_FULL))
+    monkeypatch.setattr(state, "VERSION", state.VERSION + 2)
+    monkeypatch.setitem(state.UPGRADES, older["version"], lambda packed: packed | {"hello": packed["hello"] + "?"})
+    with pytest.raises(StateError, match="not known any more"):
+        state.decode(msgpack.packb(older))
+    monkeypatch.setitem(
+        state.UPGRADES, older["version"] + 1, lambda packed: packed | {"hello": packed["hello"] + "!"}
+    )
+    assert state.decode(msgpack.packb(older)) == replace(_FULL, hello=f"{_FULL.hello}?!")
 
 
 def test_the_largest_transaction_fits_the_contract() -> None:
