@@ -9,9 +9,11 @@ VENV := .venv
 INSTALLED := $(VENV)/.requirements-installed
 RUN_PYTHON := $(VENV)/bin/python
 ARGS ?=
+# What `make bench` needs beside it: the peers and matplotlib.
+BENCH := build/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help up down restart-workers restart-store restart-gateway status logs test chaos lint lock clean
+.PHONY: help up down restart-workers restart-store restart-gateway status logs test chaos lint bench curves budget lock clean
 
 help: ## show this
 	@echo "Correio, an SMTP server. Targets:"
@@ -42,8 +44,9 @@ status: $(INSTALLED) ## show the state of each service
 logs: $(INSTALLED) ## follow the logs: each conversation as it happens (Ctrl-C ends it)
 	@$(RUN_PYTHON) -m deploy logs
 
+# Most tests wait for something more than they compute, so two at a time take little over half as long.
 test: $(INSTALLED) ## run every test; those with containers need a Docker engine (ARGS goes to pytest)
-	$(RUN_PYTHON) -m pytest $(ARGS)
+	$(RUN_PYTHON) -m pytest -n 2 $(ARGS)
 
 DURATION ?= 60
 CONNECTIONS ?= 50
@@ -59,11 +62,23 @@ lint: $(INSTALLED) ## check style, types and who imports whom
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+# Variables: QUICK=1 (under 3 minutes), ROUNDS, LOAD_SECONDS, MINUTES at most, PEERS="correio postfix", FOLDER on
+# the disk to measure, OUT and PLOT; bench/options.py has them all. Peers that cannot run here are named and left out.
+bench: $(INSTALLED) $(BENCH)/.installed ## measure throughput, times and cost next to other servers (QUICK=1 ROUNDS=3)
+	@$(RUN_PYTHON) -m bench
+
+curves: $(INSTALLED) $(BENCH)/.installed ## measure what grows with mailboxes, users, journal and connections
+	@$(RUN_PYTHON) -m bench.curves
+
+budget: $(INSTALLED) ## record the function calls that a message costs in each service
+	@$(RUN_PYTHON) -m bench.budget --record
+
 # Run it after a change in pyproject.toml's [dependency-groups]; `--universal` holds for every platform.
 LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --generate-hashes --python-version 3.11 --no-header --universal
 lock: $(INSTALLED) ## resolve the requirements anew
 	$(LOCK) --group services --group deploy --group dev -o requirements/dev.txt
 	$(LOCK:pyproject.toml=) --group services -o requirements/services.txt
+	$(LOCK:pyproject.toml=bench/requirements.in) -o bench/requirements.txt
 
 clean: ## remove what was built or cached; mail, journal and settings stay
 	@if docker version >/dev/null 2>&1; then docker image prune --all --force --filter label=correio.service >/dev/null; fi
@@ -81,4 +96,15 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@# The command correio; setuptools is in the lock, so nothing is fetched for the build.
 	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# smtp-server is a peer that can be absent: without npm, `make bench` leaves it out.
+NODE_PEER := bench/servers/smtp-server-append
+$(BENCH)/.installed: bench/requirements.txt $(NODE_PEER)/package-lock.json
+	@echo "preparing $(BENCH) (once)"
+	@$(PYTHON) -m venv --clear $(BENCH)/venv
+	@$(BENCH)/venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@mkdir -p $(BENCH)/node
+	@cp $(NODE_PEER)/package.json $(NODE_PEER)/package-lock.json $(BENCH)/node/
+	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund --prefix $(BENCH)/node; fi
 	@touch $@

@@ -1,0 +1,40 @@
+"""Correio itself, as `make up MODE=processes` runs it, but for the log of conversations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.peers.base import Peer, PeerError, address
+from tests.stack import Stack
+
+DEFAULT_WORKERS = 2
+
+
+class Correio(Peer):
+    """Our stack; started again in the same folder it finds its mail there."""
+
+    name = "correio"
+    what = "Correio: gateway, workers and store as processes, journal and mailboxes synced"
+
+    def __init__(self, workers: int = DEFAULT_WORKERS) -> None:
+        super().__init__()
+        self.workers = workers
+        self.users = 0
+        self._stack: Stack | None = None
+
+    def start(self, folder: Path, recipients: int) -> None:
+        users = "".join(address(number) + "\n" for number in range(max(recipients, self.users)))
+        self._stack = Stack(folder, self.workers, users, CONVERSATION="off", LOG_LEVEL="WARNING")
+        try:
+            self._stack.__enter__()
+        except AssertionError as error:
+            raise PeerError(str(error)) from None
+        self.port, self.mailboxes = self._stack.port, self._stack.mailboxes
+
+    def stop(self) -> None:
+        if self._stack is not None:
+            self._stack.stop()
+
+    def processes(self) -> dict[str, int]:
+        assert self._stack is not None
+        return {name.replace("session_", ""): process.pid for name, process in self._stack.processes.items()}

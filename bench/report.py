@@ -1,0 +1,145 @@
+"""Samples to figures: medians over the rounds, ratios ours/peer, a table to read and a record to keep. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from bench.runner import Sample
+
+OURS = "correio"
+Figures = dict[str, dict[str, dict[str, Any]]]
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that this share (0 to 1) of the values is at most; 0 for none at all."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+def figures(samples: Iterable[Sample]) -> Figures:
+    """scenario → peer → medians over the rounds. Loads that failed do not count, and are counted as `failed`.
+
+    `accepted` and `delivered` are messages a second; CPU is in µs a message; times are in ms; memory in KiB.
+    """
+    grouped: dict[str, dict[str, list[Sample]]] = {}
+    for sample in samples:
+        grouped.setdefault(sample.scenario, {}).setdefault(sample.peer, []).append(sample)
+    return {
+        scenario: {peer: _summary(its_samples) for peer, its_samples in peers.items()}
+        for scenario, peers in grouped.items()
+    }
+
+
+def _summary(samples: list[Sample]) -> dict[str, Any]:
+    good = [sample for sample in samples if not sample.error and sample.acknowledged]
+    summary: dict[str, Any] = {
+        "rounds": len(good),
+        "failed": [sample.error or "nothing was acknowledged" for sample in samples if sample not in good],
+        "not_stored": sum(sample.acknowledged - sample.stored for sample in good if not sample.settled),
+    }
+    if not good:
+        return summary
+    rates = [sample.acknowledged / sample.seconds for sample in good]
+    summary |= {
+        "accepted": statistics.median(rates),
+        "accepted_range": [min(rates), max(rates)],
+        "delivered": statistics.median(sample.stored / sample.stored_seconds for sample in good),
+        "cpu_us": {role: statistics.median(s.cpu[role] / s.acknowledged * 1e6 for s in good) for role in good[0].cpu},
+        "load_cpu_us": _median(good, lambda s: s.load_cpu / s.acknowledged * 1e6),
+        "load_cpu_share": _median(good, lambda s: s.load_cpu / s.seconds),
+        "peak_kib": {role: max(sample.peak[role] for sample in good) for role in good[0].peak},
+    }
+    for name in ("dot_to_250", "connect_to_greeting"):
+        times = [value * 1000 for sample in good for value in getattr(sample, name)]
+        if times:
+            summary[name + "_ms"] = {
+                "p50": percentile(times, 0.5),
+                "p99": percentile(times, 0.99),
+                "max": max(times),
+                "count": len(times),
+            }
+    return summary
+
+
+def _median(samples: list[Sample], value: Callable[[Sample], float]) -> float:
+    return statistics.median(value(sample) for sample in samples)
+
+
+def rate(summary: dict[str, Any] | None, queues: bool = False) -> float:
+    """Messages a second that are in the mailboxes or, for one that stores none, that it took."""
+    if not summary or not summary["rounds"]:
+        return 0.0
+    return float(summary["delivered"] if queues else summary["accepted"])
+
+
+def table(result: Figures, peers: Sequence[str], queues: Sequence[str]) -> str:
+    """Messages a second of each peer, and in brackets ours divided by that; a queue's rate is of deliveries."""
+    rows = [["messages/s", *peers]]
+    for scenario, by_peer in result.items():
+        if OURS not in by_peer:
+            continue
+        ours = rate(by_peer[OURS])
+        row = [scenario]
+        for peer in peers:
+            theirs = rate(by_peer.get(peer), peer in queues)
+            ratio = f" ({ours / theirs:.2f})" if theirs and peer != OURS else ""
+            row.append(f"{theirs:,.0f}{ratio}" if theirs else "-")
+        rows.append(row)
+    return _aligned(rows)
+
+
+def workers_table(result: Figures) -> str:
+    """Our own stacks with one worker, two, and more."""
+    rows = [["stack", "messages/s"]]
+    for by_peer in result.values():
+        rows += [[peer, f"{rate(summary):,.0f}"] for peer, summary in by_peer.items() if peer.startswith(OURS + "-")]
+    return _aligned(rows)
+
+
+def times_table(result: Figures) -> str:
+    """p50 and p99 of single messages, of the scenarios that measure them."""
+    rows = [["ms: p50 / p99", "peer", "dot to 250", "connect to greeting"]]
+    for scenario, by_peer in result.items():
+        for peer, summary in by_peer.items():
+            if "dot_to_250_ms" in summary:
+                cells = [
+                    f"{t['p50']:.1f} / {t['p99']:.1f}"
+                    for t in (summary["dot_to_250_ms"], summary["connect_to_greeting_ms"])
+                ]
+                rows.append([scenario, peer, *cells])
+    return _aligned(rows)
+
+
+def cost_table(result: Figures) -> str:
+    """CPU for each message and peak memory of each process."""
+    rows = [["cost", "process", "CPU µs/message", "peak MiB"]]
+    for scenario, by_peer in result.items():
+        for summary in by_peer.values():
+            for role, cpu in summary.get("cpu_us", {}).items():
+                rows.append([scenario, role, f"{cpu:,.0f}", f"{summary['peak_kib'][role] / 1024:,.0f}"])
+    return _aligned(rows)
+
+
+def problems(result: Figures) -> list[str]:
+    """What makes figures worthless: loads that failed, and mail that was acknowledged and is not in a mailbox."""
+    found = []
+    for scenario, by_peer in result.items():
+        for peer, summary in by_peer.items():
+            found += [f"{scenario}, {peer}: {error}" for error in summary["failed"]]
+            if summary["not_stored"]:
+                found.append(f"{scenario}, {peer}: {summary['not_stored']} messages acknowledged and not stored")
+    return found
+
+
+def _aligned(rows: list[list[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            row[0].ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join([lines[0], "-" * sum(widths, 2 * len(widths) - 2), *lines[1:]])

@@ -1,0 +1,112 @@
+"""The load generator says what a server has acknowledged, pipelined or not, and notices what goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+import uvloop
+
+from bench.generator import Job, Result, message, send
+
+
+class Server:
+    """Speaks just enough SMTP, a few octets at a time, and counts the messages of each recipient."""
+
+    def __init__(self, refuse_after: int = 10**9) -> None:
+        self.stored: Counter[bytes] = Counter()
+        self.connections = 0
+        self._open: list[asyncio.StreamWriter] = []
+        self._refuse_after = refuse_after
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.append(writer)
+        self.connections += 1
+        with suppress(ConnectionError):
+            await self._talk(reader, writer)
+        writer.close()
+
+    async def closed(self) -> None:
+        """Return once every connection has been closed."""
+        for writer in self._open:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n")
+        recipient = b""
+        while line := await reader.readline():
+            verb = line[:4].upper()
+            if verb == b"EHLO":
+                writer.write(b"250-here\r\n250-SI")
+                await writer.drain()
+                writer.write(b"ZE 4\r\n250 HELP\r\n")
+            elif verb == b"DATA":
+                writer.write(b"354 go\r\n")
+                while (text := await reader.readline()) != b".\r\n":
+                    if not text:
+                        return
+                if self.stored.total() == self._refuse_after:
+                    writer.write(b"451 full\r\n")
+                    continue
+                self.stored[recipient] += 1
+                writer.write(b"250 stored\r\n")
+            elif verb == b"QUIT":
+                writer.write(b"221 bye\r\n")
+                break
+            else:
+                recipient = line[8:].strip() if verb == b"RCPT" else recipient
+                writer.write(b"250 ok\r\n")
+
+
+def _run(job: Job, server: Server) -> Result:
+    async def both() -> Result:
+        listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+        async with listener:
+            async with asyncio.timeout(20):
+                result = await send(replace(job, port=listener.sockets[0].getsockname()[1]))
+                await server.closed()
+                return result
+
+    return uvloop.run(both())
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+@pytest.mark.parametrize("keep", [False, True])
+def test_every_message_is_sent_once_and_acknowledged(keep: bool, pipelined: bool) -> None:
+    server = Server()
+    result = _run(Job(0, 50, 4, keep=keep, pipelined=pipelined, recipients=5), server)
+    assert result.error == ""
+    assert result.acknowledged == 50
+    assert len(server.stored) == 5
+    assert set(server.stored.values()) == {10}
+    assert server.connections == (4 if keep else 50)
+    assert len(result.dot_to_250) == 50
+    assert len(result.connect_to_greeting) == server.connections
+    assert 0 < min(result.dot_to_250) <= result.seconds
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_a_refusal_ends_the_run_and_is_told(pipelined: bool) -> None:
+    server = Server(refuse_after=7)
+    result = _run(Job(0, 50, 2, pipelined=pipelined), server)
+    assert "451 full" in result.error
+    assert result.acknowledged <= 7 == server.stored.total()
+
+
+def test_nobody_listening_is_told() -> None:
+    async def nobody() -> Result:
+        return await send(Job(1, 5, 2))
+
+    assert uvloop.run(nobody()).error.startswith("connect: ")
+
+
+@pytest.mark.parametrize("size", [200, 4096, 102_400])
+def test_a_message_has_the_size_that_was_asked_for(size: int) -> None:
+    text = message(size)
+    assert text.endswith(b"\r\n.\r\n")
+    assert len(text) - len(b".\r\n") == size
