@@ -62,5 +62,7 @@ def containers(engine_client: docker.DockerClient) -> Iterator[ContainerStack]:
         port = free_port()
         done = deploy("up", folder, MODE="docker", PORT=str(port), **caller)
         assert done.returncode == 0, done.stdout + done.stderr
-        yield ContainerStack(folder, port, engine_client)
-        assert deploy("down", folder, **caller).returncode == 0
+        try:
+            yield ContainerStack(folder, port, engine_client)
+        finally:
+            assert deploy("down", folder, **caller).returncode == 0

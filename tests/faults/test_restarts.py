@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,18 +32,22 @@ class Running:
         return deploy(f"restart-{service}", self.folder)
 
 
+@contextmanager
 def running(folder: Path, mode: str) -> Iterator[Running]:
     (folder / "users.txt").write_text("".join(f"{user}\n" for user in [*USERS, TYPIST]))
     port = free_port()
     done = deploy("up", folder, MODE=mode, PORT=str(port), CONVERSATION="off")
     assert done.returncode == 0, done.stdout + done.stderr
-    yield Running(folder, port)
-    assert deploy("down", folder).returncode == 0
+    try:
+        yield Running(folder, port)
+    finally:
+        assert deploy("down", folder).returncode == 0
 
 
 @pytest.fixture
 def processes(folder: Path) -> Iterator[Running]:
-    yield from running(folder, "processes")
+    with running(folder, "processes") as stack:
+        yield stack
 
 
 async def load_while(stack: Running, *services: str) -> Journal:
@@ -109,7 +114,7 @@ def test_restart_without_a_stack_says_so(tmp_path: Path) -> None:
 @pytest.mark.containers
 @pytest.mark.timeout(900)  # images may have to be built first, and a base image before that
 def test_containers_are_replaced_under_load_without_an_error(folder: Path, engine_answers: None) -> None:
-    for stack in running(folder, "docker"):
+    with running(folder, "docker") as stack:
         restart_in_an_open_session(stack)
         journal = asyncio.run(load_while(stack, "workers", "store"))
         check(stack, journal)

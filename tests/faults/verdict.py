@@ -77,6 +77,12 @@ def judge(journal: Journal, files: Mapping[str, Iterable[Path]], largest: int) -
                     verdict.torn.append(f"message {sent.number} ({stored.delivery}) in {path.name}")
                 if sent.delivery and sent.delivery != stored.delivery:
                     verdict.foreign.append(f"message {sent.number}: {stored.delivery}, the 250 said {sent.delivery}")
+    _compare(journal, found, verdict)
+    return verdict
+
+
+def _compare(journal: Journal, found: Mapping[int, Counter[str]], verdict: Verdict) -> None:
+    """Note what is missing or there twice; `found` counts the copies of each message by address."""
     for sent in journal.sent.values():
         copies = found.get(sent.number, Counter())
         missing = [address for address in sent.recipients if not copies[address]]
@@ -86,4 +92,3 @@ def judge(journal: Journal, files: Mapping[str, Iterable[Path]], largest: int) -
         elif copies:
             verdict.unacknowledged_but_stored += 1
             verdict.torn += [f"message {sent.number}, not acknowledged, has no copy for {a}" for a in missing]
-    return verdict
