@@ -5,19 +5,24 @@ A new subcommand is a module of its own with a click command named `command`, ad
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sys
 
 import click
 
-from . import VERSION, read, send
-from .connection import connect
-from .interactive import Lines, PipedLines, converse
+from . import VERSION, doctor, listing, read, send, shell, show, status, wait
 from .options import Server, server_options
-from .typed import CommandHistory, TypedLines, history_path
+from .session import Wishes, hold, session_options
 
-COMMANDS = (send.command, read.command)
+COMMANDS = (
+    send.command,
+    wait.command,
+    listing.command,
+    show.command,
+    read.command,
+    status.command,
+    doctor.command,
+    shell.command,
+)
 
 
 @click.group(
@@ -26,14 +31,18 @@ COMMANDS = (send.command, read.command)
     epilog="Exit status of a session: 0 after the server's farewell (221), 1 otherwise, 3 if nobody listens.",
 )
 @server_options
+@session_options
 @click.version_option(VERSION, prog_name="correio")
 @click.pass_context
-def main(context: click.Context, server: Server) -> None:
+def main(context: click.Context, server: Server, wishes: Wishes) -> None:
     """Talk SMTP to a server by hand, send mail, read mailboxes.
 
     Without a COMMAND a session is opened: you see what the server says, and what you type is sent as it is. After
-    DATA you type the message; a single dot on a line ends it. (A line of the message that begins with a dot needs
-    a second one: the server drops the first, as SMTP asks.) QUIT, Ctrl-D or Ctrl-C leave.
+    DATA you type the message, and may go back and correct it; a single dot on a line ends it. (A line of it that
+    begins with a dot needs a second one: the server drops the first, as SMTP asks.) QUIT, Ctrl-D or Ctrl-C leave.
+
+    The status line says where you stand and what may come next; Tab completes a command, the arrow keys bring back
+    former ones, and a refusal is followed by a hint.
 
     \b
     A first session:
@@ -51,6 +60,8 @@ def main(context: click.Context, server: Server) -> None:
     \b
     Other examples:
       $ correio --port 2525
+      $ correio --explain --save session.smtp
+      $ correio --lang pt
       $ correio < session.txt
       $ echo 'See you at 8' | correio send --from maria@example.com --to joao@example.com
       $ correio read joao@example.com
@@ -61,21 +72,13 @@ def main(context: click.Context, server: Server) -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     if context.invoked_subcommand is None:
-        context.exit(_session(server))
+        context.exit(hold(server, wishes))
+    if wishes != Wishes():
+        raise click.UsageError("--lang, --color, --hints, --explain and --save are for a session, not for a command")
 
 
 for _command in COMMANDS:
     main.add_command(_command)
-
-
-def _session(server: Server) -> int:
-    connection = connect(server.host, server.port)
-    lines: Lines
-    if os.isatty(0) and os.isatty(1):
-        lines = TypedLines(CommandHistory(history_path()))
-    else:
-        lines = PipedLines()
-    return asyncio.run(converse(connection, lines))
 
 
 if __name__ == "__main__":

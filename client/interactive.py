@@ -1,7 +1,7 @@
 """An SMTP session typed by hand, or read from a pipe: the learner's side of the exercise.
 
 Gives: `converse`, which shows what the server says and sends what is typed until QUIT or until the server closes.
-`PipedLines` here and `typed.TypedLines` are where the lines come from.
+`PipedLines` here and `typed.TypedLines` are where the lines come from; a `guide.Guide` adds what helps a learner.
 What is typed is sent as it is. No dot is doubled for the user: in SMTP the client does that (RFC 5321 section
 4.5.2), and whoever types the session is the client.
 Fails: a lost connection ends the session with exit status 1, after showing what the server said last.
@@ -20,6 +20,7 @@ from typing import Protocol, TypeVar
 import click
 
 from .connection import Connection, ConnectionLost
+from .guide import NOT_DELIVERED, Guide
 from .smtp import CRLF, Expects, Session
 from .terminal import harmless_text
 
@@ -66,7 +67,8 @@ class PipedLines:
 
     async def show(self, text: str) -> None:
         """See `Lines`."""
-        click.echo(text)
+        # Colours are in it only where they were asked for, and then for a pipe too.
+        click.echo(text, color=True)
 
     async def _read(self) -> bytes:
         loop = asyncio.get_running_loop()
@@ -87,33 +89,41 @@ class PipedLines:
 class Conversation:
     """The two directions of a session: what is said goes out line by line, what comes is shown at once."""
 
-    def __init__(self, connection: Connection, lines: Lines) -> None:
+    def __init__(self, connection: Connection, lines: Lines, guide: Guide) -> None:
         self.session = Session()
         self.over = asyncio.Event()
+        self.lost = False
         self._connection = connection
         self._lines = lines
+        self._guide = guide
         self._answered = asyncio.Event()
+        self._asked_at = asyncio.get_running_loop().time()
 
     async def listen(self) -> None:
         """Show the server's replies until it closes or has said that it will."""
         try:
             while not self.session.closing:
                 reply = await self._connection.reply()
-                self.session.received(reply)
-                await self._lines.show(harmless_text(str(reply)))
+                seconds = asyncio.get_running_loop().time() - self._asked_at
+                shown = self._guide.heard(self.session.received(reply), reply, seconds)
+                if shown:
+                    await self._lines.show(shown)
                 if not self.session.waiting:
                     self._answered.set()
         except ConnectionLost as lost:
             if self._connection.last_words:
                 await self._lines.show(harmless_text(self._connection.last_words))
-            await self._lines.show(f"({harmless_text(lost.message)})")
+            self.lost = True
+            await self._lines.show(self._guide.lost(lost.message))
         finally:
             self.over.set()
             self._answered.set()
 
     async def say(self, line: bytes) -> None:
         """Send one line. If that fails, `listen` finds out why."""
+        self._guide.said(line, self.session.expects)
         self.session.sent(line)
+        self._asked_at = asyncio.get_running_loop().time()
         if self.session.waiting:
             self._answered.clear()
         with suppress(ConnectionLost):
@@ -141,22 +151,24 @@ class Conversation:
         if self.over.is_set():
             return
         if self.session.expects is Expects.MESSAGE:
-            await self._lines.show("(The message was not ended with a single dot, so it is not delivered.)")
+            await self._lines.show(self._guide.note(NOT_DELIVERED))
         elif self.session.may_send:
             await self.say(b"QUIT")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.over.wait(), FAREWELL_SECONDS)
 
 
-async def converse(connection: Connection, lines: Lines) -> int:
+async def converse(connection: Connection, lines: Lines, guide: Guide | None = None) -> int:
     """Hold a session until QUIT, the end of the lines, Ctrl-C, or the server's closing.
 
     :returns: the exit status: 0 when the server said farewell (221), else 1.
     """
-    conversation = Conversation(connection, lines)
+    guide = guide or Guide()
+    conversation = Conversation(connection, lines, guide)
     listener = asyncio.create_task(conversation.listen())
     try:
         await conversation.answered()
+        await _ask(conversation, guide)
         while not conversation.over.is_set():
             line = await conversation.unless_over(lines.next_line(conversation.session.expects))
             if line is None:
@@ -172,4 +184,12 @@ async def converse(connection: Connection, lines: Lines) -> int:
         listener.cancel()
         await asyncio.gather(listener, return_exceptions=True)
         connection.close()
+        if not conversation.lost:
+            guide.over(closed=conversation.session.closing)
     return 0 if conversation.session.farewell else 1
+
+
+async def _ask(conversation: Conversation, guide: Guide) -> None:
+    if conversation.session.may_send and (question := guide.asks()):
+        await conversation.say(question)
+        await conversation.answered()

@@ -42,6 +42,10 @@ class MailboxError(click.ClickException):
     exit_code = 1
 
 
+class NoMailbox(MailboxError):
+    """There is none of that name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One message of a mailbox file: its `From ` line (empty if it has none), and its octets, quoting undone."""
@@ -57,10 +61,10 @@ class MailboxFile:
     file: BinaryIO
     size: int
 
-    def lines(self) -> Iterator[bytes]:
-        """The lines as they stand in the file."""
-        self.file.seek(0)
-        left = self.size
+    def lines(self, start: int = 0) -> Iterator[bytes]:
+        """The lines as they stand in the file, from an offset that begins one."""
+        self.file.seek(start)
+        left = self.size - start
         while left and (line := self.file.readline(left)):
             left -= len(line)
             yield line
@@ -107,7 +111,7 @@ def open_mailbox(folder: Path, address: str) -> Iterator[MailboxFile]:
         # O_NONBLOCK: a FIFO of that name must not stop us; on a file it does nothing.
         descriptor = os.open(folder / name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise MailboxError(_missing(folder, name, address)) from None
+        raise NoMailbox(_missing(folder, name, address)) from None
     except OSError as error:
         raise MailboxError(f"{folder / name}: {error.strerror}") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -1,14 +1,19 @@
-"""The options that every command which talks to a server has."""
+"""The options that several commands have: where the server is, where the mailboxes are, output for programs."""
 
 from __future__ import annotations
 
 import functools
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
+
+from .mbox import SUFFIX
 
 # Where `make up` listens unless told otherwise.
 DEFAULT_HOST = "127.0.0.1"
@@ -54,3 +59,28 @@ def _port_of_environment() -> int:
     if not (given.isascii() and given.isdigit() and 1 <= int(given) <= 65535):
         raise click.UsageError(f"CORREIO_PORT={given}: a port is a number from 1 to 65535")
     return int(given)
+
+
+def mailboxes_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --mailboxes; the function gets the folder as the keyword argument `mailboxes`."""
+    return click.option(
+        "--mailboxes",
+        envvar="MAILBOXES",
+        default="mailboxes",
+        type=click.Path(path_type=Path),
+        help="The folder of the mailbox files. [env MAILBOXES, else ./mailboxes]",
+    )(function)
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --json; the function gets the keyword argument `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Output for programs: JSON.")(function)
+
+
+def complete_address(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For the shell: the addresses that have a mailbox and begin so."""
+    folder = Path(context.params.get("mailboxes") or os.environ.get("MAILBOXES") or "mailboxes")
+    with suppress(OSError):
+        names = (path.name.removesuffix(SUFFIX) for path in folder.glob(f"*@*{SUFFIX}"))
+        return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete.casefold())]
+    return []

@@ -137,7 +137,7 @@ _LAST_IN_GROUP = frozenset(
     {b"HELO", b"EHLO", b"DATA", b"VRFY", b"EXPN", b"TURN", b"QUIT", b"NOOP", b"STARTTLS", b"AUTH"}
 )
 # Stands in the queue for what the greeting replies to; no line holds a line feed.
-_GREETING = b"\n"
+GREETING = b"\n"
 
 
 class Session:
@@ -149,7 +149,7 @@ class Session:
 
     def __init__(self) -> None:
         # RFC 5321 section 3.1: the server speaks first, so the greeting is a reply to wait for.
-        self._unanswered = deque([_GREETING])
+        self._unanswered = deque([GREETING])
         self.expects = Expects.COMMAND
         self.farewell = False  # the server has said 221
         self.closing = False  # the server has said 221 or 421 and closes
@@ -167,7 +167,7 @@ class Session:
         if not self._unanswered:
             return True
         last = self._unanswered[-1]
-        return last != _GREETING and _verb(last) not in _LAST_IN_GROUP
+        return last != GREETING and verb_of(last) not in _LAST_IN_GROUP
 
     def sent(self, line: bytes) -> None:
         """A line was sent, given here without its line end."""
@@ -179,14 +179,17 @@ class Session:
         self.expects = Expects.COMMAND
         self._unanswered.append(line)
 
-    def received(self, reply: Reply) -> None:
-        """A reply came: to the oldest line without one, or unasked, as 421 may be (RFC 5321 section 3.8)."""
+    def received(self, reply: Reply) -> bytes | None:
+        """A reply came: to the oldest line without one, or unasked, as 421 may be (RFC 5321 section 3.8).
+
+        :returns: the line that it replies to, GREETING for none that was sent; None where it was unasked.
+        """
         if reply.code in (221, 421):
             self.closing = True
             self.farewell = reply.code == 221
         if not self._unanswered:
-            return
-        self._unanswered.popleft()
+            return None
+        answered = self._unanswered.popleft()
         if reply.code == 354:
             self.expects = Expects.MESSAGE
             # A client that did not wait has sent these as commands; the server reads them as message.
@@ -195,9 +198,11 @@ class Session:
                 self.sent(line)
         elif reply.code == 334 and not self._unanswered:
             self.expects = Expects.RESPONSE
+        return answered
 
 
-def _verb(line: bytes) -> bytes:
+def verb_of(line: bytes) -> bytes:
+    """The first word of a command line, in capitals."""
     return line.split(b" ", 1)[0].strip().upper()
 
 

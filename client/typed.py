@@ -1,4 +1,4 @@
-"""Lines typed on a terminal: a prompt that tells commands from message, line editing, and a history of commands.
+"""Lines typed on a terminal: prompts that tell commands from message, editing, completion, and a history of commands.
 
 Gives: `TypedLines`, which `interactive.converse` takes its lines from; what the server says while the user types
 appears above the prompt at once.
@@ -15,14 +15,19 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
-from prompt_toolkit.history import DummyHistory, FileHistory
+from prompt_toolkit.history import FileHistory
 
+from .completion import CommandCompleter
+from .editor import prompts
+from .guide import Guide
+from .language import Text
 from .smtp import Expects
 
-PROMPTS = {Expects.COMMAND: "smtp> ", Expects.MESSAGE: "message> ", Expects.RESPONSE: "answer> "}
-DOT_NOTE = "(The server drops this leading dot. To keep one, type two.)"
+DOT_NOTE = Text(
+    "The server drops the dot that begins a line of the message. To keep one, type two: {line}",
+    "O servidor retira o ponto que inicia uma linha da mensagem. Para manter um, digite dois: {line}",
+)
 
 
 def history_path() -> Path:
@@ -67,31 +72,30 @@ class CommandHistory(FileHistory):
 class TypedLines:
     """Lines from a person at a terminal; see `interactive.Lines`."""
 
-    def __init__(self, history: CommandHistory) -> None:
+    def __init__(self, history: CommandHistory, guide: Guide) -> None:
         self._history = history
-        self._commands: PromptSession[str] = PromptSession(history=history)
-        self._unrecorded: PromptSession[str] = PromptSession(history=DummyHistory())
+        self._guide = guide
+        self._prompts = prompts(guide, history, CommandCompleter(guide.standing, guide.language))
         self._pasted: deque[str] = deque()
 
     async def next_line(self, expects: Expects) -> bytes | None:
         """What is typed at the prompt for what the server expects; None at Ctrl-C and Ctrl-D."""
         if not self._pasted:
-            prompt = self._commands if expects is Expects.COMMAND else self._unrecorded
             try:
-                # A paste of several lines comes as one text.
-                self._pasted.extend((await prompt.prompt_async(PROMPTS[expects])).split("\n"))
+                # A message, or a paste of several lines, comes as one text.
+                self._pasted.extend((await self._prompts[expects].prompt_async()).split("\n"))
             except (EOFError, KeyboardInterrupt):
                 return None
         line = self._pasted.popleft().encode("utf-8", "surrogateescape")
         if expects is Expects.COMMAND:
             self._history.remember(line)
         elif expects is Expects.MESSAGE and line.startswith(b".") and line != b"." and line[1:2] != b".":
-            await self.show(DOT_NOTE)
+            await self.show(self._guide.note(DOT_NOTE, line=f".{line.decode('utf-8', 'replace')}"))
         return line
 
     async def show(self, text: str) -> None:
         """Print; above the prompt if there is one, which is then drawn again with what was typed so far."""
-        if any(prompt.app.is_running for prompt in (self._commands, self._unrecorded)):
+        if any(prompt.app.is_running for prompt in self._prompts.values()):
             await run_in_terminal(lambda: print(text, flush=True))
         else:
             print(text, flush=True)

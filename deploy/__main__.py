@@ -1,14 +1,15 @@
 """`python -m deploy up|down|restart-…|status|logs`: what the Makefile's targets run.
 
-Settings are environment variables.
+`images` builds the images and prints their tag. Settings are environment variables.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
-from deploy import stack
+from deploy import images, stack
 from deploy.config import RunSettings, StackSettings
 from deploy.errors import DeployError, ServiceFailed
 from runtime.settings import load
@@ -25,11 +26,15 @@ _RESTARTS = {
 def main() -> int:
     """Do one command; returns the exit status. What is wrong goes to standard error, one line first."""
     parser = argparse.ArgumentParser(prog="python -m deploy", description=__doc__)
-    parser.add_argument("command", choices=("up", "down", *_RESTARTS, "status", "logs"))
+    parser.add_argument("command", choices=("up", "down", *_RESTARTS, "status", "logs", "images"))
     command = parser.parse_args().command
     try:
         if command == "up":
             return stack.up(load(StackSettings, "make up"), _say)
+        if command == "images":
+            # The tag alone is the output; what is being done goes beside it.
+            _say(images.build(os.environ.get("BASE", ""), lambda text: print(text, file=sys.stderr, flush=True)))
+            return 0
         run = load(RunSettings, f"make {command}").run
         if command == "down":
             return stack.down(run, _say)

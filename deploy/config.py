@@ -27,12 +27,15 @@ PASSED_ON = (
     "MAX_RECIPIENTS",
     "MAX_ERRORS",
     "VRFY",
+    "EXPLAIN",
     "STORE_SECONDS",
     "MAX_CONNECTIONS_PER_ADDRESS",
     "IDLE_SECONDS",
     "NO_WORKER_SECONDS",
     "CONVERSATION",
     "POSTMASTER",
+    "FAULTS",
+    "FAULT_SEED",
 )
 # A stop may take what the gateway grants to open transactions, and then the time to finish what is in hand.
 _STOP_MARGIN_SECONDS = 5
@@ -69,8 +72,20 @@ class StackSettings(RunSettings):
     domain: str = "correio.localhost"
     max_connections: int = Field(default=10_000, ge=1)
     shutdown_seconds: float = Field(default=30, ge=0, le=3600)
+    # Failures on cue (session_worker/fault_rules.py): a file, or the rules themselves.
+    fault_rules: str = ""
     # The image that the services' images are made from; empty: the first that is at hand.
     base: str = ""
+
+    @field_validator("fault_rules")
+    @classmethod
+    def _fault_rules_can_be_read(cls, value: str) -> str:
+        if value and not value.startswith(("at ", "#")):
+            try:
+                Path(value).read_text("utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(f"must be a file of rules, or rules: {error}") from None
+        return value
 
     @field_validator("bind")
     @classmethod
@@ -106,12 +121,27 @@ class StackSettings(RunSettings):
     def for_services(self) -> dict[str, str]:
         """The variables that every service gets in both modes; paths and endpoints come from the mode."""
         passed = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
-        return passed | {
-            "DOMAIN": self.domain,
-            "MAX_CONNECTIONS": str(self.max_connections),
-            "SHUTDOWN_SECONDS": f"{self.shutdown_seconds:g}",
-            "LOG_LEVEL": self.log_level,
-        }
+        return (
+            passed
+            | self._fault_rules()
+            | {
+                "DOMAIN": self.domain,
+                "MAX_CONNECTIONS": str(self.max_connections),
+                "SHUTDOWN_SECONDS": f"{self.shutdown_seconds:g}",
+                "LOG_LEVEL": self.log_level,
+            }
+        )
+
+    def _fault_rules(self) -> dict[str, str]:
+        """The rules themselves where FAULT_RULES names a file: the services see neither it nor this folder."""
+        if not self.fault_rules or self.fault_rules.startswith(("at ", "#")):
+            rules = self.fault_rules
+        else:
+            lines = (
+                line.partition("#")[0].strip() for line in Path(self.fault_rules).read_text("utf-8").splitlines()
+            )
+            rules = "; ".join(filter(None, lines))
+        return {"FAULT_RULES": rules} if rules else {}
 
     def remembered(self) -> dict[str, str]:
         """All that makes this stack differ from another one, for comparison with what a later `make up` asks for."""

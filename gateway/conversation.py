@@ -63,6 +63,10 @@ class Conversation:
             for line in replies.splitlines():
                 log.info("%s S: %s", session, printable(line))
 
+    def injected(self, session: str, what: str) -> None:
+        """A failure on cue: told even where conversations are not, for whoever wonders must find it."""
+        log.warning("%s ! injected: %s", session, printable(what.encode()))
+
     def closed(self, session: str, why: str) -> None:
         if self._shown:
             log.info("%s closed: %s", session, why)

@@ -22,6 +22,7 @@ from runtime.bus import Peer
 from wire.messages import (
     Body,
     Close,
+    Injected,
     Lines,
     Message,
     Ping,
@@ -56,14 +57,15 @@ class StepOwner(Protocol):
 def fault(step: Step, done: StepDone) -> str:
     """Why this cannot be the answer to that step; empty if it can be. What is read after must fit what was read."""
     spoken = step.input
+    then = done.next.then if isinstance(done.next, Injected) else done.next
     if isinstance(spoken, Lines):
         if done.consumed > len(spoken.lines):
             return f"{done.consumed} lines used, the step had {len(spoken.lines)}"
-        if done.consumed == 0 and not isinstance(done.next, Close):
+        if done.consumed == 0 and not isinstance(then, Close):
             return "no line used: the same lines would come again and again"
     elif done.consumed:
         return f"{done.consumed} lines used, the step had none"
-    if isinstance(spoken, Body) and not spoken.last and isinstance(done.next, ReadLines):
+    if isinstance(spoken, Body) and not spoken.last and isinstance(then, ReadLines):
         return "lines to be read in the middle of a message"
     return ""
 

@@ -14,13 +14,14 @@ Closing a socket with unread input would make the kernel send a reset, which tak
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
 from gateway.farewells import Farewell
 from gateway.framing import Framer
 from wire.limits import BODY_PIECE
-from wire.messages import Body, Close, Connected, Disconnected, Input, Step, StepDone
+from wire.messages import Body, Close, Connected, Disconnected, Injected, Input, Step, StepDone
 
 if TYPE_CHECKING:
     from gateway.registry import Registry
@@ -150,6 +151,12 @@ class Session(asyncio.Protocol):
 
     def on_done(self, done: StepDone) -> None:
         """The step has been done: send its replies and read on."""
+        if isinstance(done.next, Injected):
+            # The step counts as under way meanwhile, so nobody takes the session for idle.
+            self._registry.conversation.injected(self.id, done.next.what)
+            now = replace(done, next=done.next.then)
+            self._registry.loop.call_later(done.next.delay / 1000, self.on_done, now)
+            return
         step, self._step = self._step, None
         assert step is not None
         self._state = done.state

@@ -27,6 +27,7 @@ _OTHER_PROTOCOL = re.compile(
 MAIL_FORM = "MAIL FROM:<you@example.org>"
 RCPT_FORM = "RCPT TO:<name@domain>"
 VRFY_FORM = "VRFY name@domain"
+EXPLAIN_FORM = "XEXPLAIN, XEXPLAIN ON or XEXPLAIN OFF"
 BODY_VALUES = ("7BIT", "8BITMIME")  # RFC 6152 section 2
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from runtime.settings import Settings
-from session_worker.rules import Rules, SenderDomainRule
+from session_worker.fault_rules import Rule, RuleError, parse
+from session_worker.rules import Faults, Rules, SenderDomainRule
 from wire.address import parse_domain
 from wire.limits import MAX_RECIPIENTS
 
@@ -25,6 +27,11 @@ class WorkerSettings(Settings):
     max_recipients: Annotated[int, Field(ge=100, le=MAX_RECIPIENTS)] = 1000
     max_errors: Annotated[int, Field(ge=1)] = 20
     vrfy: bool = True
+    explain: bool = False
+    # Failures on cue, for tests of clients; the rules are a file's, or stand here themselves.
+    faults: bool = False
+    fault_rules: str = ""
+    fault_seed: int = 0
     store_seconds: Annotated[float, Field(gt=0)] = 30
     shutdown_seconds: Annotated[float, Field(ge=0)] = 30
 
@@ -35,6 +42,17 @@ class WorkerSettings(Settings):
         if not domain.isascii():
             raise ValueError("must be ASCII: it is said before a client can ask for UTF-8")
         return domain
+
+    @field_validator("fault_rules")
+    @classmethod
+    def _rules_of_faults(cls, value: str, info: ValidationInfo) -> str:
+        if value and not info.data.get("faults"):
+            raise ValueError("has no effect without FAULTS=on")
+        try:
+            _fault_rules(value)
+        except (RuleError, OSError, UnicodeDecodeError) as error:
+            raise ValueError(str(error)) from None
+        return value
 
     @field_validator("gateway_endpoint", "store_endpoint")
     @classmethod
@@ -58,4 +76,16 @@ class WorkerSettings(Settings):
             max_recipients=self.max_recipients,
             max_errors=self.max_errors,
             vrfy=self.vrfy,
+            explain=self.explain,
+            faults=Faults(_fault_rules(self.fault_rules), self.fault_seed) if self.faults else None,
         )
+
+
+def _fault_rules(given: str) -> tuple[Rule, ...]:
+    """The rules that FAULT_RULES has: they begin with "at ", everything else is the path of a file.
+
+    :raises RuleError, OSError, UnicodeDecodeError: they cannot be had.
+    """
+    if given and not given.startswith(("at ", "#")):
+        given = Path(given).read_text("utf-8")
+    return parse(given)

@@ -19,7 +19,7 @@ import difflib
 from collections.abc import Callable, Generator
 from dataclasses import replace
 
-from session_worker import commands, grammar, help, message, replies, state
+from session_worker import commands, explain, faults, grammar, help, message, replies, state
 from session_worker.commands import Command
 from session_worker.replies import Refusal, Reply
 from session_worker.rules import Rules, SenderDomainRule
@@ -31,6 +31,7 @@ from wire.messages import (
     Close,
     Connected,
     Disconnected,
+    Injected,
     Lines,
     Lookup,
     Next,
@@ -41,7 +42,6 @@ from wire.messages import (
     StepDone,
 )
 from wire.outcomes import Found, NoSuchUser, NotOurDomain, Outcome, Writable
-
 
 # Octets of replies after which a step ends though it has more lines. Those to MAIL, 100 RCPT and DATA fit; those to
 # 128 HELP do not, which thousands of sessions could ask for at once.
@@ -55,13 +55,21 @@ def step(rules: Rules, step: Step) -> Generator[Question, Outcome, StepDone]:
     :raises NewerState: for a state of a newer release.
     """
     if isinstance(step.input, Connected):
-        return _done(step, 0, Session(step.input.peer), replies.greeting(rules.domain).render(), ReadLines())
+        turn = Turn(Session(step.input.peer), replies.greeting(rules.domain))
+        if rules.faults is not None:
+            turn = faults.connected(rules.faults, Context(rules, step.session, step.time, turn.session), turn)
+        return _done(step, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next)
     session = state.decode(step.state)
-    context = Context(rules, step.session, step.time, session)
+    context = Context(rules, step.session, step.time, session, step.seq)
     if isinstance(step.input, Lines):
         return (yield from _lines(context, step, step.input.lines))
     if isinstance(step.input, Body):
-        turn = yield from message.piece(context, step.input)
+        if rules.faults is not None and step.input.last:
+            turn = yield from faults.end(rules.faults, context, step.input, message.piece)
+        else:
+            turn = yield from message.piece(context, step.input)
+        if session.explained:
+            turn = explain.explained(context, turn)
     else:
         turn = yield from message.abandoned(context)
     return _done(step, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next)
@@ -86,6 +94,11 @@ def _lines(context: Context, step: Step, lines: tuple[bytes | None, ...]) -> Gen
     said = b""
     for consumed, line in enumerate(lines, 1):
         turn = yield from _line(context, line)
+        if isinstance(turn.next, Injected) and consumed > 1:
+            # What was said before must not wait with it: the line comes again, first in the next step.
+            return _done(step, consumed - 1, context.session, said, ReadLines())
+        if turn.session.explained:
+            turn = explain.explained(context, turn)
         said += turn.reply.render() if turn.reply else b""
         context = replace(context, session=turn.session)
         if not isinstance(turn.next, ReadLines) or len(said) > _SAID_ENOUGH:
@@ -97,7 +110,11 @@ def _lines(context: Context, step: Step, lines: tuple[bytes | None, ...]) -> Gen
 def _line(context: Context, line: bytes | None) -> Talk:
     """One command line: parsed, served, and counted if it was wrong."""
     try:
-        turn = yield from _command(context, commands.parse(line))
+        command = commands.parse(line)
+        if context.rules.faults is None:
+            turn = yield from _command(context, command)
+        else:
+            turn = yield from faults.command(context.rules.faults, context, command, _command)
     except Refusal as refusal:
         turn = Turn(context.session, refusal.reply, Close() if refusal.close else ReadLines())
     if turn.reply is None or not turn.reply.is_error or isinstance(turn.next, Close):
@@ -153,6 +170,7 @@ def _extensions(rules: Rules) -> list[str]:
         "SMTPUTF8",
         "ENHANCEDSTATUSCODES",
         *(["VRFY"] if rules.vrfy else []),
+        *([explain.KEYWORD] if rules.explain else []),
         "HELP",
     ]
 
@@ -262,6 +280,8 @@ _ANY_TIME: dict[str, Handler] = {
     "VRFY": _vrfy,
     "HELP": _help,
     "QUIT": _quit,
+    # Not among HELP's: it is for programs that show people more than SMTP says.
+    explain.KEYWORD: explain.xexplain,
 }
 _TABLE: dict[Phase, dict[str, Handler]] = {
     Phase.CONNECTED: _ANY_TIME,

@@ -75,7 +75,9 @@ def greeting(domain: str) -> Reply:
 
 
 def helo(domain: str, name: str) -> Reply:
-    return _reply(250, "", f"{domain} welcomes {name}; now the sender: MAIL FROM:<you@example.org>")
+    # After HELO the sender's domain is to be this one, so the form shows it; an address literal is no such domain.
+    named = "example.org" if name.startswith("[") else shown(name)
+    return _reply(250, "", f"{domain} welcomes {name}; now the sender: MAIL FROM:<you@{named}>")
 
 
 def ehlo(domain: str, name: str, extensions: list[str]) -> Reply:
@@ -104,6 +106,15 @@ def help_text(*lines: str, utf8: bool) -> Reply:
 
 def no_help(verb: str, verbs: str) -> Reply:
     return _reply(504, "5.5.4", f'No help on "{shown(verb)}". HELP alone, or HELP with one of {verbs}')
+
+
+def explaining(*, on: bool) -> Reply:
+    text = "From here on each reply tells what was done" if on else "Replies tell no more what was done"
+    return _reply(250, "2.0.0", text)
+
+
+def explanation(*lines: str, utf8: bool) -> Reply:
+    return _reply(250, "2.0.0", *lines, utf8=utf8)
 
 
 # ---------------------------------------------------------------- lines that are no command

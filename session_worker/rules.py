@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from session_worker.fault_rules import Rule
+
 
 class SenderDomainRule(Enum):
     """When the sender's domain must be the domain said in the greeting."""
@@ -15,12 +17,21 @@ class SenderDomainRule(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Faults:
+    """What is to fail on cue: the rules of FAULT_RULES, and FAULT_SEED."""
+
+    rules: tuple[Rule, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """The limits and habits of this server.
 
     `domain` is its own name, `strict` the profile that tolerates no deviation from RFC 5321. `max_message_octets`
     counts a message's octets, `max_recipients` the mailboxes of one transaction, `max_errors` the 5xx replies that
-    a session may get before it is closed.
+    a session may get before it is closed. Where `explain` is on a session may ask to be told what is done with it,
+    `worker` being the name of this process then. `faults` is None where nothing fails on cue.
     """
 
     domain: str = "correio.localhost"
@@ -30,3 +41,6 @@ class Rules:
     max_recipients: int = 1000
     max_errors: int = 20
     vrfy: bool = True
+    explain: bool = False
+    worker: str = ""
+    faults: Faults | None = None

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 import time
 import uuid
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import uvloop
 import zmq
@@ -80,7 +81,7 @@ class Worker:
         self.bad_states = 0
         self.unexpected = 0
         self._settings = settings
-        self._rules = settings.rules()
+        self._rules = replace(settings.rules(), worker=f"{os.getpid()}@{os.uname().nodename}")
         self._calls: StoreCalls[_Running] = StoreCalls(settings.store_seconds)
         self._running: set[_Running] = set()
         self._stopping = asyncio.Event()

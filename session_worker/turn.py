@@ -15,12 +15,13 @@ from wire.outcomes import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The rules, the step's session id and time (ms since the epoch), and the session as it is now."""
+    """The rules, the step's session id, time (ms since the epoch) and number, and the session as it is now."""
 
     rules: Rules
     session_id: str
     time: int
     session: Session
+    seq: int = 0
 
     @property
     def delivery(self) -> str:

@@ -130,7 +130,8 @@ class _Union:
 
 
 _INPUTS = _Union(frozenset({"connected", "lines", "body", "disconnected"}))
-_NEXTS = _Union(frozenset({"read-lines", "read-body", "close"}))
+_AFTER_ALL = frozenset({"read-lines", "read-body", "close"})
+_NEXTS = _Union(_AFTER_ALL | {"injected"})
 _QUESTIONS = _Union(frozenset({"lookup", "check", "stage", "deliver", "discard"}))
 _OUTCOMES = _Union(
     frozenset(
@@ -162,6 +163,7 @@ _SCHEMA: dict[str, tuple[type[Any], tuple[Check | _Union, ...]]] = {
     "read-lines": (messages.ReadLines, ()),
     "read-body": (messages.ReadBody, (_uint,)),
     "close": (messages.Close, ()),
+    "injected": (messages.Injected, (_uint, _name, _Union(_AFTER_ALL))),
     "refused": (messages.StepRefused, (_id, _uint, _one_of("draining", "state"))),
     "alive": (messages.WorkerAlive, (_name, _uint, _flag, _sessions)),
     "gone": (messages.WorkerGone, ()),

@@ -88,7 +88,16 @@ class Close:
     """Send the replies, then close the connection; whatever else the client sent is ignored."""
 
 
-Next: TypeAlias = ReadLines | ReadBody | Close
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """A failure on cue: log `what`, wait `delay` milliseconds, only then send the replies and do `then`."""
+
+    delay: int
+    what: str
+    then: ReadLines | ReadBody | Close
+
+
+Next: TypeAlias = ReadLines | ReadBody | Close | Injected
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,3 +70,15 @@ def test_everything_a_stack_was_started_with_is_remembered(monkeypatch: pytest.M
         monkeypatch.setenv(name, value)
         assert StackSettings().remembered() != before
         before = StackSettings().remembered()
+
+
+def test_rules_of_failures_reach_the_services_as_text_wherever_their_file_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("rules").write_text("# when\nat rcpt to ana@* fail 452  # what\n\nat data drop\n")
+    monkeypatch.setenv("FAULTS", "on")
+    monkeypatch.setenv("FAULT_RULES", "rules")
+    assert StackSettings().for_services()["FAULT_RULES"] == "at rcpt to ana@* fail 452; at data drop"
+    monkeypatch.setenv("FAULT_RULES", "at data drop")
+    assert StackSettings().for_services()["FAULT_RULES"] == "at data drop"
+    monkeypatch.setenv("FAULT_RULES", "no-such-file")
+    with pytest.raises(ValueError, match="must be a file of rules"):
+        StackSettings()

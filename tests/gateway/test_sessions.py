@@ -14,7 +14,7 @@ import pytest
 from gateway.sessions import Session
 from tests.gateway.fakes import FakeWorker, Running, gateway, mute, parrot, run, until
 from wire.limits import BODY_PIECE
-from wire.messages import Body, Close, Connected, Disconnected, ReadBody, ReadLines, Step, StepDone
+from wire.messages import Body, Close, Connected, Disconnected, Injected, ReadBody, ReadLines, Step, StepDone
 
 
 def test_a_session_is_a_sequence_of_steps_that_carry_their_state() -> None:
@@ -442,3 +442,32 @@ def test_replies_go_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
             assert made[0].get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
     run(test())
+
+
+def test_a_failure_on_cue_holds_replies_back_is_logged_and_does_what_comes_after(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def answer(step: Step) -> StepDone:
+        if step.input == Connected("127.0.0.1"):
+            return StepDone(step.session, step.seq, 0, b"", b"220 127.0.0.1\r\n", ReadLines())
+        if step.seq == 1:
+            late = Injected(150, "delay 150 ms at noop", ReadLines())
+            return StepDone(step.session, step.seq, 1, b"", b"250 late\r\n", late)
+        return StepDone(step.session, step.seq, 1, b"", b"", Injected(0, "drop at noop", Close()))
+
+    async def test() -> None:
+        async with gateway(conversation="off") as running:
+            (await running.worker()).script = answer
+            client = await running.greeted()
+            before = asyncio.get_running_loop().time()
+            assert await client.ask(b"NOOP\r\n") == b"250 late"
+            # The loop's clock counts whole milliseconds.
+            assert asyncio.get_running_loop().time() - before > 0.14
+            client.send(b"NOOP\r\n")
+            assert await client.rest() == b""
+
+    run(test())
+    assert [record.getMessage().partition(" ")[2] for record in caplog.records if " ! " in record.getMessage()] == [
+        "! injected: delay 150 ms at noop",
+        "! injected: drop at noop",
+    ]

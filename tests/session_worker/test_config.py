@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from runtime.settings import load
 from session_worker.config import WorkerSettings
-from session_worker.rules import Rules, SenderDomainRule
+from session_worker.fault_rules import Drop, Rule
+from session_worker.rules import Faults, Rules, SenderDomainRule
 
 
 def test_every_setting_that_decides_replies_reaches_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,6 +21,7 @@ def test_every_setting_that_decides_replies_reaches_the_rules(monkeypatch: pytes
         "MAX_RECIPIENTS": "100",
         "MAX_ERRORS": "3",
         "VRFY": "off",
+        "EXPLAIN": "on",
     }
     for name, value in given.items():
         monkeypatch.setenv(name, value)
@@ -29,6 +33,7 @@ def test_every_setting_that_decides_replies_reaches_the_rules(monkeypatch: pytes
         max_recipients=100,
         max_errors=3,
         vrfy=False,
+        explain=True,
     )
 
 
@@ -64,3 +69,33 @@ def test_a_bad_setting_ends_the_start_and_is_named(
         load(WorkerSettings, "session_worker")
     assert ended.value.code == 78
     assert f"session_worker: {name}={value}: " in capsys.readouterr().err
+
+
+def test_failures_on_cue_are_off_and_their_rules_are_a_file_s_or_stand_in_the_setting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert WorkerSettings().rules().faults is None
+    monkeypatch.setenv("FAULTS", "on")
+    assert WorkerSettings().rules().faults == Faults()
+    (tmp_path / "rules").write_text("# a comment\nat noop drop\n")
+    for given in (str(tmp_path / "rules"), "at noop drop"):
+        monkeypatch.setenv("FAULT_RULES", given)
+        assert WorkerSettings().rules().faults == Faults((Rule("noop", Drop()),))
+
+
+@pytest.mark.parametrize(
+    ("faults", "given", "said"),
+    [
+        ("off", "at noop drop", "FAULT_RULES=at noop drop: has no effect without FAULTS=on"),
+        ("on", "/no/such/file", "FAULT_RULES=/no/such/file: [Errno 2] No such file"),
+        ("on", "at noop", 'FAULT_RULES=at noop: rule 1, "at noop": there is no action'),
+    ],
+)
+def test_bad_rules_of_failures_are_named_at_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], faults: str, given: str, said: str
+) -> None:
+    monkeypatch.setenv("FAULTS", faults)
+    monkeypatch.setenv("FAULT_RULES", given)
+    with pytest.raises(SystemExit):
+        load(WorkerSettings, "session_worker")
+    assert capsys.readouterr().err.startswith(f"session_worker: {said}")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from session_worker import state
-from session_worker.state import NewerState, Phase, Recipient, Session, StateError, Transaction
+from session_worker.state import NewerState, Phase, Recipient, Session, StateError, Transaction, decode, encode
 from wire.limits import MAX_RECIPIENTS, MAX_STATE
 
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -34,6 +34,7 @@ _sessions = st.builds(
     errors=_counts,
     transactions=_counts,
     transaction=st.none() | _transactions,
+    explained=st.booleans(),
 )
 _FULL = Session("127.0.0.1", "h", True, 1, 1, Transaction(1, "a@b", recipients=(Recipient("c@d", "c@d"),)))
 
@@ -123,3 +124,13 @@ def test_the_phase_follows_from_what_was_said() -> None:
     reading = Transaction(1, "", recipients=recipients, reading=True)
     assert Session("p", "h", transaction=reading).phase is Phase.MESSAGE
     assert reading.mailboxes == ("c@d",)
+
+
+def test_what_failures_on_cue_keep_is_in_the_state_only_where_there_is_any() -> None:
+    plain = Session("::1", "h", transaction=Transaction(1, ""))
+    assert b"met" not in encode(plain)
+    assert b"words" not in encode(plain)
+    kept = Session("::1", "h", transaction=Transaction(1, "", words=("drop-at-data",)), met=(0, 2))
+    assert decode(encode(kept)) == kept
+    with pytest.raises(StateError, match="met"):
+        decode(msgpack.packb(msgpack.unpackb(encode(plain)) | {"met": ["x"]}))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from gateway.framing import Framer
 from session_worker import dialogue
 from session_worker.rules import Rules
 from tests.transcripts.memory_store import MemoryStore
-from wire.messages import Body, Close, Connected, Disconnected, Input, Lines, Step, StepDone
+from wire.messages import Body, Close, Connected, Disconnected, Injected, Input, Lines, Step, StepDone
 
 # Mon Nov 23 07:05:55 2026 UTC
 TIME = 1_795_417_555_000
@@ -26,6 +27,7 @@ class MemoryServer:
         self.said = b""
         self.closed = False
         self.in_transaction = False
+        self.injected: list[Injected] = []
         self._rules = rules
         self._twice = twice
         self._framer = Framer()
@@ -59,9 +61,14 @@ class MemoryServer:
         self._seq += 1
         self._state = done.state
         self.said += done.replies
-        self.closed = isinstance(done.next, Close)
+        then = done.next
+        if isinstance(then, Injected):
+            # Nothing here takes time, so nothing is waited for either.
+            self.injected.append(then)
+            then = then.then
+        self.closed = isinstance(then, Close)
         self.in_transaction = done.in_transaction
-        return done
+        return replace(done, next=then)
 
     def _run(self, step: Step) -> StepDone:
         talk = dialogue.step(self._rules, step)

@@ -19,7 +19,8 @@ inputs = st.one_of(
     st.builds(messages.Body, octets, numbers, st.booleans(), st.booleans(), st.booleans()),
     st.just(messages.Disconnected()),
 )
-nexts = st.one_of(st.just(messages.ReadLines()), st.builds(messages.ReadBody, numbers), st.just(messages.Close()))
+ends = st.one_of(st.just(messages.ReadLines()), st.builds(messages.ReadBody, numbers), st.just(messages.Close()))
+nexts = ends | st.builds(messages.Injected, numbers, names, ends)
 questions = st.one_of(
     st.builds(messages.Lookup, names, texts),
     st.builds(messages.Check, mailboxes),

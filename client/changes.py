@@ -1,0 +1,84 @@
+"""Sleep until a file of a folder changes; the kernel says when (inotify; kqueue and FSEvents elsewhere).
+
+Gives: `Changes`. Fails: never; where the kernel tells nothing, for the folder is not there yet, lies on a network or
+every watch is taken, `wait` returns every `_LOOK` seconds and the caller looks for itself.
+Limits: one thread of the library `watchdog` for each. It may wake without a change, and never misses one for longer
+than `_CHECK` seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from watchdog.events import (
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+
+# Without word from the kernel; ten looks a second cost nothing that can be measured.
+_LOOK = 0.1
+# With it: for folders that were replaced, and for file systems that tell only of this machine's changes.
+_CHECK = 1.0
+# Opening and closing for reading are not among them: whoever reads at each change would wake itself.
+_KINDS: list[type[FileSystemEvent]] = [FileClosedEvent, FileCreatedEvent, FileModifiedEvent, FileMovedEvent]
+
+
+class Changes(FileSystemEventHandler):
+    """Changes of one file, to be used in a with block.
+
+    :param path: of the file; neither it nor its folder need exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.absolute()
+        self._changed = threading.Event()
+        self._observer = Observer()
+        self._watched = (0, 0)
+
+    def __enter__(self) -> Changes:
+        self._observer.start()
+        self._follow()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._observer.stop()
+        self._observer.join()
+
+    def wait(self, seconds: float) -> None:
+        """Return when the file may have changed since the last call, at the latest after `seconds`."""
+        if self._changed.wait(max(0.0, min(seconds, _CHECK if self._watched != (0, 0) else _LOOK))):
+            self._changed.clear()
+        self._follow()
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Called by the observer, in its thread."""
+        if self._path.name in (Path(os.fsdecode(path)).name for path in (event.src_path, event.dest_path)):
+            self._changed.set()
+
+    def _follow(self) -> None:
+        """Watch the folder that has the name now."""
+        folder = self._path.parent
+        try:
+            status = folder.stat()
+        except OSError:
+            self._watched = (0, 0)
+            return
+        if self._watched != (status.st_dev, status.st_ino):
+            self._observer.unschedule_all()
+            self._watched = (0, 0)
+            with suppress(OSError):  # ENOSPC, EMFILE: the kernel's watches are used up
+                self._observer.schedule(self, str(folder), event_filter=_KINDS)
+                self._watched = (status.st_dev, status.st_ino)
+            # What came before the watch was set is to be looked for.
+            self._changed.set()

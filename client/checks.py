@@ -1,0 +1,134 @@
+"""What `correio doctor` looks at. Each check says what is, whether that is well, and what to do if it is not.
+
+Gives: `checks`. Fails: never; a check that cannot be made is a finding of its own.
+Limits: the users file is looked at roughly: whether it can be read, and whether its lines have an @. The store itself
+says exactly what is wrong with one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .listener import listeners
+from .options import Server
+from .probe import Probe, probe
+
+_OLDEST = (3, 11)
+# A few thousand messages of a common size, and the journal beside them.
+_LEAST_SPACE = 100 * 1024 * 1024
+_ENGINE_SECONDS = 10.0
+OK, WARNING, FAILED = "ok", "warning", "failed"
+# What Correio always offers (RFC 2920, 1870, 6152, 2034).
+_OFFERED = ("PIPELINING", "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check; `advice` is what to do, "" where all is well."""
+
+    check: str
+    state: str
+    what: str
+    advice: str = ""
+
+
+def checks(server: Server, users: Path, mailboxes: Path) -> Iterator[Finding]:
+    """All checks, in the order in which they help."""
+    yield _python()
+    seen = probe(server)
+    yield _port(seen)
+    if seen.listening:
+        yield _smtp(seen)
+    yield _users(users)
+    yield _folder(mailboxes)
+    yield _space(mailboxes)
+    yield _engine()
+
+
+def _python() -> Finding:
+    what = f"{sys.version.split()[0]} ({sys.executable})"
+    if sys.version_info < _OLDEST:
+        return Finding("python", FAILED, what, "Correio needs Python 3.11 or newer: make up PYTHON=python3.11")
+    return Finding("python", OK, what)
+
+
+def _port(seen: Probe) -> Finding:
+    port = seen.server.port
+    who = listeners(port) if seen.server.host in ("127.0.0.1", "localhost", "::1") else []
+    by = f" by {'; '.join(who)}" if who else ""
+    if not seen.listening:
+        return Finding("port", FAILED, seen.trouble, f"start it: make up PORT={port}; or name another: --port")
+    return Finding("port", OK, f"{seen.server.host} port {port} is listened on{by}")
+
+
+def _smtp(seen: Probe) -> Finding:
+    if not seen.greeting:
+        return Finding(
+            "smtp", FAILED, seen.trouble, "another program may have the port: stop it, or: make up PORT=12525"
+        )
+    if not seen.takes_mail:
+        return Finding("smtp", FAILED, seen.trouble, "see what the services say: make status, make logs")
+    missing = [name for name in _OFFERED if name not in seen.extensions]
+    if missing:
+        return Finding(
+            "smtp", WARNING, f"mail is taken, but EHLO offers no {', '.join(missing)}", "this may be another server"
+        )
+    return Finding("smtp", OK, f"mail is taken; the greeting took {seen.times['greeting']:.0f} ms")
+
+
+def _users(path: Path) -> Finding:
+    advice = f"write an address a line into {path}, or name another file: --users"
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        return Finding("users", FAILED, f"{path}: {error}", advice)
+    given = [(number, text) for number, line in enumerate(lines, 1) if (text := line.partition("#")[0].strip())]
+    wrong = [number for number, text in given if "@" not in text or " " in text]
+    if wrong:
+        return Finding("users", FAILED, f"{path}:{wrong[0]}: this is no address", "correct the line: name@domain")
+    if not given:
+        return Finding("users", FAILED, f"{path} has no address", advice)
+    return Finding("users", OK, f"{path}: {len(given)} users")
+
+
+def _folder(path: Path) -> Finding:
+    if not path.exists():
+        return Finding("mailboxes", WARNING, f"there is no folder {path} yet", "make up makes it; or: --mailboxes")
+    if not path.is_dir():
+        return Finding("mailboxes", FAILED, f"{path} is no folder", "move it away, or name another: --mailboxes")
+    owner = path.stat().st_uid
+    if owner != os.geteuid():
+        advice = f"give it to the one who runs the stack: chown -R $(id -u) {path}"
+        return Finding("mailboxes", WARNING, f"{path} belongs to user {owner}, you are {os.geteuid()}", advice)
+    if not os.access(path, os.W_OK | os.X_OK):
+        return Finding("mailboxes", FAILED, f"{path} cannot be written", f"allow it: chmod u+rwx {path}")
+    return Finding("mailboxes", OK, f"{path} is yours and can be written")
+
+
+def _space(path: Path) -> Finding:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    space = shutil.disk_usage(path).free
+    what = f"{space // 1024**2} MiB free where the mailboxes are"
+    if space < _LEAST_SPACE:
+        return Finding("disk", FAILED, what, "make room; below that the server refuses mail: 452 4.3.1")
+    return Finding("disk", OK, what)
+
+
+def _engine() -> Finding:
+    advice = "not needed: the services then run as processes; to have containers, start Docker"
+    try:
+        command = ["docker", "version", "--format", "{{.Server.Version}}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_ENGINE_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding("docker", WARNING, f"no Docker engine: {error}", advice)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it does not answer"])[-1]
+        return Finding("docker", WARNING, f"no Docker engine: {reason}", advice)
+    return Finding("docker", OK, f"Docker engine {done.stdout.strip()}")

@@ -1,0 +1,98 @@
+"""The prompts of a typed session: one line for commands and answers, a small editor for messages.
+
+Gives: `prompts`, one per thing that the server may expect.
+In the message Enter begins a new line, and lines before it can be corrected until a single dot on a line ends it;
+a paste may hold a whole message, and commands behind it.
+Limits: on a dumb terminal a message is typed line by line. Nothing of a message goes to the server before it is
+ended, so that a server's time-out may come while it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.buffer import CompletionState
+from prompt_toolkit.completion import CompleteEvent, Completer
+from prompt_toolkit.history import DummyHistory, History
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import ColorDepth
+from prompt_toolkit.styles import Style
+from prompt_toolkit.utils import is_dumb_terminal
+
+from .guide import Guide
+from .smtp import Expects
+
+PROMPTS = {Expects.COMMAND: "smtp> ", Expects.MESSAGE: "message> ", Expects.RESPONSE: "answer> "}
+_STYLE = Style.from_dict({"bottom-toolbar": "noreverse bg:ansiblue ansiwhite", "prompt": "bold"})
+# Without colours the status line is told from the rest by being reversed, which is prompt_toolkit's own style.
+_PLAIN = Style.from_dict({"prompt": "bold"})
+
+
+def prompts(guide: Guide, history: History, completer: Completer) -> dict[Expects, PromptSession[str]]:
+    """A prompt for each thing that the server may expect; `history` is for commands alone."""
+
+    def prompt(
+        expects: Expects, history: History, completer: Completer | None = None, *, multiline: bool = False
+    ) -> PromptSession[str]:
+        return PromptSession(
+            [("class:prompt", PROMPTS[expects])],
+            history=history,
+            completer=completer,
+            # A menu that opens by itself would be in the way, and take the arrow keys from the history.
+            complete_while_typing=False,
+            multiline=multiline,
+            prompt_continuation=[("class:prompt", PROMPTS[expects])],
+            key_bindings=_message_keys() if multiline else _tab_key(completer) if completer else None,
+            bottom_toolbar=_status(guide, expects),
+            style=_STYLE if guide.paint.enabled else _PLAIN,
+            color_depth=ColorDepth.DEPTH_4_BIT if guide.paint.enabled else ColorDepth.DEPTH_1_BIT,
+        )
+
+    return {
+        Expects.COMMAND: prompt(Expects.COMMAND, history, completer),
+        Expects.MESSAGE: prompt(Expects.MESSAGE, DummyHistory(), multiline=not is_dumb_terminal()),
+        Expects.RESPONSE: prompt(Expects.RESPONSE, DummyHistory()),
+    }
+
+
+def _status(guide: Guide, expects: Expects) -> Callable[[], str]:
+    return lambda: f" {guide.status(expects)} "
+
+
+def _tab_key(completer: Completer) -> KeyBindings:
+    keys = KeyBindings()
+
+    @keys.add("tab")
+    def _(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if buffer.complete_state and len(buffer.complete_state.completions) > 1:
+            buffer.complete_next()
+        else:
+            # The likeliest at once: prompt_toolkit by itself shows a menu after a while, and Enter would send half a
+            # line. Found here and now, so that keys typed fast behind it meet what it has brought.
+            found = list(completer.get_completions(buffer.document, CompleteEvent(completion_requested=True)))
+            buffer.complete_state = CompletionState(buffer.document, found) if found else None
+            if found:
+                buffer.go_to_completion(0)
+
+    return keys
+
+
+def ended(text: str) -> bool:
+    """Whether a line of the text is a single dot: the end of a message, whatever comes behind it."""
+    return "." in text.split("\n")
+
+
+def _message_keys() -> KeyBindings:
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def _(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if ended(buffer.text):
+            buffer.validate_and_handle()
+        else:
+            buffer.newline(copy_margin=False)
+
+    return keys

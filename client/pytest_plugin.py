@@ -1,0 +1,187 @@
+"""The pytest plugin: a test that asks for `mail` has a server of its own.
+
+    def test_the_welcome_mail(mail):
+        register("ana@example.com", smtp=(mail.host, mail.port))
+        assert "Welcome" in mail.wait(to="ana@example.com").subject
+
+Fixtures: `mail`, a `Mail`, its mailboxes empty at the start of the test; `mail_users`, the addresses that have a
+mailbox (session-wide; override it, or set the ini option of that name). The server starts with the first test that
+asks for it and ends with the run; under pytest-xdist each worker has its own. Failures on cue are on (docs/ci.md).
+Ini options: `mail_users`, addresses; `mail_settings`, lines NAME=value for the services.
+Fails: a test errors, with what to do, where the server cannot be started. It needs the extra `stack`:
+`pip install '.[stack]'` in the checkout.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import smtplib
+import time
+from collections.abc import Iterator
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from pathlib import Path
+
+import pytest
+
+from .mbox import file_name
+from .private_stack import PrivateStack, StackError
+from .stored import StoredMail
+from .wait import there_is
+from .waiting import Wanted, all_mail, wait_for
+
+__all__ = ["Mail", "MailTimeout", "StoredMail"]
+
+USERS = ["ana@example.com", "bruno@example.com", "carla@example.com"]
+# A test's own server answers in milliseconds; what takes longer is the program that sends.
+_TIMEOUT = 5.0
+_RELOAD_SECONDS = 5.0
+_LOOK = 0.02
+
+
+class MailTimeout(AssertionError):
+    """The mail that a test waited for did not come; the text says what is in the mailbox instead."""
+
+
+class Mail:
+    """A server and its mailboxes, for one test."""
+
+    def __init__(self, stack: PrivateStack) -> None:
+        self.host = stack.host
+        self.port = stack.port
+        self.mailboxes = stack.mailboxes
+        self._stack = stack
+
+    def send(
+        self,
+        *,
+        to: str | list[str],
+        sender: str = "sender@example.net",
+        subject: str = "",
+        text: str = "",
+        message: EmailMessage | bytes | None = None,
+    ) -> str:
+        """Send a mail to this server.
+
+        :param message: the whole message instead of `subject` and `text`.
+        :returns: the delivery id.
+        :raises smtplib.SMTPException: the server refused it, or closed the connection.
+        """
+        recipients = [to] if isinstance(to, str) else to
+        if message is None:
+            message = _message(sender, recipients, subject, text)
+        octets = message if isinstance(message, bytes) else message.as_bytes()
+        # RFC 5321 section 2.3.8: a client sends CR and LF together or not at all.
+        octets = re.sub(rb"\r?\n", b"\r\n", octets)
+        with smtplib.SMTP(self.host, self.port, "localhost", 60) as session:
+            session.ehlo()
+            _expect(session.mail(sender), smtplib.SMTPSenderRefused, sender)
+            refused = {each: reply for each in recipients if (reply := session.rcpt(each))[0] not in (250, 251)}
+            if refused:
+                raise smtplib.SMTPRecipientsRefused(refused)
+            code, said = session.data(octets)
+            if code != 250:
+                raise smtplib.SMTPDataError(code, said)
+        return said.decode().rpartition(" ")[2]
+
+    def wait(
+        self,
+        *,
+        to: str,
+        subject: str | re.Pattern[str] = "",
+        sender: str = "",
+        after: str | StoredMail = "",
+        timeout: float = _TIMEOUT,
+    ) -> StoredMail:
+        """The first such mail; one that is in the mailbox already counts too.
+
+        :param subject: a regular expression that is found in the subject.
+        :param sender: the address in From: or of the envelope.
+        :param after: only mail behind this one (or its delivery id).
+        :param timeout: seconds.
+        :raises MailTimeout: it did not come in time.
+        """
+        wanted = Wanted(
+            re.compile(subject) if subject else None, sender, after.id if isinstance(after, StoredMail) else after
+        )
+        mail = wait_for(self.mailboxes, to, wanted, timeout)
+        if mail is None:
+            raise MailTimeout(f"no such mail for {to} within {timeout:g} s. {there_is(self.mailboxes, to)}")
+        return mail
+
+    def mailbox(self, address: str) -> list[StoredMail]:
+        """All mail of a mailbox, oldest first."""
+        return list(all_mail(self.mailboxes, address))
+
+    def add_user(self, address: str) -> None:
+        """Give an address a mailbox; returns when the server knows it."""
+        with self._stack.users_file.open("a", encoding="utf-8") as file:
+            file.write(f"{address}\n")
+        _wait_for_file(self.mailboxes / file_name(address))
+
+    @property
+    def conversations(self) -> str:
+        """The server's log: each line of each conversation."""
+        return self._stack.log("gateway")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini("mail_users", "addresses that have a mailbox on the server of the fixture mail", "linelist", USERS)
+    parser.addini("mail_settings", "lines NAME=value: settings of the server of the fixture mail", "linelist", [])
+
+
+@pytest.fixture(scope="session")
+def mail_users(pytestconfig: pytest.Config) -> list[str]:
+    """The addresses that have a mailbox: the ini option of this name. Override it to give others."""
+    return list(pytestconfig.getini("mail_users"))
+
+
+@pytest.fixture(scope="session")
+def mail_server(mail_users: list[str], pytestconfig: pytest.Config) -> Iterator[PrivateStack]:
+    """The server itself, for the whole run; tests want `mail`."""
+    settings = {"FAULTS": "on"}
+    for line in pytestconfig.getini("mail_settings"):
+        name, equals, value = line.partition("=")
+        if not equals:
+            raise pytest.UsageError(f"mail_settings: {line!r} is not NAME=value")
+        settings[name.strip()] = value.strip()
+    try:
+        stack = PrivateStack(mail_users, settings)
+        with stack:
+            yield stack
+    except StackError as error:
+        pytest.fail(f"correio: the mail server of this test run cannot be started: {error}", pytrace=False)
+
+
+@pytest.fixture
+def mail(mail_server: PrivateStack) -> Mail:
+    """A mail server on a free port of 127.0.0.1, its mailboxes empty."""
+    for mailbox in mail_server.mailboxes.glob("*.txt"):
+        # The mailboxes belong to their readers: the server respects it.
+        os.truncate(mailbox, 0)
+    return Mail(mail_server)
+
+
+def _message(sender: str, recipients: list[str], subject: str, text: str) -> EmailMessage:
+    message = EmailMessage()
+    message["From"] = sender or "MAILER-DAEMON@localhost"
+    message["To"] = ", ".join(recipients)
+    message["Subject"] = subject
+    message["Date"] = formatdate()
+    message["Message-ID"] = make_msgid(domain="localhost")
+    message.set_content(text)
+    return message
+
+
+def _expect(reply: tuple[int, bytes], refusal: type[smtplib.SMTPSenderRefused], sender: str) -> None:
+    if reply[0] != 250:
+        raise refusal(*reply, sender)
+
+
+def _wait_for_file(path: Path) -> None:
+    deadline = time.monotonic() + _RELOAD_SECONDS
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise MailTimeout(f"the server has made no mailbox {path.name}: is it an address?")
+        time.sleep(_LOOK)

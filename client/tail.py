@@ -1,0 +1,81 @@
+"""The messages of a mailbox as they come: each whole one once.
+
+Gives: `Tail`, whose `read` gives the messages that were not given before. A message is whole once nobody holds the
+lock of an append and the empty line that ends it, or the next message, is there.
+Fails: `mbox.MailboxError` for what is no mailbox; that there is none yet is no error.
+Limits: a mailbox that was rotated, emptied or rewritten is read from its beginning, and what was given before is then
+known by its delivery id alone. What cannot be told from a whole message is the half of one without a lock that ends
+with an empty line of its text: the store leaves one only if it is killed in the middle of an append.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from .mbox import Entry, MailboxFile, NoMailbox, entries, file_name, open_mailbox
+from .stored import StoredMail
+
+
+class Tail:
+    """What comes into one mailbox.
+
+    :param folder: of the mailbox files; it need not exist yet.
+    :param address: of the mailbox.
+    """
+
+    def __init__(self, folder: Path, address: str) -> None:
+        self._folder = folder
+        self._address = address
+        self._path = folder / file_name(address)
+        self._begin()
+        self._given: set[str] = set()
+
+    def read(self) -> Iterator[StoredMail]:
+        """The whole messages that have come since the last read.
+
+        :raises MailboxError: the mailbox cannot be read.
+        """
+        if not self._path.exists():
+            self._begin()
+            return
+        try:
+            with open_mailbox(self._folder, self._address) as mailbox:
+                self._find_place(mailbox)
+                for entry in self._whole(mailbox):
+                    self._number += 1
+                    mail = StoredMail(self._number, entry)
+                    if mail.id and mail.id in self._given:
+                        continue
+                    self._given.add(mail.id)
+                    yield mail
+        except NoMailbox:  # gone since it was looked for
+            self._begin()
+
+    def _begin(self) -> None:
+        self._file = (0, 0)
+        self._offset = 0
+        self._number = 0
+
+    def _find_place(self, mailbox: MailboxFile) -> None:
+        """Go on where the last read ended, or at the beginning of a file that is another one now."""
+        status = os.fstat(mailbox.file.fileno())
+        begins = next(mailbox.lines(self._offset), b"From ") if mailbox.size >= self._offset else b""
+        if (status.st_dev, status.st_ino) != self._file or not begins.startswith((b"From ", b"\n")):
+            self._begin()
+            self._file = (status.st_dev, status.st_ino)
+
+    def _whole(self, mailbox: MailboxFile) -> Iterator[Entry]:
+        lines: list[bytes] = []
+        for line in mailbox.lines(self._offset):
+            if line.startswith(b"From ") and lines:
+                yield from self._take(lines)
+                lines = []
+            lines.append(line)
+        if len(lines) > 1 and lines[-1] in (b"\n", b"\r\n"):
+            yield from self._take(lines)
+
+    def _take(self, lines: list[bytes]) -> Iterator[Entry]:
+        self._offset += sum(map(len, lines))
+        yield from entries(iter(lines))

@@ -1,0 +1,26 @@
+"""Mailbox files as the store writes them, for tests of what reads them."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+
+
+def entry(id: str = "9f3a-1.1", subject: str = "Hello", sender: str = "bo@example.net", text: str = "hi\n") -> bytes:
+    """One message, as it stands in a mailbox."""
+    path = sender or "MAILER-DAEMON"
+    return (
+        f"From {path} Mon Nov 23 07:05:55 2026\nReturn-Path: <{sender}>\nDelivered-To: ana@example.org\n"
+        f"Received: from home ([127.0.0.1])\n\tby correio.localhost with ESMTP id {id}\n"
+        f"\tfor <ana@example.org>; Mon, 23 Nov 2026 07:05:55 +0000\n"
+        f"From: Bo <{path}>\nSubject: {subject}\n\n{text}\n"
+    ).encode()
+
+
+def put(folder: Path, *entries: bytes, name: str = "ana@example.org") -> Path:
+    """Append to a mailbox under its lock, as the store does; gives the file."""
+    path = folder / f"{name}.txt"
+    with path.open("ab") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        file.write(b"".join(entries))
+    return path

@@ -1,0 +1,83 @@
+"""The client on a real pseudo-terminal, for tests that type and look."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+DEADLINE = 20.0
+_ROWS, _COLUMNS = 30, 100
+# "Where is the cursor?", and what this terminal always answers: in the upper left corner.
+_QUESTION, _ANSWER = "\x1b[6n", b"\x1b[1;1R"
+# What decides about language and colours, which each test says by itself.
+_DECIDING = ("LC_ALL", "LC_MESSAGES", "LANG", "NO_COLOR")
+
+
+class Terminal:
+    """A client that thinks a person sits before it.
+
+    :param arguments: of the command line, behind the port.
+    :param environment: beside the one of the tests, in which no language and no colours are chosen.
+    """
+
+    def __init__(self, port: int, state: Path, *arguments: str, **environment: str) -> None:
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
+        inherited = {name: value for name, value in os.environ.items() if name not in _DECIDING}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "client", "--port", str(port), *arguments],
+            cwd=ROOT,
+            env={**inherited, "TERM": "xterm", "PYTHONUTF8": "1", "XDG_STATE_HOME": str(state), **environment},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+        # All that was written to the terminal, and that without escape sequences and what was waited for already.
+        self.raw = ""
+        self.seen = ""
+
+    def type(self, text: str) -> None:
+        os.write(self.master, text.encode())
+
+    def wait_for(self, text: str) -> None:
+        """Read until `text` stands in what has not been waited for yet."""
+        deadline = time.monotonic() + DEADLINE
+        while text not in self.seen:
+            assert self._read(deadline), f"{text!r} did not come: {self.seen!r}"
+        self.seen = self.seen.partition(text)[2]
+
+    def _read(self, deadline: float) -> bool:
+        assert select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0], self.seen
+        try:
+            text = os.read(self.master, 4096).decode("utf-8", "replace")
+        except OSError:  # EIO: the client has closed its end
+            return False
+        questions = (self.raw[-len(_QUESTION) + 1 :] + text).count(_QUESTION)
+        os.write(self.master, _ANSWER * questions)
+        self.raw += text
+        self.seen += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+        return True
+
+    def end(self) -> int:
+        """Read to the end; gives the exit status."""
+        deadline = time.monotonic() + DEADLINE
+        while self._read(deadline):
+            pass
+        return self.process.wait(DEADLINE)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)

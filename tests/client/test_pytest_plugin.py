@@ -1,0 +1,112 @@
+"""The pytest plugin, in runs of pytest of its own: what tests are given, and how its failures look."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.stack import ROOT
+
+pytestmark = pytest.mark.stack
+
+TESTS = """
+import smtplib
+import pytest
+
+def test_a_mail_that_is_sent_is_there(mail):
+    first = mail.send(to="ana@example.com", subject="First", text="Ol\\u00e1\\n.dot\\n")
+    found = mail.wait(to="Ana@example.com", subject="^Fir")
+    assert (found.id, found.text, found.message["Subject"]) == (first, "Ol\\u00e1\\n.dot\\n", "First")
+    second = mail.send(to=["ana@example.com", "bruno@example.com"], sender="", message=b"Subject: Second\\n\\ntext")
+    assert mail.wait(to="ana@example.com", after=found).id == second
+    assert [each.subject for each in mail.mailbox("ana@example.com")] == ["First", "Second"]
+    assert mail.wait(to="bruno@example.com").sender == ""
+    assert "C: mail FROM:<>" in mail.conversations
+
+def test_mailboxes_are_empty_at_the_start(mail):
+    assert mail.mailbox("ana@example.com") == []
+    with smtplib.SMTP(mail.host, mail.port) as session:
+        assert session.noop()[0] == 250
+
+def test_what_the_server_refuses_is_raised(mail):
+    with pytest.raises(smtplib.SMTPRecipientsRefused):
+        mail.send(to=["ana@example.com", "nobody@example.com"])
+    with pytest.raises(smtplib.SMTPSenderRefused):
+        mail.send(to="ana@example.com", sender="no address")
+    with pytest.raises(smtplib.SMTPDataError, match="451"):
+        mail.send(to="ana+fail-451-at-end@example.com")
+    with pytest.raises(smtplib.SMTPServerDisconnected):
+        mail.send(to="ana+drop-at-250@example.com", subject="Stored all the same")
+    assert [each.subject for each in mail.mailbox("ana@example.com")] == ["Stored all the same"]
+
+def test_a_user_can_be_added(mail):
+    mail.add_user("dora@example.org")
+    mail.send(to="dora@example.org")
+    assert mail.wait(to="dora@example.org")
+"""
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    plugins = ["-p", "client.pytest_plugin", "-p", "no:cacheprovider"]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *plugins, *arguments, str(folder)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
+@pytest.mark.parametrize("workers", [[], ["-p", "xdist", "-n", "2"]], ids=["alone", "two workers of xdist"])
+def test_what_tests_are_given(tmp_path: Path, workers: list[str]) -> None:
+    (tmp_path / "test_it.py").write_text(TESTS)
+    done = run(tmp_path, *workers, "-W", "error")
+    assert done.returncode == 0, done.stdout
+    assert "4 passed" in done.stdout
+
+
+def test_a_mail_that_does_not_come_fails_the_test_and_says_what_came_instead(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(mail):\n    mail.send(to='ana@example.com', subject='Other')\n"
+        "    mail.wait(to='ana@example.com', subject='Code', timeout=0.1)\n"
+    )
+    done = run(tmp_path)
+    assert done.returncode == 1
+    assert (
+        "MailTimeout: no such mail for ana@example.com within 0.1 s. The mailbox has 1, the last are:" in done.stdout
+    )
+    assert "sender@example.net  Other" in done.stdout
+
+
+def test_users_and_settings_come_from_the_ini_file_or_a_fixture(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmail_users =\n  eva@x.example\nmail_settings =\n  VRFY = off\n")
+    (tmp_path / "test_ini.py").write_text(
+        "import smtplib\ndef test_it(mail):\n    mail.send(to='eva@x.example')\n"
+        "    with smtplib.SMTP(mail.host, mail.port) as session:\n        assert session.verify('eva')[0] == 252\n"
+    )
+    assert run(tmp_path).returncode == 0
+    (tmp_path / "conftest.py").write_text(
+        "import pytest\n@pytest.fixture(scope='session')\ndef mail_users():\n    return ['*@catch.example']\n"
+    )
+    (tmp_path / "test_ini.py").write_text("def test_it(mail):\n    mail.send(to='anybody@catch.example')\n")
+    assert run(tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [("PROFILE=lax", "cannot be started: session_worker: PROFILE=lax"), ("VRFY", "'VRFY' is not NAME=value")],
+)
+def test_a_server_that_cannot_start_is_an_error_in_one_line(tmp_path: Path, setting: str, said: str) -> None:
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\nmail_settings =\n  {setting}\n")
+    (tmp_path / "test_it.py").write_text("def test_it(mail):\n    pass\n")
+    done = run(tmp_path)
+    assert done.returncode == 1
+    assert said in done.stdout
+    assert "1 error" in done.stdout

@@ -1,0 +1,71 @@
+"""Waiting for a mail: the one that was meant, at once, and at no cost."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from client.waiting import Wanted, all_mail, wait_for
+from tests.client.boxes import entry, put
+
+ANA = "ana@example.org"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "id"),
+    [
+        (Wanted(), "a.1"),
+        (Wanted(subject=re.compile("^Re")), "a.2"),
+        (Wanted(sender="CARLA@example.net"), "a.3"),
+        (Wanted(after="a.1"), "a.2"),
+        (Wanted(after="a.1", subject=re.compile("^Hello")), "a.3"),
+        (Wanted(after="a.3"), None),
+        (Wanted(after="no-such-id"), None),
+        (Wanted(subject=re.compile("never")), None),
+        (Wanted(new=True), None),
+    ],
+)
+def test_the_first_mail_that_is_as_wanted(tmp_path: Path, wanted: Wanted, id: str | None) -> None:
+    put(tmp_path, entry("a.1"), entry("a.2", "Re: Hello"), entry("a.3", sender="carla@example.net"))
+    mail = wait_for(tmp_path, ANA, wanted, 0)
+    assert (mail and mail.id) == id
+
+
+@pytest.mark.parametrize("wanted", [Wanted(new=True), Wanted(new=True, after="a.1"), Wanted(after="a.1")])
+def test_a_mail_that_comes_later_is_waited_for(tmp_path: Path, wanted: Wanted) -> None:
+    put(tmp_path, entry("a.1"))
+    timer = threading.Timer(0.2, put, (tmp_path, entry("a.2")))
+    timer.start()
+    mail = wait_for(tmp_path, ANA, wanted, 20)
+    timer.join()
+    assert mail is not None
+    assert mail.id == "a.2"
+
+
+def test_neither_mailbox_nor_folder_need_be_there_yet(tmp_path: Path) -> None:
+    def come() -> None:
+        (tmp_path / "boxes").mkdir()
+        put(tmp_path / "boxes", entry("a.1"))
+
+    timer = threading.Timer(0.2, come)
+    timer.start()
+    assert wait_for(tmp_path / "boxes", ANA, Wanted(), 20) is not None
+    timer.join()
+
+
+def test_waiting_costs_nothing(tmp_path: Path) -> None:
+    put(tmp_path, entry("a.1"))
+    before = time.process_time()
+    began = time.monotonic()
+    assert wait_for(tmp_path, ANA, Wanted(new=True), 3) is None
+    assert time.monotonic() - began >= 3
+    # Measured: 3 ms, most of it for the beginning and the end.
+    assert time.process_time() - before < 0.1
+
+
+def test_all_mail_of_no_mailbox_is_none(tmp_path: Path) -> None:
+    assert list(all_mail(tmp_path, ANA)) == []
