@@ -54,8 +54,8 @@ def text(seed: int, number: int, largest: int) -> bytes:
     dice = random.Random(f"{seed}/{number}")
     if dice.random() < 0.05:
         return b""
-    # Most messages are small, a few are as large as allowed: the exponent is even, not the size.
-    size = largest ** dice.random()
+    # Most messages are small, a few nearly as large as allowed.
+    size = largest ** dice.random() ** 6
     awkward = [b"From the start", b">From quoted", b".", b"..", b"", b"\x00\xff 8-bit", b"x" * 70, b"id 0-0.1"]
     lines = [b"Subject: %d" % number, b""]
     filler = dice.randbytes(32).hex().encode()
@@ -118,7 +118,8 @@ class Sender:
         # Numbers of different connections never meet: the name is in the last digits.
         self._count += 1
         number = self._count * 1000 + self._name
-        recipients = tuple(self._dice.sample(self._addresses, self._how_many()))
+        octets = stuffed(text(self._journal.seed, number, self._largest))
+        recipients = tuple(self._dice.sample(self._addresses, self._how_many(len(octets))))
         message = self._journal.sent[number] = Sent(number, recipients)
         commands = [
             f"MAIL FROM:<{reverse_path(number)}>",
@@ -137,7 +138,7 @@ class Sender:
                 for line, code in zip(commands, expected, strict=True):
                     writer.write(f"{line}\r\n".encode())
                     await self._expect(reader, code)
-            writer.write(stuffed(text(self._journal.seed, number, self._largest)))
+            writer.write(octets)
             await writer.drain()
             reply = await self._expect(reader, "250")
         except Refused as refusal:
@@ -145,8 +146,10 @@ class Sender:
             raise
         message.delivery = reply.split()[-1]
 
-    def _how_many(self) -> int:
-        return 1 if self._dice.random() < 0.7 else self._dice.randint(2, min(50, len(self._addresses)))
+    def _how_many(self, octets: int) -> int:
+        """How many recipients: seldom many, and few for a large message, or a long run would fill the disk."""
+        most = min(50, len(self._addresses), max(2, 1_000_000 // octets))
+        return 1 if self._dice.random() < 0.7 else self._dice.randint(2, most)
 
     async def _expect(self, reader: asyncio.StreamReader, code: str) -> str:
         reply = await self._reply(reader)
