@@ -8,6 +8,7 @@ than `_CHECK` seconds.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from contextlib import suppress
@@ -32,6 +33,14 @@ _CHECK = 1.0
 _KINDS: list[type[FileSystemEvent]] = [FileClosedEvent, FileCreatedEvent, FileModifiedEvent, FileMovedEvent]
 
 
+def _is_worth_telling(record: logging.LogRecord) -> bool:
+    # A watch that is stopped while it reads calls this an error; it is how each of ours ends.
+    return "called when the thread is inactive" not in record.getMessage()
+
+
+logging.getLogger("watchdog.observers.inotify").addFilter(_is_worth_telling)
+
+
 class Changes(FileSystemEventHandler):
     """Changes of one file, to be used in a with block.
 
@@ -52,8 +61,8 @@ class Changes(FileSystemEventHandler):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._observer.stop()
-        self._observer.join()
+        # Stopping it takes up to 30 ms, which the one who has waited long enough is not to wait as well.
+        threading.Thread(target=self._observer.stop).start()
 
     def wait(self, seconds: float) -> None:
         """Return when the file may have changed since the last call, at the latest after `seconds`."""

@@ -97,3 +97,13 @@ def test_without_a_watch_of_the_kernel_it_looks_often(tmp_path: Path, monkeypatc
         watch.wait(10)
         watch.wait(10)
         assert time.monotonic() - began < 5
+
+
+def test_the_end_of_a_watch_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(20):
+        with Changes(tmp_path / "a") as watch:
+            (tmp_path / "a").touch()
+            watch.wait(10)
+        watch._observer.join(20)
+    assert not watch._observer.is_alive()
+    assert caplog.records == []
