@@ -91,6 +91,7 @@ class FakeWorker:
         self.steps: list[Step] = []
         self.script: Callable[[Step], Answer] = parrot
         self.draining = False
+        self._held: set[str] = set()
         socket = open_socket(context, zmq.DEALER, name)
         socket.connect(endpoint)
         self.bus = Bus(socket, self._on_message)
@@ -127,7 +128,7 @@ class FakeWorker:
         self.bus.close()
 
     def _beat(self) -> None:
-        self.say(WorkerAlive("test", 0, self.draining))
+        self.say(WorkerAlive("test", len(self._held), self.draining, tuple(self._held)))
         self._timer = self._loop.call_later(0.2, self._beat)
 
     def _on_message(self, _: Peer, message: Message) -> None:
@@ -135,8 +136,10 @@ class FakeWorker:
             return
         assert isinstance(message, Step)
         self.steps.append(message)
+        self._held.add(message.session)
         answer = self.script(message)
         if answer is not None:
+            self._held.discard(message.session)
             self.say(answer)
 
 

@@ -171,7 +171,8 @@ def flood(step: Step) -> StepDone:
 
 def test_a_client_that_never_reads_gets_no_further_step_and_is_cut_off() -> None:
     async def test() -> None:
-        async with gateway(idle_seconds=0.5) as running:
+        # Long enough for the lines below to be sent on a busy machine before it is over.
+        async with gateway(idle_seconds=3) as running:
             worker = await running.worker()
             worker.script = flood
             with socket.socket() as raw:
