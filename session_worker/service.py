@@ -56,6 +56,9 @@ GONE_SECONDS = 3 * HEARTBEAT_SECONDS
 # A peer whose host vanished says nothing at all; ZMTP heartbeats let the socket notice and connect anew.
 _ZMTP_PING_MS = 1000
 _ZMTP_TIMEOUT_MS = 3000
+# A step that waits for the store is named to its gateway after so long at the latest: should this process be killed,
+# the gateway knows that the step was not what killed it (wire/SPEC.md, `alive`). One message for all that wait.
+_NAMED_SECONDS = 0.02
 # A step's own work is milliseconds. The gateways have given up on a loop that stands still for so long.
 _HUNG_SECONDS = 5.0
 
@@ -84,6 +87,7 @@ class Worker:
         self._rules = replace(settings.rules(), worker=f"{os.getpid()}@{os.uname().nodename}")
         self._calls: StoreCalls[_Running] = StoreCalls(settings.store_seconds)
         self._running: set[_Running] = set()
+        self._naming_due = False
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
         self._store_heard = float("-inf")
@@ -149,6 +153,7 @@ class Worker:
         ready.beat(now - self._store_heard < GONE_SECONDS and not self._stopping.is_set())
 
     def _say_alive(self) -> None:
+        self._naming_due = False
         for gateway in self._gateways:
             sessions = tuple(running.step.session for running in self._running if running.gateway is gateway)
             gateway.send(WorkerAlive(VERSION, len(self._running), self._stopping.is_set(), sessions))
@@ -208,8 +213,16 @@ class Worker:
 
     def _ask(self, question: Question, running: _Running) -> None:
         log.debug("%s: asks the store: %s", running.step.session, type(question).__name__.lower())
-        now = asyncio.get_running_loop().time()
-        self._store.send(self._calls.ask(question, running, now, time.time_ns() // 1_000_000))
+        loop = asyncio.get_running_loop()
+        self._store.send(self._calls.ask(question, running, loop.time(), time.time_ns() // 1_000_000))
+        if not self._naming_due:
+            self._naming_due = True
+            loop.call_later(_NAMED_SECONDS, self._name_waiting)
+
+    def _name_waiting(self) -> None:
+        if self._naming_due and self._running:
+            self._say_alive()
+        self._naming_due = False
 
     def _send_again(self, asks: list[Ask]) -> None:
         for ask in asks:
