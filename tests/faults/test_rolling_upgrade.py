@@ -96,6 +96,8 @@ def replace(stack: Stack, name: str, under_way: Load, program: str = "") -> None
 def test_workers_of_two_versions_serve_one_session_together(folder: Path) -> None:
     with Stack(folder, users=USERS) as stack:
         older_one, newer_one = stack.worker_names
+        # One of them is enough for the stack to take mail.
+        wait_until(lambda: stack.log("gateway").count(" is here") == 2, "both workers are here")
         stack.terminate(newer_one)
         stack.start(newer_one, newer(folder))
         wait_until(lambda: stack.log("gateway").count(" is here") == 3, "the newer worker is here")
