@@ -31,7 +31,7 @@ from gateway.registry import Registry
 from gateway.sessions import LINGER, UNREAD_REPLIES
 from runtime.bus import Bus, Peer, open_socket
 from runtime.departures import Departures
-from runtime.ready import ReadyFile
+from runtime.vitals import Vitals
 from wire.limits import BODY_PIECE
 from wire.messages import Message
 
@@ -124,7 +124,7 @@ async def serve(
         log.info("waiting for connections on %s:%d, for workers on %s", settings.bind, port, endpoint)
         if on_listening is not None:
             on_listening(port, endpoint)
-        await _beat(stop, gateway, ReadyFile(settings.ready_file))
+        await _beat(stop, gateway, Vitals("gateway", settings.ready_file))
         log.info("shutting down with %d connections", len(gateway.registry))
         listener.close()
         await gateway.shut_down()
@@ -166,25 +166,18 @@ def _allow_descriptors(connections: int) -> None:
         log.warning("the limit of %d open files is less than MAX_CONNECTIONS=%d can need", most, connections)
 
 
-async def _beat(stop: asyncio.Event, gateway: Gateway, ready_file: ReadyFile) -> None:
+async def _beat(stop: asyncio.Event, gateway: Gateway, vitals: Vitals) -> None:
     """Show every second that the gateway is ready, which takes a worker, until it is told to stop."""
     ready = False
-    complaint = ""
     while not stop.is_set():
         workers = gateway.dispatcher.pool.workers
         if ready is not (workers > 0):
             ready = workers > 0
             log.info("ready, with %d workers", workers) if ready else log.warning("not ready: there is no worker")
-        try:
-            ready_file.beat(ready)
-        except OSError as error:
-            if str(error) != complaint:
-                complaint = str(error)
-                log.error("the ready file cannot be kept: %s", error)  # noqa: TRY400
+        vitals.beat(ready, why_not="there is no worker")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _BEAT)
-    with contextlib.suppress(OSError):
-        ready_file.beat(False)
+    vitals.leave()
 
 
 async def _until(condition: Callable[[], bool], seconds: float) -> bool:

@@ -25,8 +25,8 @@ from mailbox_store.sqlite_journal import SqliteJournal
 from mailbox_store.store import Store
 from mailbox_store.users_file import UsersFile
 from runtime import logs
-from runtime.ready import ReadyFile
 from runtime.settings import EX_CONFIG, load
+from runtime.vitals import Vitals
 
 log = logging.getLogger(__name__)
 
@@ -100,20 +100,20 @@ def _serve(settings: StoreSettings) -> None:
 def _run(settings: StoreSettings, service: Service, users: UsersFile) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
-    ready = ReadyFile(settings.ready_file)
+    vitals = Vitals("mailbox_store", settings.ready_file)
     beat = 0.0
 
     def each_turn() -> None:
         nonlocal beat
         if time.monotonic() >= beat:
-            ready.beat(True)
+            vitals.beat(True)
             beat = time.monotonic() + 1.0
 
     users.watch()
     log.info("= ready on %s with %d mailboxes", service.endpoint, len(users.current.mailboxes))
     service.run(each_turn)
     log.info("= stopping")
-    ready.beat(False)
+    vitals.leave()
     users.close()
 
 

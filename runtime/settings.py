@@ -22,7 +22,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    # A file that is touched every second while the service is ready; empty: none. Health checks look at its age.
+    # A file that is written every second while the service is ready, with its figures; empty: none. `{host}` in it is
+    # this machine's name. Health checks look at its age.
     ready_file: str = ""
 
 

@@ -26,7 +26,7 @@ import zmq
 
 from runtime import VERSION, logs
 from runtime.bus import Bus, Peer, open_socket
-from runtime.ready import ReadyFile
+from runtime.vitals import Vitals
 from runtime.watchdog import Watchdog
 from session_worker import dialogue
 from session_worker.config import WorkerSettings
@@ -102,8 +102,8 @@ class Worker:
 
     async def run(self) -> None:
         """Serve until stopped."""
-        ready = ReadyFile(self._settings.ready_file)
-        beating = asyncio.create_task(self._beat(ready))
+        vitals = Vitals("session_worker", self._settings.ready_file)
+        beating = asyncio.create_task(self._beat(vitals))
         log.info(
             "serving %s, gateways %s, store %s",
             self._rules.domain,
@@ -117,7 +117,7 @@ class Worker:
             await self._drained()
         finally:
             beating.cancel()
-            ready.beat(False)
+            vitals.leave()
             for gateway in self._gateways:
                 gateway.send(WorkerGone())
                 gateway.close()
@@ -134,15 +134,15 @@ class Worker:
 
     # ------------------------------------------------------------ heartbeats
 
-    async def _beat(self, ready: ReadyFile) -> None:
+    async def _beat(self, vitals: Vitals) -> None:
         while True:
             try:
-                self._tick(ready)
+                self._tick(vitals)
             except Exception:  # a heartbeat that ends would make a silent worker of a sound one
                 log.exception("! the heartbeat failed")
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
-    def _tick(self, ready: ReadyFile) -> None:
+    def _tick(self, vitals: Vitals) -> None:
         self._say_alive()
         self._store.send(Ping())
         now = asyncio.get_running_loop().time()
@@ -150,7 +150,9 @@ class Worker:
         for question, running in self._calls.give_up(now):
             log.warning("! %s: the store did not answer %s", running.step.session, type(question).__name__)
             self._advance(running, TimedOut())
-        ready.beat(now - self._store_heard < GONE_SECONDS and not self._stopping.is_set())
+        heard = now - self._store_heard < GONE_SECONDS
+        why_not = "it is draining" if self._stopping.is_set() else "the store does not answer"
+        vitals.beat(heard and not self._stopping.is_set(), why_not=why_not)
 
     def _say_alive(self) -> None:
         self._naming_due = False

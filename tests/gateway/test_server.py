@@ -123,7 +123,7 @@ def test_a_ready_file_that_cannot_be_written_ends_nothing(caplog: pytest.LogCapt
     async def test() -> None:
         async with gateway(ready_file=str(tmp_path / "missing" / "ready")) as running:
             await running.worker()
-            await until(lambda: "the ready file cannot be kept" in caplog.text)
+            await until(lambda: "the signs of life cannot be given" in caplog.text)
             await running.greeted()
 
     run(test())

@@ -1,0 +1,107 @@
+"""A process's signs of life, for whoever has to know without speaking its protocol.
+
+Gives: `Vitals`, which a service feeds about once a second. It keeps a file that is there and fresh while the service
+is ready, and holds its figures as one JSON object; it tells systemd the same, where systemd asks (sd_notify(3)); and
+it remembers both for probes.
+Fails: a file that cannot be kept, or a systemd that does not listen, is logged once and ends nothing.
+Limits: what is told here is up to a beat old.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from runtime import VERSION
+
+log = logging.getLogger(__name__)
+
+# What a service tells of itself: names to numbers, texts, or lists of such.
+Figures: TypeAlias = Mapping[str, object]
+# A loop that has not turned for so long is stuck: five beats, as the health check of `deploy/compose.yaml` has it.
+STUCK_SECONDS = 5.0
+
+
+class Vitals:
+    """The signs of life of this process."""
+
+    def __init__(self, service: str, path: str = "", notify: str | None = None) -> None:
+        """
+        :param service: the service's name.
+        :param path: the file to keep; `{host}` in it stands for this machine's name; empty: none.
+        :param notify: systemd's socket; None: the one of the environment, where there is one.
+        """
+        self.service = service
+        self.ready = False
+        self.why_not = "it is starting"
+        self.figures: Figures = {}
+        self._began = time.time()
+        self._beaten = time.monotonic()
+        self._path = Path(path.replace("{host}", socket.gethostname())) if path else None
+        self._systemd = os.environ.get("NOTIFY_SOCKET", "") if notify is None else notify
+        self._complaint = ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop that feeds this has turned lately. May be asked from another thread."""
+        return time.monotonic() - self._beaten < STUCK_SECONDS
+
+    def beat(self, ready: bool, figures: Figures | None = None, why_not: str = "") -> None:
+        """Call about once a second, from the loop that does the work.
+
+        :param figures: what the service has to tell of itself now.
+        :param why_not: why it is not ready, in a few words.
+        """
+        self._beaten = time.monotonic()
+        self.figures = figures or {}
+        self.why_not = "" if ready else why_not or "not ready"
+        before, self.ready = self.ready, ready
+        try:
+            self._keep_file()
+            self._tell_systemd("WATCHDOG=1", *(["READY=1"] if ready and not before else []))
+        except OSError as error:
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                log.error("! the signs of life cannot be given: %s", error)  # noqa: TRY400
+
+    def leave(self) -> None:
+        """The service is about to end."""
+        self.beat(False, self.figures, "it is stopping")
+        try:
+            self._tell_systemd("STOPPING=1")
+        except OSError as error:
+            log.debug("systemd was not told: %s", error)
+
+    def _keep_file(self) -> None:
+        if self._path is None:
+            return
+        if not self.ready:
+            self._path.unlink(missing_ok=True)
+            return
+        told = {
+            "service": self.service,
+            "version": VERSION,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": round(self._began, 3),
+            **self.figures,
+        }
+        # Renamed into place: a reader never sees half.
+        beside = self._path.with_name(f".{self._path.name}.new")
+        beside.write_text(json.dumps(told, ensure_ascii=False) + "\n", encoding="utf-8")
+        beside.replace(self._path)
+
+    def _tell_systemd(self, *states: str) -> None:
+        if not self._systemd:
+            return
+        # A name that begins with @ is of Linux's abstract namespace, which begins with a NUL octet (unix(7)).
+        address = "\0" + self._systemd[1:] if self._systemd.startswith("@") else self._systemd
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to_systemd:
+            to_systemd.setblocking(False)
+            to_systemd.sendto("\n".join(states).encode(), address)
