@@ -18,8 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
+
+from wire.records import record
 
 
 class JournalError(Exception):
@@ -30,7 +31,7 @@ class JournalFull(JournalError):
     """No space is left for the journal; nothing of the transaction was kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Message:
     """One delivery as it was asked for; its text is `staged` octets of pieces, then `data`."""
 
@@ -42,7 +43,7 @@ class Message:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """Where one message goes in one mailbox: at `start`, `lead` newlines and the rendered text, `length` octets.
 
@@ -58,7 +59,7 @@ class Entry:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """An entry that has no number yet."""
 
@@ -68,7 +69,7 @@ class Place:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pending:
     """An entry that is not known to be on disk; `appended`: it was in the mailbox file, by this boot's memory."""
 
@@ -76,7 +77,7 @@ class Pending:
     appended: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Forgotten:
     """What a checkpoint found on disk: entries, and the messages of which those were the last."""
 

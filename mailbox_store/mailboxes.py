@@ -25,6 +25,7 @@ from mailbox_store.files import Files, Handle
 from mailbox_store.journal import Entry, Journal, JournalError, Place
 from mailbox_store.mbox import newlines_before
 from mailbox_store.rendering import Rendering
+from wire.records import record
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class Doubt(enum.Enum):
     UNSYNCED = enum.auto()  # all of it, but the kernel could not bring it to the disk and has forgotten that
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Task:
     """An entry to append."""
 

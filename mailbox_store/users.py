@@ -11,10 +11,10 @@ Limits: a look-up is a few dictionary look-ups, however many users there are.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from wire.address import Address, AddressError, parse, parse_domain
 from wire.outcomes import Found, NoSuchUser, NotOurDomain
+from wire.records import record
 
 SUFFIX = ".txt"
 # NAME_MAX of Linux file systems, in octets.
@@ -28,7 +28,7 @@ class UsersError(ValueError):
     """The users file cannot be used; the text is `file:line: rule`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Users:
     """One reading of the users file, as the dictionaries that a look-up needs."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from session_worker import grammar, replies
 from session_worker.grammar import GrammarError, Path
@@ -16,6 +16,7 @@ from session_worker.replies import Refusal
 from session_worker.rules import Rules
 from wire.address import AddressError
 from wire.limits import MAX_LINE
+from wire.records import record
 
 # C0 and DEL; and C1, which terminals obey as well (RFC 6531 section 3.3 excludes them from UTF8-non-ascii addresses).
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -31,7 +32,7 @@ EXPLAIN_FORM = "XEXPLAIN, XEXPLAIN ON or XEXPLAIN OFF"
 BODY_VALUES = ("7BIT", "8BITMIME")  # RFC 6152 section 2
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Command:
     """A verb in capitals, and what follows it without blanks around."""
 
@@ -39,7 +40,7 @@ class Command:
     argument: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mail:
     """MAIL: `sender` is canonical, "" the null reverse-path; `domain` is that of the sender."""
 
@@ -49,7 +50,7 @@ class Mail:
     hints: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mailbox:
     """An address to look up: as given, and its canonical parts; `domain` is "" for a local part alone."""
 

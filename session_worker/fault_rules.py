@@ -21,8 +21,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
+
+from wire.records import record
 
 # Longer than any client's time limit (RFC 5321 section 4.5.3.2.6: ten minutes).
 MAX_DELAY_MS = 15 * 60 * 1000
@@ -43,7 +45,7 @@ class RuleError(ValueError):
     """A rule breaks the grammar; the text names the rule by its number and says what is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fail:
     """Reply with this code; `text` is "" for one that says what was injected."""
 
@@ -55,7 +57,7 @@ class Fail:
         return f"fail {self.code} {self.enhanced}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Delay:
     """Reply so many milliseconds later."""
 
@@ -65,7 +67,7 @@ class Delay:
         return f"delay {self.milliseconds} ms"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Drop:
     """Close the connection without a reply."""
 
@@ -76,7 +78,7 @@ class Drop:
 Action: TypeAlias = Fail | Delay | Drop
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rule:
     """When (`stage` and conditions; "" and 0 hold always), and what."""
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from session_worker import commands, fault_rules
@@ -29,6 +29,7 @@ from session_worker.rules import Faults
 from session_worker.state import Session, Transaction
 from session_worker.turn import Context, Talk, Turn
 from wire.messages import Body, Close, Discard, Injected, Lookup, ReadLines
+from wire.records import record
 
 # More than a test can want, and a bound for the state.
 _MAX_WORDS = 16
@@ -36,7 +37,7 @@ _MAX_WORDS = 16
 _POSTMASTER = Lookup("postmaster", "")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Due:
     """What is to go wrong now: for so long, and then this; `met` is the session's count for each rule after it."""
 

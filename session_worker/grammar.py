@@ -10,10 +10,10 @@ Input is text without control characters. Expressions that repeat are possessive
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from wire import address
 from wire.address import Address, AddressError
+from wire.records import record
 
 # RFC 5321 section 4.1.2 Quoted-string; what it may hold is checked when the address is parsed.
 _QUOTED = r'"(?:[^"\\]|\\.)*+"'
@@ -37,7 +37,7 @@ class GrammarError(ValueError):
     """The command does not have its form; the text says which part breaks it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Path:
     """A reverse-path or forward-path.
 

@@ -7,10 +7,9 @@ Texts are ASCII unless the client asked for UTF-8 (RFC 6531 section 3.7.4); what
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from session_worker.state import TIMED_OUT
 from wire.outcomes import DISK_FULL, EXPIRED, TROUBLE, Failed, NoSuchUser, NotOurDomain, Outcome, TimedOut, Unwritable
+from wire.records import record
 
 # RFC 5321 section 4.5.3.1.5: a reply line has at most 512 octets, CRLF included.
 MAX_REPLY_LINE = 512
@@ -18,7 +17,7 @@ MAX_REPLY_LINE = 512
 _SHOWN = 64
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reply:
     """A reply: `code`, the enhanced code ("" where there is none) and at least one line of text.
 

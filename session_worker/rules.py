@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from session_worker.fault_rules import Rule
+from wire.records import record
 
 
 class SenderDomainRule(Enum):
@@ -16,7 +16,7 @@ class SenderDomainRule(Enum):
     NEVER = "never"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Faults:
     """What is to fail on cue: the rules of FAULT_RULES, and FAULT_SEED."""
 
@@ -24,7 +24,7 @@ class Faults:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rules:
     """The limits and habits of this server.
 

@@ -63,7 +63,7 @@ _NAMED_SECONDS = 0.02
 _HUNG_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Running:
     """A step under way, and the gateway it came from."""
 

@@ -11,11 +11,12 @@ one that older releases can do without; one that they cannot do without needs a 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias, TypeVar
 
 import msgpack
+
+from wire.records import record
 
 VERSION = 1
 
@@ -43,7 +44,7 @@ class Phase(Enum):
     MESSAGE = "message"  # DATA was accepted, the message is being read
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Recipient:
     """An accepted forward-path: the address as the client gave it, and the mailbox it delivers to."""
 
@@ -51,7 +52,7 @@ class Recipient:
     mailbox: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Transaction:
     """A mail transaction, from MAIL to the end of data (RFC 5321 section 3.3).
 
@@ -83,7 +84,7 @@ class Transaction:
 TIMED_OUT = "timed_out"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Session:
     """All that is known of a session.
 

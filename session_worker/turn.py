@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from session_worker.replies import Reply
@@ -11,9 +10,10 @@ from session_worker.rules import Rules
 from session_worker.state import Session
 from wire.messages import Next, Question, ReadLines
 from wire.outcomes import Outcome
+from wire.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Context:
     """The rules, the step's session id, time (ms since the epoch) and number, and the session as it is now."""
 
@@ -32,7 +32,7 @@ class Context:
 READ_LINES = ReadLines()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Turn:
     """One exchange: the session after it, the reply (None: nothing is said yet) and what to read next."""
 

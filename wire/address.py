@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+
+from wire.records import record
 
 # RFC 5321 section 4.5.3.1: local part 64 octets, domain 255 octets.
 MAX_LOCAL = 64
@@ -36,7 +37,7 @@ class AddressError(ValueError):
     """Not an address; the text says which part breaks which rule."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Address:
     """A mailbox's address in canonical form; `local` is without quotes, `domain` in lower case."""
 

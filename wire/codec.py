@@ -12,14 +12,15 @@ newer peer may add some.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import MISSING, dataclass, fields
-from operator import attrgetter
+from dataclasses import MISSING, fields
 from typing import Any
 
 import msgpack
 
-from wire import limits, messages, outcomes
+from wire import limits, schema
 from wire.messages import Message
+from wire.records import record
+from wire.schema import MESSAGES, SCHEMA, Field, Piece, Plain, Union
 
 PROTOCOL = b"correio/1"
 
@@ -28,7 +29,7 @@ class WireError(ValueError):
     """A message does not fit the contract; the text names the field and the rule."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Decoded:
     """What a batch held: the messages that fit the contract, and why each other one did not."""
 
@@ -36,164 +37,9 @@ class Decoded:
     rejected: list[str]
 
 
-# A check takes a decoded value and the batch's body frames, and gives back the value to use, or raises WireError with
-# the rule alone.
 Bodies = Sequence[bytes]
-Check = Callable[[Any, Bodies], Any]
-
-
-def _uint(value: Any, _bodies: Bodies = ()) -> int:
-    if type(value) is not int or value < 0:
-        raise WireError("must be a whole number, 0 or more")
-    return value
-
-
-def _flag(value: Any, _bodies: Bodies = ()) -> bool:
-    if type(value) is not bool:
-        raise WireError("must be true or false")
-    return value
-
-
-def _text(limit: int, *, empty: bool = False) -> Check:
-    def check(value: Any, _bodies: Bodies) -> str:
-        if type(value) is not str or len(value) > limit or not (value or empty):
-            raise WireError(f"must be text of {0 if empty else 1} to {limit} characters")
-        return value
-
-    return check
-
-
-def _octets(limit: int) -> Check:
-    def check(value: Any, _bodies: Bodies) -> bytes:
-        if type(value) is not bytes or len(value) > limit:
-            raise WireError(f"must be at most {limit} octets")
-        return value
-
-    return check
-
-
-def _one_of(*allowed: str) -> Check:
-    def check(value: Any, _bodies: Bodies) -> str:
-        if value not in allowed:
-            raise WireError(f"must be one of {', '.join(sorted(allowed))}")
-        return str(value)
-
-    return check
-
-
-def _lines(value: Any, _bodies: Bodies = ()) -> tuple[bytes | None, ...]:
-    if type(value) is not tuple or not 0 < len(value) <= limits.MAX_LINES:
-        raise WireError(f"must be 1 to {limits.MAX_LINES} lines")
-    for line in value:
-        if line is not None and (type(line) is not bytes or len(line) > limits.MAX_LINE):
-            raise WireError(f"must be lines of at most {limits.MAX_LINE} octets")
-    return value
-
-
-def _sessions(value: Any, _bodies: Bodies = ()) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    if type(value) is not tuple or not all(type(name) is str and len(name) <= limits.MAX_ID for name in value):
-        raise WireError(f"must be nil or session ids of at most {limits.MAX_ID} characters")
-    return value
-
-
-def _mailboxes(value: Any, _bodies: Bodies = ()) -> tuple[str, ...]:
-    if type(value) is not tuple or not 0 < len(value) <= limits.MAX_RECIPIENTS:
-        raise WireError(f"must be 1 to {limits.MAX_RECIPIENTS} mailboxes")
-    for name in value:
-        if type(name) is not str or not 0 < len(name) <= limits.MAX_TEXT:
-            raise WireError(f"must be mailbox names of 1 to {limits.MAX_TEXT} characters")
-    return value
-
-
-def _piece(value: Any, bodies: Bodies) -> bytes:
-    """A field whose octets are a frame of their own."""
-    index = _uint(value)
-    if index >= len(bodies):
-        raise WireError(f"names body frame {index}, the batch has {len(bodies)}")
-    if len(bodies[index]) > limits.MAX_PIECE:
-        raise WireError(f"body frame of {len(bodies[index])} octets, at most {limits.MAX_PIECE}")
-    return bodies[index]
-
-
-_id = _text(limits.MAX_ID)
-_name = _text(limits.MAX_TEXT)
-_any_text = _text(limits.MAX_TEXT, empty=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _Union:
-    """A field that is itself a tagged value, one of these kinds."""
-
-    kinds: frozenset[str]
-
-
-_INPUTS = _Union(frozenset({"connected", "lines", "body", "disconnected"}))
-_AFTER_ALL = frozenset({"read-lines", "read-body", "close"})
-_NEXTS = _Union(_AFTER_ALL | {"injected"})
-_QUESTIONS = _Union(frozenset({"lookup", "check", "stage", "deliver", "discard"}))
-_OUTCOMES = _Union(
-    frozenset(
-        {
-            "found",
-            "no-user",
-            "not-ours",
-            "writable",
-            "unwritable",
-            "staged",
-            "delivered",
-            "discarded",
-            "failed",
-        }
-    )
-)
-
-# The whole contract in one table: kind → class and the check of each field, in the order of the dataclass.
-_SCHEMA: dict[str, tuple[type[Any], tuple[Check | _Union, ...]]] = {
-    "step": (messages.Step, (_id, _uint, _uint, _octets(limits.MAX_STATE), _INPUTS)),
-    "connected": (messages.Connected, (_name,)),
-    "lines": (messages.Lines, (_lines,)),
-    "body": (messages.Body, (_piece, _uint, _flag, _flag, _flag)),
-    "disconnected": (messages.Disconnected, ()),
-    "done": (
-        messages.StepDone,
-        (_id, _uint, _uint, _octets(limits.MAX_STATE), _octets(limits.MAX_REPLIES), _NEXTS, _flag),
-    ),
-    "read-lines": (messages.ReadLines, ()),
-    "read-body": (messages.ReadBody, (_uint,)),
-    "close": (messages.Close, ()),
-    "injected": (messages.Injected, (_uint, _name, _Union(_AFTER_ALL))),
-    "refused": (messages.StepRefused, (_id, _uint, _one_of("draining", "state"))),
-    "alive": (messages.WorkerAlive, (_name, _uint, _flag, _sessions)),
-    "gone": (messages.WorkerGone, ()),
-    "ask": (messages.Ask, (_uint, _uint, _QUESTIONS)),
-    "lookup": (messages.Lookup, (_name, _any_text)),
-    "check": (messages.Check, (_mailboxes,)),
-    "stage": (messages.Stage, (_id, _uint, _piece)),
-    "deliver": (
-        messages.Deliver,
-        (_id, _uint, _any_text, _mailboxes, _octets(limits.MAX_TRACE), _uint, _piece),
-    ),
-    "discard": (messages.Discard, (_id,)),
-    "ping": (messages.Ping, ()),
-    "answer": (messages.Answer, (_uint, _OUTCOMES)),
-    "found": (outcomes.Found, (_name,)),
-    "no-user": (outcomes.NoSuchUser, ()),
-    "not-ours": (outcomes.NotOurDomain, ()),
-    "writable": (outcomes.Writable, ()),
-    "unwritable": (outcomes.Unwritable, (_name, _any_text)),
-    "staged": (outcomes.Staged, (_uint,)),
-    "delivered": (outcomes.Delivered, (_flag,)),
-    "discarded": (outcomes.Discarded, ()),
-    "failed": (outcomes.Failed, (_one_of(*outcomes.FAILURES), _any_text)),
-    "pong": (messages.Pong, (_name,)),
-}
-_MESSAGES = _Union(frozenset({"step", "done", "refused", "alive", "gone", "ask", "answer", "ping", "pong"}))
-_NAMES = {kind: tuple(field.name for field in fields(cls)) for kind, (cls, _) in _SCHEMA.items()}
-
-# The table above, compiled once into a function per kind for each direction: messages are what every hop is made of.
-Packer = Callable[[Any, list[bytes]], "list[Any]"]
+# The table of `schema.py` becomes a function per kind for each direction, for messages are what every hop is made of.
+Packer = Callable[[Any, "list[bytes]"], "Sequence[Any]"]
 Unpacker = Callable[["tuple[Any, ...]", Bodies], Any]
 _PACKERS: dict[type[Any], Packer] = {}
 _UNPACKERS: dict[str, Unpacker] = {}
@@ -208,31 +54,6 @@ def encode(batch: Iterable[Message]) -> list[bytes]:
     bodies: list[bytes] = []
     envelope = msgpack.packb([_PACKERS[type(message)](message, bodies) for message in batch])
     return [PROTOCOL, envelope, *bodies]
-
-
-def _packer(kind: str) -> Packer:
-    checks = _SCHEMA[kind][1]
-    names = _NAMES[kind]
-    pieces = [position for position, check in enumerate(checks, 1) if check is _piece]
-    unions = [position for position, check in enumerate(checks, 1) if type(check) is _Union]
-    if not names:
-        packed = [kind]
-        return lambda _value, _bodies: packed
-    # attrgetter gives a tuple for several names only.
-    values_of: Callable[[Any], Iterable[Any]] = attrgetter(*names, names[0])
-    count = len(names) + 1
-
-    def pack(value: Any, bodies: list[bytes]) -> list[Any]:
-        packed = [kind, *values_of(value)][:count]
-        for position in unions:
-            inner = packed[position]
-            packed[position] = _PACKERS[type(inner)](inner, bodies)
-        for position in pieces:
-            bodies.append(packed[position])
-            packed[position] = len(bodies) - 1
-        return packed
-
-    return pack
 
 
 def decode(frames: Sequence[bytes]) -> Decoded:
@@ -261,49 +82,110 @@ def decode(frames: Sequence[bytes]) -> Decoded:
     bodies = frames[2:]
     for packed in envelope:
         try:
-            decoded.messages.append(_unpack(packed, _MESSAGES, bodies))
+            try:
+                message = _unpack(packed, MESSAGES, bodies)
+            except WireError:
+                message = _unpack_slowly(packed, MESSAGES, bodies)
+            decoded.messages.append(message)
         except WireError as error:
             decoded.rejected.append(str(error))
     return decoded
 
 
-def _unpack(packed: Any, union: _Union, bodies: Bodies) -> Any:
+def _unpack(packed: Any, union: Union, bodies: Bodies) -> Any:
+    if type(packed) is not tuple or not packed or type(packed[0]) is not str or packed[0] not in union.kinds:
+        raise WireError("not one of these kinds")
+    return _UNPACKERS[packed[0]](packed, bodies)
+
+
+def _unpack_slowly(packed: Any, union: Union, bodies: Bodies) -> Any:
+    """A message that does not fit, or that an older peer sent, and so lacks optional fields.
+
+    :raises WireError: with the first field that breaks a rule.
+    """
     if type(packed) is not tuple or not packed or type(packed[0]) is not str:
         raise WireError("message: must be an array that starts with its kind")
     kind = packed[0]
     if kind not in union.kinds:
         raise WireError(f"message: kind {kind[:32]!r} is not known here")
-    return _UNPACKERS[kind](packed, bodies)
-
-
-def _unpacker(kind: str) -> Unpacker:
-    cls, checks = _SCHEMA[kind]
-    names = _NAMES[kind]
-    required = sum(1 for field in fields(cls) if field.default is MISSING)
-    readers = [_reader(check) for check in checks]
-
-    def unpack(packed: tuple[Any, ...], bodies: Bodies) -> Any:
-        given = len(packed) - 1
-        if given < required:
-            raise WireError(f"{kind}: field {names[given]} is missing")
-        values: list[Any] = []
+    cls, rules = SCHEMA[kind]
+    its_fields = fields(cls)
+    given = len(packed) - 1
+    if given < sum(1 for field in its_fields if field.default is MISSING):
+        raise WireError(f"{kind}: field {its_fields[given].name} is missing")
+    values = []
+    # Not strict: a newer peer may give more fields, an older one fewer.
+    for field, rule, value in zip(its_fields, rules, packed[1:], strict=False):
         try:
-            # Not strict: a newer peer may give more fields, an older one fewer.
-            for value, read in zip(packed[1:], readers, strict=False):
-                values.append(read(value, bodies))
+            values.append(_read(rule, value, bodies))
         except WireError as error:
-            raise WireError(f"{kind}.{names[len(values)]}: {error}") from None
-        return cls(*values)
-
-    return unpack
+            raise WireError(f"{kind}.{field.name}: {error}") from None
+    return cls(*values)
 
 
-def _reader(check: Check | _Union) -> Check:
-    """What turns one packed field into its value, or raises WireError with the rule alone."""
-    if not isinstance(check, _Union):
-        return check
-    return lambda value, bodies: _unpack(value, check, bodies)
+def _read(rule: Field, value: Any, bodies: Bodies) -> Any:
+    if isinstance(rule, Piece):
+        return _piece(value, bodies)
+    if isinstance(rule, Union):
+        return _unpack_slowly(value, rule, bodies)
+    if not eval(rule.fits.format("value"), vars(schema), {"value": value}):  # noqa: S307  # an expression of our table
+        raise WireError(rule.rule)
+    return value
 
 
-_PACKERS.update({cls: _packer(kind) for kind, (cls, _) in _SCHEMA.items()})
-_UNPACKERS.update({kind: _unpacker(kind) for kind in _SCHEMA})
+def _piece(index: Any, bodies: Bodies) -> bytes:
+    if type(index) is not int or index < 0:
+        raise WireError("must be a whole number, 0 or more")
+    if index >= len(bodies):
+        raise WireError(f"names body frame {index}, the batch has {len(bodies)}")
+    if len(bodies[index]) > limits.MAX_PIECE:
+        raise WireError(f"body frame of {len(bodies[index])} octets, at most {limits.MAX_PIECE}")
+    return bodies[index]
+
+
+def _compile_packer(kind: str) -> Packer:
+    """`lambda value, bodies: ("ask", value.request, value.deadline, packers[type(value.question)](...))`"""
+    cls, rules = SCHEMA[kind]
+    packed = [repr(kind)]
+    for field, rule in zip(fields(cls), rules, strict=True):
+        given = f"value.{field.name}"
+        if isinstance(rule, Union):
+            given = f"packers[type({given})]({given}, bodies)"
+        elif isinstance(rule, Piece):
+            given = f"bodies.append({given}) or len(bodies) - 1"
+        packed.append(given)
+    source = f"lambda value, bodies: ({', '.join(packed)},)"
+    packer: Packer = eval(source, {"packers": _PACKERS})  # noqa: S307  # made of our table
+    return packer
+
+
+def _compile_unpacker(kind: str) -> Unpacker:
+    """For what fits the contract as it is; it raises WireError, without a reason, on anything else.
+
+    `lambda packed, bodies: cls(packed[1], unpack(packed[2], union_2, bodies))
+     if len(packed) > 2 and (type(packed[1]) is int and packed[1] >= 0) else unfit()`
+    """
+    cls, rules = SCHEMA[kind]
+    names: dict[str, Any] = {**vars(schema), "cls": cls, "unpack": _unpack, "piece": _piece, "unfit": _unfit}
+    values, fit = [], [f"len(packed) > {len(rules)}"]
+    for place, rule in enumerate(rules, 1):
+        given = f"packed[{place}]"
+        if isinstance(rule, Plain):
+            fit.append(f"({rule.fits.format(given)})")
+        elif isinstance(rule, Piece):
+            given = f"piece({given}, bodies)"
+        else:
+            names[f"union_{place}"] = rule
+            given = f"unpack({given}, union_{place}, bodies)"
+        values.append(given)
+    source = f"lambda packed, bodies: cls({', '.join(values)}) if {' and '.join(fit)} else unfit()"
+    unpacker: Unpacker = eval(source, names)  # noqa: S307  # made of our table, not of anything that was sent
+    return unpacker
+
+
+def _unfit() -> None:
+    raise WireError("it does not fit")
+
+
+_PACKERS.update({cls: _compile_packer(kind) for kind, (cls, _) in SCHEMA.items()})
+_UNPACKERS.update({kind: _compile_unpacker(kind) for kind in SCHEMA})

@@ -8,29 +8,29 @@ Units: `time` and `deadline` are milliseconds since the Unix epoch, UTC; `offset
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from wire.outcomes import Outcome
+from wire.records import record
 
 # ---------------------------------------------------------------- gateway → worker: what a client did
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Connected:
     """A client has connected; `peer` is its IP address in text form, without a port."""
 
     peer: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lines:
     """All complete lines at hand, without their line ends; `None` stands for a line that was over the limit."""
 
     lines: tuple[bytes | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Body:
     """A piece of a message: dots unstuffed, line ends turned into LF.
 
@@ -46,7 +46,7 @@ class Body:
     bare: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Disconnected:
     """The client vanished in the middle of a message whose first pieces had been handed on already."""
 
@@ -54,7 +54,7 @@ class Disconnected:
 Input: TypeAlias = Connected | Lines | Body | Disconnected
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Step:
     """One step of one session: the state it had and what its client did next.
 
@@ -71,24 +71,24 @@ class Step:
 # ---------------------------------------------------------------- worker → gateway: what to do next
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReadLines:
     """Read command lines."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReadBody:
     """Read a dot-ended message; keep `limit` further octets, read and drop what is over that."""
 
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Close:
     """Send the replies, then close the connection; whatever else the client sent is ignored."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Injected:
     """A failure on cue: log `what`, wait `delay` milliseconds, only then send the replies and do `then`."""
 
@@ -100,7 +100,7 @@ class Injected:
 Next: TypeAlias = ReadLines | ReadBody | Close | Injected
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepDone:
     """The answer to a Step.
 
@@ -118,7 +118,7 @@ class StepDone:
     in_transaction: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepRefused:
     """The worker did nothing with the step and hands it back for another worker.
 
@@ -130,7 +130,7 @@ class StepRefused:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WorkerAlive:
     """Heartbeat and registration in one: a gateway that restarted knows the worker after the next one.
 
@@ -144,7 +144,7 @@ class WorkerAlive:
     sessions: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WorkerGone:
     """The worker leaves; whatever it has not answered was not done."""
 
@@ -152,7 +152,7 @@ class WorkerGone:
 # ---------------------------------------------------------------- worker → store
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lookup:
     """Which mailbox does this address deliver to? An empty `domain` asks for the local part alone."""
 
@@ -160,14 +160,14 @@ class Lookup:
     domain: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Check:
     """Can each of these mailboxes be written now?"""
 
     mailboxes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stage:
     """Keep a piece of a large message until its Deliver; a piece with a known offset is a repeat."""
 
@@ -176,7 +176,7 @@ class Stage:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Deliver:
     """Store a message in every mailbox or in none, once per `delivery` however often this is asked.
 
@@ -194,7 +194,7 @@ class Deliver:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Discard:
     """Forget the staged pieces of a message that will not be delivered."""
 
@@ -204,7 +204,7 @@ class Discard:
 Question: TypeAlias = Lookup | Check | Stage | Deliver | Discard
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ask:
     """A question with the number its answer will carry; after `deadline` the store must not act on it."""
 
@@ -213,7 +213,7 @@ class Ask:
     question: Question
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ping:
     """The worker asks whether the store is there."""
 
@@ -221,7 +221,7 @@ class Ping:
 # ---------------------------------------------------------------- store → worker
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Answer:
     """The outcome of the Ask with the same `request` number of the same worker."""
 
@@ -229,7 +229,7 @@ class Answer:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pong:
     """The store is there. A new `instance` means that it restarted and that unanswered questions are lost."""
 

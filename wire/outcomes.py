@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from wire.records import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class Found:
     """The address delivers to this mailbox."""
 
     mailbox: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NoSuchUser:
     """The domain is ours, the user is not."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NotOurDomain:
     """No user of ours has this domain."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Writable:
     """Every mailbox asked about can be written."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unwritable:
     """This mailbox, the first of those asked about, cannot be written, and why."""
 
@@ -36,26 +37,26 @@ class Unwritable:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Staged:
     """The pieces kept so far add up to `octets`."""
 
     octets: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Delivered:
     """The message is on disk, once. `repeat`: it was already there from an earlier run of the same step."""
 
     repeat: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Discarded:
     """Nothing is staged under that delivery id any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Failed:
     """Nothing was stored. `kind` is one of FAILURES; `detail` is for the log, not for the client."""
 
@@ -69,7 +70,7 @@ EXPIRED = "expired"  # the deadline had passed, or the message is older than the
 FAILURES = frozenset({TROUBLE, DISK_FULL, EXPIRED})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TimedOut:
     """The store did not answer in time. Said by a worker to itself; never sent."""
 
