@@ -140,7 +140,7 @@ def mail(rules: Rules, command: Command, *, extended: bool) -> Mail:
         raise Refusal(_bad_sender(path.text, str(error))) from None
     if not sender.is_ascii and not said.utf8:
         raise Refusal(replies.needs_utf8("after EHLO, MAIL FROM:<address> SMTPUTF8"))
-    return replace(said, sender=str(sender), domain=sender.domain)
+    return Mail(str(sender), sender.domain, said.utf8, hints)
 
 
 def _size(rules: Rules, said: Mail, value: str | None) -> Mail:

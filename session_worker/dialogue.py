@@ -100,7 +100,7 @@ def _lines(context: Context, step: Step, lines: tuple[bytes | None, ...]) -> Gen
         if turn.session.explained:
             turn = explain.explained(context, turn)
         said += turn.reply.render() if turn.reply else b""
-        context = replace(context, session=turn.session)
+        context = context.after(turn.session)
         if not isinstance(turn.next, ReadLines) or len(said) > _SAID_ENOUGH:
             # The rest is text of a message, or nobody listens to it any more, or it comes again in the next step.
             return _done(step, consumed, context.session, said, turn.next)
@@ -184,8 +184,7 @@ def _mail(context: Context, command: Command) -> Turn:
     said = commands.mail(context.rules, command, extended=session.extended)
     if said.sender and _bound(context) and not grammar.same_domain(session.hello, said.domain):
         raise Refusal(replies.foreign_sender(session.hello))
-    number = session.transactions + 1
-    begun = replace(session, transactions=number, transaction=Transaction(number, said.sender, said.utf8))
+    begun = session.with_transaction(Transaction(session.transactions + 1, said.sender, said.utf8))
     return Turn(begun, replies.sender_ok(said.sender, said.hints, utf8=said.utf8))
 
 
@@ -205,9 +204,8 @@ def _rcpt(context: Context, command: Command) -> Talk:
     if outcome.mailbox not in mail.mailboxes:
         if len(mail.recipients) >= context.rules.max_recipients:
             raise Refusal(replies.too_many_recipients(context.rules.max_recipients))
-        recipient = Recipient(wanted.given, outcome.mailbox)
-        mail = replace(mail, recipients=(*mail.recipients, recipient))
-    session = replace(context.session, transaction=mail)
+        mail = mail.with_recipient(Recipient(wanted.given, outcome.mailbox))
+    session = context.session.with_transaction(mail)
     return Turn(session, replies.recipient_ok(wanted.given, wanted.hints, utf8=mail.utf8))
 
 
@@ -218,7 +216,7 @@ def _data(context: Context, command: Command) -> Talk:
     outcome = yield Check(mail.mailboxes)
     if not isinstance(outcome, Writable):
         raise Refusal(replies.refused(outcome, ""))
-    session = replace(context.session, transaction=replace(mail, reading=True))
+    session = context.session.with_transaction(mail.being_read())
     return Turn(session, replies.start_message(), ReadBody(context.rules.max_message_octets))
 
 
@@ -233,7 +231,7 @@ def _transaction(context: Context) -> Transaction:
 
 def _rset(context: Context, command: Command) -> Turn:
     commands.nothing(command)
-    return Turn(replace(context.session, transaction=None), replies.reset())
+    return Turn(context.session.with_transaction(None), replies.reset())
 
 
 def _noop(context: Context, _command: Command) -> Turn:
@@ -242,7 +240,7 @@ def _noop(context: Context, _command: Command) -> Turn:
 
 def _quit(context: Context, command: Command) -> Turn:
     commands.nothing(command)
-    return Turn(replace(context.session, transaction=None), replies.farewell(context.rules.domain), Close())
+    return Turn(context.session.with_transaction(None), replies.farewell(context.rules.domain), Close())
 
 
 def _vrfy(context: Context, command: Command) -> Talk:

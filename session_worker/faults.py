@@ -86,13 +86,13 @@ def end(faults: Faults, context: Context, body: Body, serve: Callable[[Context, 
     if before.action is not None:
         if mail.staged:
             yield Discard(context.delivery)
-        over = replace(context.session, transaction=None)
+        over = context.session.with_transaction(None)
         return _apply(before, over, Turn(over, None))
     turn = yield from serve(context, body)
     turn = _apply(before, context.session, turn)
     if turn.reply is None or turn.reply.code != 250:
         return turn
-    after = _due(faults, replace(context, session=turn.session), "250", *about)
+    after = _due(faults, context.after(turn.session), "250", *about)
     return _apply(after, turn.session, turn)
 
 

@@ -13,6 +13,8 @@ from wire.records import record
 
 # RFC 5321 section 4.5.3.1.5: a reply line has at most 512 octets, CRLF included.
 MAX_REPLY_LINE = 512
+# Text that leaves room for both codes and CRLF in such a line.
+_SURELY_SHORT = 490
 # What is shown of a client's own words: the longest address is 320 octets, a word that is none needs less.
 _SHOWN = 64
 
@@ -37,6 +39,8 @@ class Reply:
     def render(self) -> bytes:
         """The octets of the reply, CRLF included (RFC 5321 section 4.2.1, RFC 2034 section 3)."""
         enhanced = f"{self.enhanced} " if self.enhanced else ""
+        if len(self.lines) == 1 and len(self.lines[0]) < _SURELY_SHORT and self.lines[0].isascii():
+            return f"{self.code} {enhanced}{self.lines[0]}\r\n".encode()
         last = len(self.lines) - 1
         rendered = []
         for number, text in enumerate(self.lines):

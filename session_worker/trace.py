@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from session_worker.state import Session, Transaction
@@ -15,7 +16,7 @@ def received(session: Session, mail: Transaction, domain: str, delivery: str, ti
     `for` stands only where there is one recipient: others must not learn of each other (RFC 5321 section 7.2).
     """
     only = f"\n\tfor <{mail.recipients[0].address}>" if len(mail.recipients) == 1 else ""
-    date = format_datetime(datetime.fromtimestamp(time // 1000, UTC))
+    date = _date(time // 1000)
     return (
         f"Received: from {session.hello} ({_literal(session.peer)})\n"
         f"\tby {domain} with {_protocol(session, mail)} id {delivery}{only}; {date}\n"
@@ -29,6 +30,13 @@ def _protocol(session: Session, mail: Transaction) -> str:
     return "ESMTP" if session.extended else "SMTP"
 
 
+# Under load the same second and the same few clients come again and again.
+@lru_cache(maxsize=4)
+def _date(seconds: int) -> str:
+    return format_datetime(datetime.fromtimestamp(seconds, UTC))
+
+
+@lru_cache(maxsize=1024)
 def _literal(peer: str) -> str:
     # RFC 5321 section 4.1.3
     try:

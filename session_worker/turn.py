@@ -23,6 +23,10 @@ class Context:
     session: Session
     seq: int = 0
 
+    def after(self, session: Session) -> Context:
+        """The same, with the session as it is after a command."""
+        return Context(self.rules, self.session_id, self.time, session, self.seq)
+
     @property
     def delivery(self) -> str:
         """The delivery id of the transaction under way: the same however often the step is run."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
 from wire.records import record
@@ -65,6 +66,8 @@ def quote(local: str) -> str:
     return f'"{escaped}"'
 
 
+# Senders and recipients come again and again; a text is at most a line long, so this holds some 2 MiB at most.
+@lru_cache(maxsize=1024)
 def parse(text: str) -> Address:
     """Parse `local@domain` (RFC 5321 Mailbox, RFC 6531 UTF-8).
 
@@ -100,6 +103,7 @@ def _parse_local(text: str) -> tuple[str, int]:
     return local, end
 
 
+@lru_cache(maxsize=1024)
 def parse_domain(text: str) -> str:
     """Parse a domain or an address literal (`[192.0.2.1]`, `[IPv6:2001:db8::1]`); gives it back in lower case.
 
