@@ -145,7 +145,7 @@ class Store:
         writes: list[int] = []
         for index, ask in enumerate(asks):
             if isinstance(ask.question, Lookup):
-                answers[index] = self._users.current.lookup(ask.question.local, ask.question.domain)
+                answers[index] = self._lookup(ask.question)
             elif isinstance(ask.question, Check):
                 answers[index] = self._check(ask.question)
             else:
@@ -203,6 +203,13 @@ class Store:
                 stale = self._journal.drop_stale(self._clock() - PIECES_KEPT)
             if stale:
                 log.info("= dropped the pieces of %d messages that never ended", stale)
+
+    def _lookup(self, question: Lookup) -> Outcome:
+        outcome = self._users.current.lookup(question.local, question.domain)
+        if isinstance(outcome, outcomes.Found):
+            checked = self._check(Check((outcome.mailbox,)))
+            return outcomes.Found(outcome.mailbox, isinstance(checked, outcomes.Writable))
+        return outcome
 
     def _check(self, question: Check) -> Outcome:
         for mailbox in question.mailboxes:

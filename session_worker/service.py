@@ -30,6 +30,7 @@ from runtime.vitals import Vitals
 from runtime.watchdog import Watchdog
 from session_worker import dialogue
 from session_worker.config import WorkerSettings
+from session_worker.memory import Memory
 from session_worker.state import NewerState, StateError
 from session_worker.store_calls import StoreCalls
 from wire.messages import (
@@ -87,6 +88,8 @@ class Worker:
         self._rules = replace(settings.rules(), worker=f"{os.getpid()}@{os.uname().nodename}")
         self._calls: StoreCalls[_Running] = StoreCalls(settings.store_seconds)
         self._running: set[_Running] = set()
+        self._memory = Memory()
+        self._loop = asyncio.get_running_loop()
         self._naming_due = False
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
@@ -145,7 +148,7 @@ class Worker:
     def _tick(self, vitals: Vitals) -> None:
         self._say_alive()
         self._store.send(Ping())
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         self._send_again(self._calls.repeats(now))
         for question, running in self._calls.give_up(now):
             log.warning("! %s: the store did not answer %s", running.step.session, type(question).__name__)
@@ -189,8 +192,12 @@ class Worker:
         step = running.step
         answer: StepDone | StepRefused
         try:
-            # None starts a generator; the type of its later values has no place for that.
-            question = running.dialogue.send(outcome)  # type: ignore[arg-type]
+            while True:
+                # None starts a generator; the type of its later values has no place for that.
+                question = running.dialogue.send(outcome)  # type: ignore[arg-type]
+                outcome = self._memory.recall(question, self._loop.time())
+                if outcome is None:
+                    break
         except StopIteration as end:
             answer = end.value
         except NewerState as newer:
@@ -215,11 +222,10 @@ class Worker:
 
     def _ask(self, question: Question, running: _Running) -> None:
         log.debug("%s: asks the store: %s", running.step.session, type(question).__name__.lower())
-        loop = asyncio.get_running_loop()
-        self._store.send(self._calls.ask(question, running, loop.time(), time.time_ns() // 1_000_000))
+        self._store.send(self._calls.ask(question, running, self._loop.time(), time.time_ns() // 1_000_000))
         if not self._naming_due:
             self._naming_due = True
-            loop.call_later(_NAMED_SECONDS, self._name_waiting)
+            self._loop.call_later(_NAMED_SECONDS, self._name_waiting)
 
     def _name_waiting(self) -> None:
         if self._naming_due and self._running:
@@ -233,14 +239,15 @@ class Worker:
             log.info("asked the store %d questions again", len(asks))
 
     def _on_store(self, _peer: Peer, message: Message) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         self._store_heard = now
         if isinstance(message, Pong):
             self._send_again(self._calls.heard(message.instance, now))
         elif isinstance(message, Answer):
             closed = self._calls.answered(message.request)
             if closed is not None:
-                question, running = closed
+                question, running, asked = closed
+                self._memory.learn(question, message.outcome, asked)
                 _log_outcome(running.step.session, question, message.outcome)
                 self._advance(running, message.outcome)
         else:

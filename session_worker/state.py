@@ -59,7 +59,8 @@ class Transaction:
     `number` counts the session's transactions from 1; `sender` is canonical, "" the null reverse-path; `utf8`:
     SMTPUTF8 was asked for. Once DATA was accepted `reading` is true, `staged` counts the octets that the store keeps
     of a large message, and `failure` is why it could not keep one: a failure of `wire.outcomes`, or `TIMED_OUT`.
-    `words` are recipients' local parts that ask for failures on cue.
+    `words` are recipients' local parts that ask for failures on cue. `checked`: since when all recipients' mailboxes
+    are known to be writable, in ms since the epoch; 0: it is not known of all.
     """
 
     number: int
@@ -70,11 +71,14 @@ class Transaction:
     staged: int = 0
     failure: str = ""
     words: tuple[str, ...] = ()
+    checked: int = 0
 
     # What `dataclasses.replace` does, at a quarter of its price; each command of a transaction needs one or two.
-    def with_recipient(self, recipient: Recipient) -> Transaction:
-        """Before DATA, one more recipient."""
-        return Transaction(self.number, self.sender, self.utf8, (*self.recipients, recipient), words=self.words)
+    def with_recipient(self, recipient: Recipient, checked: int) -> Transaction:
+        """Before DATA, one more recipient, whose mailbox could be written at `checked`; 0: not known."""
+        oldest = min(self.checked, checked) if self.recipients else checked
+        recipients = (*self.recipients, recipient)
+        return Transaction(self.number, self.sender, self.utf8, recipients, words=self.words, checked=oldest)
 
     def being_read(self) -> Transaction:
         """DATA was accepted."""
@@ -151,6 +155,7 @@ def encode(session: Session) -> bytes:
                 "staged": mail.staged,
                 "failure": mail.failure,
                 **({"words": mail.words} if mail.words else {}),
+                **({"checked": mail.checked} if mail.checked else {}),
             },
             # Few sessions have these, and releases without them can do without them.
             **({"explained": True} if session.explained else {}),
@@ -232,7 +237,14 @@ def _transaction(packed: Any) -> Transaction:
         staged,
         failure,
         _tuple_of(packed, "words", str) if "words" in packed else (),
+        _checked(get("checked", 0)),
     )
+
+
+def _checked(time: Any) -> int:
+    if type(time) is not int or time < 0:
+        raise StateError("checked: not a time")
+    return time
 
 
 def _first_fault(packed: Packed, kinds: dict[str, type[Any]]) -> StateError:

@@ -30,6 +30,7 @@ Asker = TypeVar("Asker")
 class _Open(Generic[Asker]):
     ask: Ask
     asker: Asker
+    asked: float
     repeat_at: float
     pause: float
     give_up_at: float
@@ -54,16 +55,16 @@ class StoreCalls(Generic[Asker]):
         margin = min(_MARGIN_SECONDS, self._limit * _MARGIN_PART)
         deadline = wall + int((self._limit - margin) * 1000)
         ask = Ask(self._last_request, deadline, question)
-        self._open[ask.request] = _Open(ask, asker, now + _REPEAT_SECONDS, _REPEAT_SECONDS, now + self._limit)
+        self._open[ask.request] = _Open(ask, asker, now, now + _REPEAT_SECONDS, _REPEAT_SECONDS, now + self._limit)
         return ask
 
-    def answered(self, request: int) -> tuple[Question, Asker] | None:
-        """Close a question; gives it and its asker, or None where it is not open (any more)."""
+    def answered(self, request: int) -> tuple[Question, Asker, float] | None:
+        """Close a question; gives it, its asker and when it was asked, or None where it is not open (any more)."""
         entry = self._open.pop(request, None)
         if entry is None:
             self.unexpected += 1
             return None
-        return entry.ask.question, entry.asker
+        return entry.ask.question, entry.asker, entry.asked
 
     def heard(self, instance: str, now: float) -> list[Ask]:
         """The store said which instance it is; gives what to send again: everything, where it is a new one."""

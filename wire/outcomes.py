@@ -9,9 +9,10 @@ from wire.records import record
 
 @record
 class Found:
-    """The address delivers to this mailbox."""
+    """The address delivers to this mailbox. `writable`: it can be written now, so a Check could be spared."""
 
     mailbox: str
+    writable: bool = False
 
 
 @record

@@ -139,7 +139,7 @@ SCHEMA: dict[str, tuple[type[Any], tuple[Field, ...]]] = {
     "discard": (messages.Discard, (_id,)),
     "ping": (messages.Ping, ()),
     "answer": (messages.Answer, (_uint, _OUTCOMES)),
-    "found": (outcomes.Found, (_name,)),
+    "found": (outcomes.Found, (_name, _flag)),
     "no-user": (outcomes.NoSuchUser, ()),
     "not-ours": (outcomes.NotOurDomain, ()),
     "writable": (outcomes.Writable, ()),

@@ -125,7 +125,7 @@ def _stored(folder: Path, box: str) -> dict[str, bytes]:
 
 
 def test_it_answers_and_stores_and_stops(store: StoreProcess, worker: Worker) -> None:
-    assert worker.ask(Lookup("ana", "b.example")) == Found("ana@b.example")
+    assert worker.ask(Lookup("ana", "b.example")) == Found("ana@b.example", True)
     assert worker.ask(_deliver("s.1", BOXES, b"x: y\n")) == Delivered(False)
     assert all(_stored(store.folder, box) == {"s.1": b"x: y\n"} for box in BOXES)
     assert (store.folder / "ready").exists()
@@ -142,7 +142,7 @@ def test_garbage_harms_nobody_and_a_restart_has_another_instance(store: StorePro
     assert isinstance(first, Pong)
     store.end(signal.SIGKILL)
     store.start()
-    assert worker.ask(Lookup("ana", "b.example")) == Found("ana@b.example")
+    assert worker.ask(Lookup("ana", "b.example")) == Found("ana@b.example", True)
     worker.send(Ping())
     (second,) = worker.receive(5)
     assert isinstance(second, Pong)

@@ -44,7 +44,7 @@ def _kind(outcome: Outcome) -> str:
 def test_outcomes_come_in_the_order_of_the_questions() -> None:
     bench = Bench()
     assert bench.ask(Lookup("A", "b.example"), _deliver("one"), Check((A, B)), Discard("two")) == [
-        Found(A),
+        Found(A, True),
         Delivered(False),
         Writable(),
         Discarded(),

@@ -19,7 +19,7 @@ from wire.outcomes import Delivered, Discarded, Failed, Found, NoSuchUser, Stage
 _RULES = Rules(max_recipients=100, max_errors=4)
 _USERS = ("maria@example.com", "josé@example.org")
 _OUTCOMES = [
-    Found("m@b"), Found("é@b"), NoSuchUser(), Writable(), Unwritable("m", "r"), Staged(1), Delivered(False),
+    Found("m@b"), Found("é@b", True), NoSuchUser(), Writable(), Unwritable("m", "r"), Staged(1), Delivered(False),
     Discarded(), Failed("disk_full", "d"), TimedOut(),
 ]  # fmt: skip
 _LINES = [
@@ -148,6 +148,28 @@ def test_the_store_is_asked_about_each_recipient_and_then_about_all_mailboxes() 
     talk = dialogue.step(_RULES, _step(Lines((b"RCPT TO:<Maria@Example.com>", b"DATA")), session))
     assert next(talk) == Lookup("Maria", "example.com")
     assert talk.send(Found("maria@example.com")) == Check(("maria@example.com",))
+
+
+@pytest.mark.parametrize(
+    ("writable", "later", "asked"),
+    [((True, True), 250, False), ((True, True), 251, True), ((True, False), 0, True), ((False, True), 0, True)],
+)
+def test_data_asks_nothing_where_every_recipient_was_writable_a_moment_ago(
+    writable: tuple[bool, bool], later: int, asked: bool
+) -> None:
+    session = replace(_START, hello="h", transaction=Transaction(1, ""))
+    recipients = _step(Lines((b"RCPT TO:<a@b>", b"RCPT TO:<c@d>")), session)
+    talk = dialogue.step(_RULES, recipients)
+    next(talk)
+    talk.send(Found("a@b", writable[0]))
+    with pytest.raises(StopIteration) as end:
+        talk.send(Found("c@d", writable[1]))
+    after: StepDone = end.value.value
+    data = Step("s-1", 2, recipients.time + later, after.state, Lines((b"DATA",)))
+    if asked:
+        assert next(dialogue.step(_RULES, data)) == Check(("a@b", "c@d"))
+    else:
+        assert _run(data).next == ReadBody(_RULES.max_message_octets)
 
 
 def test_a_fault_of_ours_is_apologised_for_unless_nobody_listens() -> None:

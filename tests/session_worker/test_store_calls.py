@@ -16,12 +16,12 @@ def _calls(limit: float = 30) -> StoreCalls[str]:
     return StoreCalls(limit)
 
 
-def test_a_question_gets_a_number_of_its_own_and_its_answer_the_asker() -> None:
+def test_a_question_gets_a_number_of_its_own_and_its_answer_the_asker_and_its_time() -> None:
     calls = _calls()
-    first, second = calls.ask(_QUESTION, "a", 0, _WALL), calls.ask(_QUESTION, "b", 0, _WALL)
+    first, second = calls.ask(_QUESTION, "a", 0, _WALL), calls.ask(_QUESTION, "b", 2.5, _WALL)
     assert first.request != second.request
-    assert calls.answered(second.request) == (_QUESTION, "b")
-    assert calls.answered(first.request) == (_QUESTION, "a")
+    assert calls.answered(second.request) == (_QUESTION, "b", 2.5)
+    assert calls.answered(first.request) == (_QUESTION, "a", 0)
     assert len(calls) == 0
 
 

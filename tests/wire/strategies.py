@@ -29,7 +29,7 @@ questions = st.one_of(
     st.builds(messages.Discard, ids),
 )
 answers = st.one_of(
-    st.builds(outcomes.Found, names),
+    st.builds(outcomes.Found, names, st.booleans()),
     st.just(outcomes.NoSuchUser()),
     st.just(outcomes.NotOurDomain()),
     st.just(outcomes.Writable()),
