@@ -34,6 +34,9 @@ _UNNAMED = 2
 MAX_LOSSES = 3
 # A step may kill a worker later than at its beginning. No step is tried forever.
 MAX_TRIES = 10
+# Steps that wait at the same time go to one worker, up to so many: a message between processes costs as much as doing
+# a step or two, and carries one step or many.
+_TOGETHER = 16
 # Silence is counted only while the gateway looks. If it has not looked for so long, it was asleep itself.
 _BLINK = 0.4
 
@@ -200,12 +203,16 @@ class WorkerPool:
         free = {worker: member for worker, member in self._takers().items() if member.reserved is None}
         if not free:
             return sent
+        worker: Worker | None = None
+        room = 0
         for _ in range(len(self._waiting)):
             task = self._waiting.popleft()
-            worker = _least_loaded(free, task.refused_by)
+            if worker is None or room == 0 or worker in task.refused_by:
+                worker, room = _least_loaded(free, task.refused_by), _TOGETHER
             if worker is None:
                 self._waiting.append(task)
             else:
+                room -= 1
                 self._give(worker, task, now, sent)
         return sent
 
