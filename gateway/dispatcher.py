@@ -110,6 +110,9 @@ class Dispatcher:
     def on_message(self, peer: Peer, message: Message) -> None:
         """Something came from a worker."""
         match message:
+            case StepDone():
+                self._heard(peer)
+                self._done(peer, message)
             case WorkerAlive():
                 now = self._clock()
                 if self.pool.alive(peer, message.draining, now):
@@ -117,9 +120,6 @@ class Dispatcher:
                 if message.sessions is not None and (lost := self.pool.lost_on_the_way(peer, message.sessions, now)):
                     log.warning("%d steps of worker %s were lost on the way; again", lost, _name(peer))
                 self._assign_soon()
-            case StepDone():
-                self._heard(peer)
-                self._done(peer, message)
             case StepRefused():
                 self._heard(peer)
                 self._refused(peer, message)

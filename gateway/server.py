@@ -29,6 +29,7 @@ from gateway.dispatcher import Dispatcher
 from gateway.poison import PoisonCabinet
 from gateway.registry import Registry
 from gateway.sessions import LINGER, UNREAD_REPLIES
+from runtime import garbage
 from runtime.bus import Bus, Peer, open_socket
 from runtime.departures import Departures
 from runtime.vitals import Vitals
@@ -121,6 +122,7 @@ async def serve(
         listener = await asyncio.get_running_loop().create_server(
             gateway.registry.make, sock=listening, backlog=BACKLOG
         )
+        garbage.tune()
         log.info("waiting for connections on %s:%d, for workers on %s", settings.bind, port, endpoint)
         if on_listening is not None:
             on_listening(port, endpoint)

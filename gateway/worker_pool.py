@@ -87,6 +87,8 @@ class WorkerPool:
         self._tasks: dict[str, _Task] = {}
         self._waiting: deque[_Task] = deque()
         self._alone: deque[_Task] = deque()
+        # How many members have `reserved` set.
+        self._reserved = 0
         self._looked: float | None = None
         self._turn = 0
 
@@ -110,7 +112,7 @@ class WorkerPool:
     @property
     def has_waiting(self) -> bool:
         """Whether `assign` has something to do; unlike `waiting` it costs nothing to ask."""
-        return bool(self._waiting or self._alone) or any(member.reserved for member in self._members.values())
+        return bool(self._waiting or self._alone or self._reserved)
 
     @property
     def busy(self) -> list[Worker]:
@@ -174,6 +176,9 @@ class WorkerPool:
         if member is None:
             return []
         self._unreserve(member)
+        if member.reserved is not None:
+            # It has the step that it was kept free for, which is retried below like the others.
+            self._free(member)
         innocent = {(step.session, step.seq) for step in undelivered}
         poisoned = []
         # Backwards, because each one goes to the head of its queue.
@@ -197,7 +202,8 @@ class WorkerPool:
     def assign(self, now: float) -> list[tuple[Worker, Step]]:
         """Give waiting steps to workers, as far as there are any; what it returns must be sent."""
         sent: list[tuple[Worker, Step]] = []
-        self._assign_alone(sent, now)
+        if self._alone or self._reserved:
+            self._assign_alone(sent, now)
         if not self._waiting:
             return sent
         free = {worker: member for worker, member in self._takers().items() if member.reserved is None}
@@ -264,7 +270,7 @@ class WorkerPool:
             self._alone = deque(task for task in self._alone if task.step.session not in gone)
             for member in self._members.values():
                 if member.reserved in late:
-                    member.reserved = None
+                    self._free(member)
             for session in gone:
                 del self._tasks[session]
         return [task.step for task in late]
@@ -289,6 +295,7 @@ class WorkerPool:
                 self._alone.append(task)
             else:
                 free.pop(worker).reserved = task
+                self._reserved += 1
                 room -= 1
         for worker, member in takers.items():
             if member.reserved is not None and not member.tasks:
@@ -298,7 +305,11 @@ class WorkerPool:
         """Let a step that still waits for this worker find another; one that runs already keeps it."""
         if member.reserved is not None and member.reserved.worker is None:
             self._alone.appendleft(member.reserved)
-            member.reserved = None
+            self._free(member)
+
+    def _free(self, member: _Member) -> None:
+        member.reserved = None
+        self._reserved -= 1
 
     def _give(self, worker: Worker, task: _Task, now: float, sent: list[tuple[Worker, Step]]) -> None:
         self._turn += 1
@@ -317,7 +328,7 @@ class WorkerPool:
         member = self._members[task.worker]
         del member.tasks[task.step.session]
         if member.reserved is task:
-            member.reserved = None
+            self._free(member)
         task.worker = None
 
     def _retry(self, task: _Task, now: float, blamed: bool) -> bool:

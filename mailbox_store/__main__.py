@@ -24,7 +24,7 @@ from mailbox_store.service import Service
 from mailbox_store.sqlite_journal import SqliteJournal
 from mailbox_store.store import Store
 from mailbox_store.users_file import UsersFile
-from runtime import logs
+from runtime import garbage, logs
 from runtime.settings import EX_CONFIG, load
 from runtime.vitals import Vitals
 
@@ -109,6 +109,7 @@ def _run(settings: StoreSettings, service: Service, users: UsersFile) -> None:
             vitals.beat(True)
             beat = time.monotonic() + 1.0
 
+    garbage.tune()
     users.watch()
     log.info("= ready on %s with %d mailboxes", service.endpoint, len(users.current.mailboxes))
     service.run(each_turn)

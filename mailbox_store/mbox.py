@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 import time as clock
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 # RFC 5322 section 2.2: field-name = 1*ftext, ftext = %d33-57 / %d59-126; obs-optional allows blanks before the colon.
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
@@ -39,9 +40,15 @@ def head(time: int, sender: str, mailbox: str, trace: bytes) -> bytes:
     :param trace: the Received: header with its LF.
     """
     envelope = sender.replace(" ", "%20")
-    date = clock.asctime(clock.gmtime(time // 1000))
+    date = _date(time // 1000)
     lines = f"From {envelope or 'MAILER-DAEMON'} {date}\nReturn-Path: <{sender}>\nDelivered-To: {mailbox}\n"
     return lines.encode() + trace
+
+
+# A batch is of one second or two.
+@lru_cache(maxsize=4)
+def _date(seconds: int) -> str:
+    return clock.asctime(clock.gmtime(seconds))
 
 
 def text(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -17,6 +17,8 @@ class Rendering:
     def __init__(self, journal: Journal, message: Message) -> None:
         self._journal = journal
         self._message = message
+        # Asked for twice, for its length and for itself.
+        self._heads: dict[str, bytes] = {}
         self._text = None if message.staged else b"".join(mbox.text([message.data]))
 
     def text_length(self) -> int:
@@ -26,8 +28,11 @@ class Rendering:
         return sum(len(piece) for piece in mbox.text(self._journal.pieces(self._message)))
 
     def head(self, mailbox: str) -> bytes:
-        message = self._message
-        return mbox.head(message.time, message.sender, mailbox, message.trace)
+        head = self._heads.get(mailbox)
+        if head is None:
+            message = self._message
+            head = self._heads[mailbox] = mbox.head(message.time, message.sender, mailbox, message.trace)
+        return head
 
     def pieces(self, entry: Entry) -> Iterator[bytes]:
         """The octets of one entry, the newlines before it included."""

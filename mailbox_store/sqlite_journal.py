@@ -54,13 +54,18 @@ def _connect(path: str) -> sqlite3.Connection:
     return connection
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-        raise (JournalFull if full else JournalError)(f"journal: {error}") from error
+class _Translated:
+    """SQLite's errors become the journal's. A class, for a generator costs as much as a statement."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+            raise (JournalFull if full else JournalError)(f"journal: {error}") from error
+
+
+_translated = _Translated()
 
 
 class SqliteJournal:
@@ -80,7 +85,7 @@ class SqliteJournal:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise JournalError(f"journal: {self._path}: {error.strerror}") from None
-        with _translated():
+        with _translated:
             self._db = _connect(self._path)
             self._open_schema()
         self._next = self._first_free()
@@ -107,14 +112,14 @@ class SqliteJournal:
         query = (
             "SELECT max((SELECT ifnull(max(number), 0) FROM ledger), (SELECT ifnull(max(number), 0) FROM message))"
         )
-        with _translated():
+        with _translated:
             return int(self._db.execute(query).fetchone()[0]) + 1
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         first = self._next
         try:
-            with _translated():
+            with _translated:
                 self._full = not self._has_room()
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
@@ -132,7 +137,7 @@ class SqliteJournal:
                 self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def known(self, delivery: str) -> bool:
-        with _translated():
+        with _translated:
             row = self._db.execute("SELECT 1 FROM ledger WHERE delivery=?", (delivery,)).fetchone()
         return row is not None
 
@@ -143,7 +148,7 @@ class SqliteJournal:
             Entry(number, rank, place.mailbox, place.start, place.lead, place.length)
             for rank, place in enumerate(places)
         ]
-        with _translated():
+        with _translated:
             self._db.execute("INSERT INTO ledger VALUES (?, ?, ?)", (number, message.delivery, now))
             self._db.execute(
                 "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -166,7 +171,7 @@ class SqliteJournal:
 
     def message(self, number: int) -> Message:
         query = "SELECT delivery, time, sender, trace, staged, data FROM message WHERE number=?"
-        with _translated():
+        with _translated:
             row = self._db.execute(query, (number,)).fetchone()
         if row is None:
             raise JournalError(f"journal: there is no message {number}")
@@ -175,7 +180,7 @@ class SqliteJournal:
     def pieces(self, message: Message) -> Iterator[bytes]:
         if message.staged:
             for offset, _ in self.extents(message.delivery):
-                with _translated():
+                with _translated:
                     row = self._db.execute(
                         "SELECT data FROM piece WHERE delivery=? AND offset=?", (message.delivery, offset)
                     ).fetchone()
@@ -184,7 +189,7 @@ class SqliteJournal:
 
     def stage(self, delivery: str, offset: int, data: bytes, now: int) -> int:
         self._take_in()
-        with _translated():
+        with _translated:
             self._db.execute(
                 "INSERT OR IGNORE INTO piece VALUES (?, ?, ?, ?, ?)", (delivery, offset, len(data), now, data)
             )
@@ -192,24 +197,24 @@ class SqliteJournal:
             return int(self._db.execute(query, (delivery,)).fetchone()[0])
 
     def extents(self, delivery: str) -> list[tuple[int, int]]:
-        with _translated():
+        with _translated:
             return self._db.execute(
                 "SELECT offset, size FROM piece WHERE delivery=? ORDER BY offset", (delivery,)
             ).fetchall()
 
     def discard(self, delivery: str) -> None:
-        with _translated():
+        with _translated:
             self._db.execute("DELETE FROM piece WHERE delivery=?", (delivery,))
 
     def move(self, entries: Sequence[Entry]) -> None:
-        with _translated():
+        with _translated:
             self._db.executemany(
                 "UPDATE entry SET start=?, lead=?, length=? WHERE number=? AND rank=?",
                 [(entry.start, entry.lead, entry.length, entry.number, entry.rank) for entry in entries],
             )
 
     def set_appended(self, entries: Iterable[Entry]) -> None:
-        with _translated():
+        with _translated:
             self._db.executemany(
                 "UPDATE entry SET appended=1 WHERE number=? AND rank=?",
                 [(entry.number, entry.rank) for entry in entries],
@@ -217,7 +222,7 @@ class SqliteJournal:
 
     def forget(self, done: Forgotten) -> None:
         messages = [(number,) for number in done.messages]
-        with _translated():
+        with _translated:
             self._db.executemany(
                 "DELETE FROM entry WHERE number=? AND rank=?", [(entry.number, entry.rank) for entry in done.entries]
             )
@@ -229,42 +234,42 @@ class SqliteJournal:
 
     def pending(self) -> list[Pending]:
         query = "SELECT number, rank, mailbox, start, lead, length, appended FROM entry ORDER BY mailbox, number"
-        with _translated():
+        with _translated:
             return [Pending(Entry(*row[:6]), bool(row[6])) for row in self._db.execute(query)]
 
     def prune(self, before: int, limit: int) -> int:
         query = (
             """DELETE FROM ledger WHERE kept<? AND number IN (SELECT number FROM ledger ORDER BY number LIMIT ?)"""
         )
-        with _translated():
+        with _translated:
             return self._db.execute(query, (before, limit)).rowcount
 
     def drop_stale(self, before: int) -> int:
         query = """SELECT delivery FROM piece WHERE delivery NOT IN (SELECT delivery FROM message)
                    GROUP BY delivery HAVING max(kept)<?"""
-        with _translated():
+        with _translated:
             stale = self._db.execute(query, (before,)).fetchall()
             self._db.executemany("DELETE FROM piece WHERE delivery=?", stale)
         return len(stale)
 
     def boot(self) -> str:
-        with _translated():
+        with _translated:
             row = self._db.execute("SELECT value FROM setting WHERE name='boot'").fetchone()
         return row[0] if row else ""
 
     def set_boot(self, boot: str) -> None:
-        with _translated():
+        with _translated:
             self._db.execute("INSERT OR REPLACE INTO setting VALUES ('boot', ?)", (boot,))
             self._db.execute("UPDATE entry SET appended=0")
 
     def maintain(self) -> None:
-        with _translated():
+        with _translated:
             if self._caretaker is None:
                 self._caretaker = _connect(self._path)
             self._caretaker.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def close(self) -> None:
-        with _translated():
+        with _translated:
             if self._caretaker is not None:
                 self._caretaker.close()
             self._db.close()

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 import uvloop
 import zmq
 
-from runtime import VERSION, logs
+from runtime import VERSION, garbage, logs
 from runtime.bus import Bus, Peer, open_socket
 from runtime.vitals import Vitals
 from runtime.watchdog import Watchdog
@@ -293,6 +293,7 @@ async def _serve(settings: WorkerSettings) -> int:
         except ConnectionError as error:
             print(f"session_worker: {error}", file=sys.stderr)
             return 1
+        garbage.tune()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)

@@ -47,9 +47,26 @@ def test_steps_that_wait_are_sent_in_the_order_they_came() -> None:
     assert [sent.session for _, sent in pool.assign(0)] == ["a", "b", "c"]
 
 
+def test_steps_that_wait_together_go_to_one_worker_up_to_a_number() -> None:
+    pool = pool_of(b"w1", b"w2", b"w3")
+    assert set(send(pool, *"abc").values()) == {b"w1"}
+    many = [f"s{number}" for number in range(40)]
+    assert sorted(Counter(send(pool, *many).values()).values()) == [8, 16, 16]
+
+
+def test_a_step_that_a_worker_refused_goes_to_another_one_than_those_it_waits_with() -> None:
+    pool = pool_of(b"w1", b"w2")
+    first = send(pool, "a")["a"]
+    pool.hand_back("a", 0, for_good=True)
+    sent = send(pool, "b", "c")
+    assert sent.pop("a") != first
+    assert set(sent) == {"b", "c"}
+
+
 def test_the_worker_with_the_fewest_steps_gets_the_next_one() -> None:
     pool = pool_of(b"w1", b"w2", b"w3")
-    assert Counter(send(pool, *"abcdef").values()) == {b"w1": 2, b"w2": 2, b"w3": 2}
+    sent = {each: send(pool, each)[each] for each in "abcdef"}
+    assert Counter(sent.values()) == {b"w1": 2, b"w2": 2, b"w3": 2}
     for session in "abcdef":
         if pool.holds(b"w2", session, 0):
             pool.finish(session)
@@ -485,6 +502,11 @@ class PoolMachine(RuleBasedStateMachine):
             self.forget(late.session)
 
     @invariant()
+    def reservations_are_counted(self) -> None:
+        reserved = [member for member in self.pool._members.values() if member.reserved is not None]
+        assert self.pool._reserved == len(reserved)
+
+    @invariant()
     def every_step_is_in_one_place(self) -> None:
         assert self.pool.pending == len(self.losses)
         assert self.pool.waiting == len(self.losses) - len(self.at)
@@ -505,3 +527,14 @@ class PoolMachine(RuleBasedStateMachine):
 
 PoolMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestPoolMachine = PoolMachine.TestCase
+
+
+def test_a_worker_that_is_lost_while_it_runs_a_step_alone_leaves_nothing_to_be_assigned() -> None:
+    pool = pool_of(b"w1")
+    for name in (b"w1", b"w2", b"w3"):
+        pool.alive(name, draining=False, now=0)
+        assert send(pool, "a") if name == b"w1" else pool.assign(0)
+        poisoned = pool.lose(name, 0)
+    assert [step.session for step in poisoned] == ["a"]
+    assert not pool.has_waiting
+    assert pool.pending == 0
