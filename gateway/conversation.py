@@ -47,15 +47,15 @@ class Conversation:
             log.info("%s connection from %s", session, printable(peer.encode()))
 
     def used(self, session: str, spoken: Input, consumed: int) -> None:
-        """A worker has used an input of a client, or the first `consumed` lines of it."""
+        """A worker has used an input of a client, and of its lines the first `consumed`."""
         if not self._shown:
             return
-        if isinstance(spoken, Lines):
-            for line in spoken.lines[:consumed]:
-                log.info("%s C: %s", session, "(line too long)" if line is None else printable(line))
-        elif isinstance(spoken, Body) and spoken.last:
+        if isinstance(spoken, Body) and spoken.last:
             size = spoken.offset + len(spoken.data)
             log.info("%s C: (message, %s)", session, "too big" if spoken.too_big else f"{size} octets")
+        if isinstance(spoken, Lines | Body):
+            for line in spoken.lines[:consumed]:
+                log.info("%s C: %s", session, "(line too long)" if line is None else printable(line))
 
     def said(self, session: str, replies: bytes) -> None:
         """Reply lines were sent."""

@@ -72,6 +72,8 @@ def step(rules: Rules, step: Step) -> Generator[Question, Outcome, StepDone]:
             turn = yield from message.piece(context, step.input)
         if session.explained:
             turn = explain.explained(context, turn)
+        if step.input.lines and turn.reply is not None and isinstance(turn.next, ReadLines):
+            return (yield from _lines(context.after(turn.session), step, step.input.lines, turn.reply.render()))
     else:
         turn = yield from message.abandoned(context)
     return _done(step, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next)
@@ -90,13 +92,15 @@ def _done(step: Step, consumed: int, session: Session, said: bytes, then: Next) 
     return StepDone(step.session, step.seq, consumed, state.encode(session), said, then, under_way)
 
 
-def _lines(context: Context, step: Step, lines: tuple[bytes | None, ...]) -> Generator[Question, Outcome, StepDone]:
+def _lines(
+    context: Context, step: Step, lines: tuple[bytes | None, ...], said: bytes = b""
+) -> Generator[Question, Outcome, StepDone]:
+    """Command lines, up to one that changes what is to be read; `said` is what the step has to say before."""
     if context.session.phase is Phase.MESSAGE:
         raise StateError("command lines in the middle of a message")
-    said = b""
     for consumed, line in enumerate(lines, 1):
         turn = yield from _line(context, line)
-        if isinstance(turn.next, Injected) and consumed > 1:
+        if isinstance(turn.next, Injected) and said:
             # What was said before must not wait with it: the line comes again, first in the next step.
             return _done(step, consumed - 1, context.session, said, ReadLines())
         if turn.session.explained:

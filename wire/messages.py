@@ -37,6 +37,7 @@ class Body:
     `offset` counts the octets of the pieces before this one. With `last` the client has said the end of data.
     `too_big`: it ran over the `limit` of the ReadBody, and what came after was read and thrown away.
     `bare`: somewhere so far a line ended otherwise than the session's lines do (RFC 5321 section 2.3.8).
+    `lines`: with `last`, the command lines at hand behind the end of data, as in Lines (RFC 2920 section 3.1).
     """
 
     data: bytes
@@ -44,6 +45,7 @@ class Body:
     last: bool
     too_big: bool = False
     bare: bool = False
+    lines: tuple[bytes | None, ...] = ()
 
 
 @record
@@ -104,7 +106,7 @@ Next: TypeAlias = ReadLines | ReadBody | Close | Injected
 class StepDone:
     """The answer to a Step.
 
-    `consumed`: how many of its Lines were used (the rest is body, or comes again); 0 for other inputs.
+    `consumed`: how many of its lines were used (the rest is body, or comes again); 0 for inputs without lines.
     `replies`: the reply lines for the client, CRLF included, possibly none.
     `in_transaction`: a mail transaction is under way, so a gateway that shuts down lets it end.
     """

@@ -86,6 +86,7 @@ _mailboxes = Plain(
     f"texts_fit({{0}}, {limits.MAX_TEXT}) and 0 < len({{0}}) <= {limits.MAX_RECIPIENTS}",
     f"must be 1 to {limits.MAX_RECIPIENTS} mailbox names of 1 to {limits.MAX_TEXT} characters",
 )
+_more_lines = Plain("{0} == () or lines_fit({0})", f"must be at most {limits.MAX_LINES} lines")
 _piece = Piece()
 
 _INPUTS = Union(frozenset({"connected", "lines", "body", "disconnected"}))
@@ -115,7 +116,7 @@ SCHEMA: dict[str, tuple[type[Any], tuple[Field, ...]]] = {
     "step": (messages.Step, (_id, _uint, _uint, _octets(limits.MAX_STATE), _INPUTS)),
     "connected": (messages.Connected, (_name,)),
     "lines": (messages.Lines, (_lines,)),
-    "body": (messages.Body, (_piece, _uint, _flag, _flag, _flag)),
+    "body": (messages.Body, (_piece, _uint, _flag, _flag, _flag, _more_lines)),
     "disconnected": (messages.Disconnected, ()),
     "done": (
         messages.StepDone,

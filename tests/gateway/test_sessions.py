@@ -55,8 +55,25 @@ def test_what_is_pipelined_goes_in_one_step_and_what_follows_data_is_the_message
             worker = await running.worker()
             client = await running.greeted()
             client.send(b"a\r\nb\r\nDATA\r\n..text\r\nDATA\r\n.\r\nc\r\nQUIT\r\nignored\r\n")
-            assert await client.rest() == b"250 1 a\r\n250 1 b\r\n354 go\r\n250 11 octets\r\n250 3 c\r\n221 bye\r\n"
-            assert worker.inputs(Body) == [Body(b".text\nDATA\n", 0, last=True)]
+            assert await client.rest() == b"250 1 a\r\n250 1 b\r\n354 go\r\n250 11 octets\r\n250 2 c\r\n221 bye\r\n"
+            behind = (b"c", b"QUIT", b"ignored")
+            assert worker.inputs(Body) == [Body(b".text\nDATA\n", 0, last=True, lines=behind)]
+
+    run(test())
+
+
+def test_a_worker_of_an_older_release_gets_the_lines_behind_a_message_in_a_step_of_their_own() -> None:
+    def older(step: Step) -> StepDone:
+        body = step.input
+        return parrot(replace(step, input=replace(body, lines=())) if isinstance(body, Body) else step)
+
+    async def test() -> None:
+        async with gateway() as running:
+            worker = await running.worker()
+            worker.script = older
+            client = await running.greeted()
+            client.send(b"DATA\r\n.\r\nc\r\nQUIT\r\n")
+            assert await client.rest() == b"354 go\r\n250 0 octets\r\n250 3 c\r\n221 bye\r\n"
 
     run(test())
 
@@ -280,7 +297,7 @@ def test_a_client_that_half_closes_is_answered_to_the_end() -> None:
             client = await running.client()
             client.send(b"HELO a\nDATA\nhello\n.\nbye\nincomplete")
             client.writer.write_eof()
-            assert await client.rest() == b"220 127.0.0.1\r\n250 1 HELO a\r\n354 go\r\n250 6 octets\r\n250 3 bye\r\n"
+            assert await client.rest() == b"220 127.0.0.1\r\n250 1 HELO a\r\n354 go\r\n250 6 octets\r\n250 2 bye\r\n"
 
     run(test())
 
@@ -401,7 +418,7 @@ def test_a_worker_may_lower_the_limit_of_a_message_to_have_its_rest_dropped() ->
             client.send(b"DATA\r\n" + b"x" * (5 * BODY_PIECE) + b"\r\n.\r\nnext\r\n")
             assert await client.line() == b"354 go"
             assert (await client.line()).endswith(b" octets too big")
-            assert await client.line() == b"250 4 next"
+            assert (await client.line()).endswith(b" next")
             assert len(worker.inputs(Body)) == 2
 
     run(test())

@@ -56,7 +56,7 @@ class MemoryServer:
             self._run(step)
         done = self._run(step)
         assert (done.session, done.seq) == (step.session, step.seq)
-        assert done.consumed <= (len(given.lines) if isinstance(given, Lines) else 0)
+        assert done.consumed <= (len(given.lines) if isinstance(given, Lines | Body) else 0)
         self._in_message = isinstance(given, Body) and not given.last
         self._seq += 1
         self._state = done.state

@@ -12,11 +12,12 @@ names = st.text(min_size=1, max_size=60)
 texts = st.text(max_size=60)
 octets = st.binary(max_size=200)
 mailboxes = st.lists(names, min_size=1, max_size=5).map(tuple)
+lines = st.lists(st.none() | octets, min_size=1, max_size=5).map(tuple)
 
 inputs = st.one_of(
     st.builds(messages.Connected, names),
-    st.builds(messages.Lines, st.lists(st.none() | octets, min_size=1, max_size=5).map(tuple)),
-    st.builds(messages.Body, octets, numbers, st.booleans(), st.booleans(), st.booleans()),
+    st.builds(messages.Lines, lines),
+    st.builds(messages.Body, octets, numbers, st.booleans(), st.booleans(), st.booleans(), lines | st.just(())),
     st.just(messages.Disconnected()),
 )
 ends = st.one_of(st.just(messages.ReadLines()), st.builds(messages.ReadBody, numbers), st.just(messages.Close()))
