@@ -113,7 +113,7 @@ class Dispatcher:
                 self._done(peer, message)
             case WorkerAlive():
                 now = self._clock()
-                if self.pool.alive(peer, message.draining, now):
+                if self.pool.alive(peer, message.draining, now, message.opening):
                     log.info("worker %s is here, version %r", _name(peer), message.version)
                 if message.sessions is not None and (lost := self.pool.lost_on_the_way(peer, message.sessions, now)):
                     log.warning("%d steps of worker %s were lost on the way; again", lost, _name(peer))

@@ -111,7 +111,13 @@ class Session(asyncio.Protocol):
             self._farewell(refusal)
             return
         self._set_timer(self._registry.idle_seconds)
-        self._submit(Connected(self._peer))
+        opening = self._registry.dispatcher.pool.opening
+        if opening:
+            # Number 0 is the Connected step's, which is spared.
+            self._seq = 1
+            self._say(opening)
+        else:
+            self._submit(Connected(self._peer))
 
     def data_received(self, data: bytes) -> None:
         if self._phase is _Phase.OPEN:
@@ -209,7 +215,8 @@ class Session(asyncio.Protocol):
     # ------------------------------------------------------------ inside
 
     def _submit(self, spoken: Input) -> None:
-        step = self._step = Step(self.id, self._seq, self._registry.now_ms(), self._state, spoken)
+        peer = "" if self._state else self._peer
+        step = self._step = Step(self.id, self._seq, self._registry.now_ms(), self._state, spoken, peer)
         self._seq += 1
         if isinstance(spoken, Body):
             self._body_open = not spoken.last

@@ -70,6 +70,7 @@ class _Member:
 
     heard: float
     draining: bool = False
+    opening: bytes = b""
     turn: int = 0
     answered: int = 0
     tasks: dict[str, _Task] = field(default_factory=dict)
@@ -100,6 +101,12 @@ class WorkerPool:
         return sum(1 for member in self._members.values() if not member.draining)
 
     @property
+    def opening(self) -> bytes:
+        """What all workers that take steps would greet a client with; empty where they differ, or there are none."""
+        openings = {member.opening for member in self._members.values() if not member.draining}
+        return openings.pop() if len(openings) == 1 else b""
+
+    @property
     def pending(self) -> int:
         """How many steps have not been answered."""
         return len(self._tasks)
@@ -121,13 +128,14 @@ class WorkerPool:
 
     # ------------------------------------------------------------ workers come, go and fall silent
 
-    def alive(self, worker: Worker, draining: bool, now: float) -> bool:
+    def alive(self, worker: Worker, draining: bool, now: float, opening: bytes = b"") -> bool:
         """A heartbeat came; it registers a worker that is not known. True if it was not."""
         member = self._members.get(worker)
         if new := member is None:
             member = self._members[worker] = _Member(now)
         member.heard = now
         member.draining = draining
+        member.opening = opening
         if draining:
             self._unreserve(member)
         return new

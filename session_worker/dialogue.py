@@ -61,7 +61,8 @@ def step(rules: Rules, step: Step) -> Generator[Question, Outcome, StepDone]:
         if rules.faults is not None:
             turn = faults.connected(rules.faults, Context(rules, step.session, step.time, turn.session), turn)
         return _done(step, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next)
-    session = state.decode(step.state)
+    # Without a state, and not after a greeting of ours: the gateway said the `opening`.
+    session = Session(step.peer) if step.peer and not step.state else state.decode(step.state)
     context = Context(rules, step.session, step.time, session, step.seq)
     if isinstance(step.input, Lines):
         return (yield from _lines(context, step, step.input.lines))
@@ -77,6 +78,11 @@ def step(rules: Rules, step: Step) -> Generator[Question, Outcome, StepDone]:
     else:
         turn = yield from message.abandoned(context)
     return _done(step, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next)
+
+
+def opening(rules: Rules) -> bytes:
+    """The greeting, if it is the same for every client; empty where a failure on cue could come in its place."""
+    return b"" if rules.faults is not None else replies.greeting(rules.domain).render()
 
 
 def fault(rules: Rules, step: Step) -> StepDone:

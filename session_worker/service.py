@@ -89,6 +89,7 @@ class Worker:
         self._calls: StoreCalls[_Running] = StoreCalls(settings.store_seconds)
         self._running: set[_Running] = set()
         self._memory = Memory()
+        self._opening = dialogue.opening(self._rules)
         self._loop = asyncio.get_running_loop()
         self._naming_due = False
         self._stopping = asyncio.Event()
@@ -161,7 +162,7 @@ class Worker:
         self._naming_due = False
         for gateway in self._gateways:
             sessions = tuple(running.step.session for running in self._running if running.gateway is gateway)
-            gateway.send(WorkerAlive(VERSION, len(self._running), self._stopping.is_set(), sessions))
+            gateway.send(WorkerAlive(VERSION, len(self._running), self._stopping.is_set(), sessions, self._opening))
 
     # ------------------------------------------------------------ gateways
 

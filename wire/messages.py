@@ -1,4 +1,4 @@
-"""Every message that passes between the services, as frozen values.
+"""Every message that passes between the services, as values that nobody changes.
 
 `SPEC.md` says who sends each one, when, and what a repeat means. Nothing here has behaviour; `codec.py` turns
 these values into ZeroMQ frames and back, and refuses what does not fit.
@@ -60,7 +60,8 @@ Input: TypeAlias = Connected | Lines | Body | Disconnected
 class Step:
     """One step of one session: the state it had and what its client did next.
 
-    `time` is when the gateway read the input, and is the same however often the step is run.
+    `time` is when the gateway read the input, and is the same however often the step is run. `peer` is the client's
+    IP address where the session has no state yet, for the gateway greeted it with an `opening`.
     """
 
     session: str
@@ -68,6 +69,7 @@ class Step:
     time: int
     state: bytes
     input: Input
+    peer: str = ""
 
 
 # ---------------------------------------------------------------- worker → gateway: what to do next
@@ -138,12 +140,14 @@ class WorkerAlive:
 
     `draining`: the worker takes no new step but still finishes those it has.
     `sessions`: those whose steps it has from this gateway; None where it does not tell.
+    `opening`: the greeting, CRLF included, where it is the same for every client; empty: it takes a Connected step.
     """
 
     version: str
     in_flight: int
     draining: bool = False
     sessions: tuple[str, ...] | None = None
+    opening: bytes = b""
 
 
 @record

@@ -113,7 +113,7 @@ Field = Plain | Piece | Union
 
 # Kind → class, and the rule of each field in the order of the class.
 SCHEMA: dict[str, tuple[type[Any], tuple[Field, ...]]] = {
-    "step": (messages.Step, (_id, _uint, _uint, _octets(limits.MAX_STATE), _INPUTS)),
+    "step": (messages.Step, (_id, _uint, _uint, _octets(limits.MAX_STATE), _INPUTS, _any_text)),
     "connected": (messages.Connected, (_name,)),
     "lines": (messages.Lines, (_lines,)),
     "body": (messages.Body, (_piece, _uint, _flag, _flag, _flag, _more_lines)),
@@ -127,7 +127,7 @@ SCHEMA: dict[str, tuple[type[Any], tuple[Field, ...]]] = {
     "close": (messages.Close, ()),
     "injected": (messages.Injected, (_uint, _name, Union(_AFTER_ALL))),
     "refused": (messages.StepRefused, (_id, _uint, _one_of("draining", "state"))),
-    "alive": (messages.WorkerAlive, (_name, _uint, _flag, _sessions)),
+    "alive": (messages.WorkerAlive, (_name, _uint, _flag, _sessions, _octets(limits.MAX_LINE))),
     "gone": (messages.WorkerGone, ()),
     "ask": (messages.Ask, (_uint, _uint, _QUESTIONS)),
     "lookup": (messages.Lookup, (_name, _any_text)),

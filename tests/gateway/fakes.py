@@ -96,6 +96,7 @@ class FakeWorker:
         self.steps: list[Step] = []
         self.script: Callable[[Step], Answer] = parrot
         self.draining = False
+        self.opening = b""
         self._held: set[str] = set()
         socket = open_socket(context, zmq.DEALER, name)
         socket.connect(endpoint)
@@ -133,7 +134,7 @@ class FakeWorker:
         self.bus.close()
 
     def _beat(self) -> None:
-        self.say(WorkerAlive("test", len(self._held), self.draining, tuple(self._held)))
+        self.say(WorkerAlive("test", len(self._held), self.draining, tuple(self._held), self.opening))
         self._timer = self._loop.call_later(0.2, self._beat)
 
     def _on_message(self, _: Peer, message: Message) -> None:

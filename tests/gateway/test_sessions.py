@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.sessions import Session
-from tests.gateway.fakes import FakeWorker, Running, gateway, mute, parrot, run, until
+from tests.gateway.fakes import DEADLINE, Client, FakeWorker, Running, gateway, mute, parrot, run, until
 from wire.limits import BODY_PIECE
 from wire.messages import Body, Close, Connected, Disconnected, Injected, ReadBody, ReadLines, Step, StepDone
 
@@ -45,6 +45,33 @@ def test_session_ids_are_unique_and_told_apart_from_those_of_another_process() -
                 ids += [step.session for step in worker.steps]
         assert len(set(ids)) == 4
         assert all(re.fullmatch(r"[0-9a-f]{12}-[12]", session) for session in ids)
+
+    run(test())
+
+
+async def client_greeted_with(running: Running, greeting: bytes) -> Client:
+    """A heartbeat changes the greeting, and comes when it comes."""
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            client = await running.client()
+            if await client.line() == greeting:
+                return client
+            client.vanish()
+
+
+def test_a_greeting_that_all_workers_offer_is_said_without_a_step() -> None:
+    async def test() -> None:
+        async with gateway() as running:
+            worker = await running.worker()
+            worker.opening = b"220 at once\r\n"
+            client = await client_greeted_with(running, b"220 at once")
+            worker.steps.clear()
+            client.send(b"one\r\n")
+            assert await client.line() == b"250 1 one"
+            (step,) = worker.steps
+            assert (step.seq, step.state, step.peer) == (1, b"", "127.0.0.1")
+            await running.worker(b"older")
+            await client_greeted_with(running, b"220 127.0.0.1")
 
     run(test())
 

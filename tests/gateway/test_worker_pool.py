@@ -47,6 +47,21 @@ def test_steps_that_wait_are_sent_in_the_order_they_came() -> None:
     assert [sent.session for _, sent in pool.assign(0)] == ["a", "b", "c"]
 
 
+def test_an_opening_counts_while_all_workers_that_take_steps_offer_the_same() -> None:
+    pool = WorkerPool()
+    assert pool.opening == b""
+    pool.alive(b"w1", draining=False, now=0, opening=b"220 a")
+    assert pool.opening == b"220 a"
+    pool.alive(b"w2", draining=False, now=0, opening=b"220 a")
+    pool.alive(b"leaves", draining=True, now=0)
+    assert pool.opening == b"220 a"
+    pool.alive(b"older", draining=False, now=0)
+    assert pool.opening == b""
+    pool.lose(b"older", 0)
+    pool.alive(b"w2", draining=False, now=0, opening=b"220 b")
+    assert pool.opening == b""
+
+
 def test_steps_that_wait_together_go_to_one_worker_up_to_a_number() -> None:
     pool = pool_of(b"w1", b"w2", b"w3")
     assert set(send(pool, *"abc").values()) == {b"w1"}

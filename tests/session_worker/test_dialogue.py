@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from session_worker import dialogue, state
-from session_worker.rules import Rules
+from session_worker.rules import Faults, Rules
 from session_worker.state import NewerState, Recipient, Session, StateError, Transaction
 from tests.transcripts.memory_store import MemoryStore
 from wire.messages import Body, Check, Close, Connected, Disconnected, Input, Lines, Lookup, ReadBody, Step, StepDone
@@ -113,6 +113,17 @@ def test_a_session_begins_with_a_greeting_and_whatever_state_came_along_is_nothi
     assert done.replies.startswith(b"220 correio.localhost ESMTP ")
     assert state.decode(done.state) == Session("192.0.2.1")
     assert not done.in_transaction
+
+
+def test_a_session_that_the_gateway_greeted_goes_on_like_any_other() -> None:
+    greeted = _run(_step(Connected("192.0.2.1")))
+    assert dialogue.opening(_RULES) == greeted.replies
+    line = Lines((b"EHLO example.org",))
+    assert _run(Step("s-1", 1, 0, b"", line, "192.0.2.1")) == _run(Step("s-1", 1, 0, greeted.state, line))
+
+
+def test_no_greeting_is_offered_where_a_failure_on_cue_may_come_instead() -> None:
+    assert dialogue.opening(replace(_RULES, faults=Faults())) == b""
 
 
 def test_command_lines_inside_a_message_are_a_fault_of_ours() -> None:

@@ -14,6 +14,7 @@ octets = st.binary(max_size=200)
 mailboxes = st.lists(names, min_size=1, max_size=5).map(tuple)
 lines = st.lists(st.none() | octets, min_size=1, max_size=5).map(tuple)
 
+served = st.none() | st.lists(ids, max_size=3).map(tuple)
 inputs = st.one_of(
     st.builds(messages.Connected, names),
     st.builds(messages.Lines, lines),
@@ -41,10 +42,10 @@ answers = st.one_of(
     st.builds(outcomes.Failed, st.sampled_from(sorted(outcomes.FAILURES)), texts),
 )
 any_message = st.one_of(
-    st.builds(messages.Step, ids, numbers, numbers, octets, inputs),
+    st.builds(messages.Step, ids, numbers, numbers, octets, inputs, texts),
     st.builds(messages.StepDone, ids, numbers, numbers, octets, octets, nexts, st.booleans()),
     st.builds(messages.StepRefused, ids, numbers, st.sampled_from(["draining", "state"])),
-    st.builds(messages.WorkerAlive, names, numbers, st.booleans(), st.none() | st.lists(ids, max_size=3).map(tuple)),
+    st.builds(messages.WorkerAlive, names, numbers, st.booleans(), served, octets),
     st.just(messages.WorkerGone()),
     st.builds(messages.Ask, numbers, numbers, questions),
     st.builds(messages.Answer, numbers, answers),

@@ -190,7 +190,7 @@ def test_a_bad_message_costs_its_neighbours_nothing() -> None:
 
 
 def test_fields_of_a_newer_peer_are_ignored() -> None:
-    decoded = decode(envelope(["pong", "x", {"load": 3}], ["alive", "9.9", 0, False, None, "more"]))
+    decoded = decode(envelope(["pong", "x", {"load": 3}], ["alive", "9.9", 0, False, None, b"", "more"]))
     assert decoded.messages == [messages.Pong("x"), messages.WorkerAlive("9.9", 0, False)]
 
 
