@@ -127,7 +127,8 @@ def run(
         # A store that ends cleanly has appended all that it acknowledged; one that starts again adds nothing.
         for _ in range(2):
             wait_until(stack.takes_mail, "the stack takes mail")
-            assert stack.terminate("mailbox_store") == 0, stack.log("mailbox_store")[-2000:]
+            status = stack.terminate("mailbox_store")
+            assert status == 0, (status, stack.log("mailbox_store")[-2000:])
             stack.start("mailbox_store")
         wait_until(stack.takes_mail, "the stack takes mail")
     files = {address: [stack.mailboxes / f"{address}.txt", *injector.taken[address]] for address in addresses}
