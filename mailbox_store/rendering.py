@@ -17,6 +17,7 @@ class Rendering:
     def __init__(self, journal: Journal, message: Message) -> None:
         self._journal = journal
         self._message = message
+        self.delivery = message.delivery
         self._text = None if message.staged else b"".join(mbox.text([message.data]))
 
     def text_length(self) -> int:
