@@ -99,6 +99,8 @@ class Feed:
             if TOPIC.startswith(said[1:]):
                 (self._topics.add if said[:1] == b"\1" else self._topics.discard)(said[1:])
                 self.on_change()
+                # So that who has come knows at once that it is heard, and from which number on.
+                self.beat()
 
 
 def open_feed(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> Feed | None:
@@ -108,6 +110,8 @@ def open_feed(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> Feed | 
     socket = open_socket(context, zmq.XPUB)
     socket.set_hwm(_WAITING)
     socket.setsockopt(zmq.MAXMSGSIZE, _MOST_SAID)
+    # Tell of each subscriber, not of each topic alone.
+    socket.setsockopt(zmq.XPUB_VERBOSE, 1)
     try:
         socket.bind(endpoint)
     except zmq.ZMQError as error:
