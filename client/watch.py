@@ -70,6 +70,7 @@ def command(
 
     look = Look(Paint(wanted(color, os.environ, terminal=sys.stdout.isatty()) and not as_json))
     with suppress(KeyboardInterrupt), Feed(run) as feed:
+        click.echo(f"Watching the stack in RUN={run}; Ctrl-C ends it.", err=True)
         _follow(feed, Chosen(Wanted(session, peer, address)), look, as_json=as_json)
 
 
