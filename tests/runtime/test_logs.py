@@ -7,10 +7,13 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runtime.logs import rfc3339
+from tests.stack import Stack, wait_until
 
 _START = """
 import logging
@@ -62,3 +65,69 @@ def test_no_text_breaks_out_of_its_line_or_reaches_a_terminal_as_it_is(text: str
 def test_times_are_in_utc_with_milliseconds() -> None:
     assert rfc3339(0) == "1970-01-01T00:00:00.000Z"
     assert rfc3339(1_700_000_000.25) == "2023-11-14T22:13:20.250Z"
+
+
+def send(stack: Stack) -> str:
+    """One mail in a session of its own, in which the client tries to forge log lines; gives the delivery id."""
+    with stack.connect() as client:
+        client.reply()
+        for line in (
+            'NOOP "}',
+            '{"event": "forged"}',
+            "NOOP \x1b[2J\x7f\x9b\u2028",
+            'NOOP \\u000a{"event": "forged"}',
+        ):
+            client.command(line, ending="\n")
+        assert client.command("HELO example.net", ending="\n").startswith("250")
+        assert client.command("MAIL FROM:<a@example.net>", ending="\n").startswith("250")
+        assert client.command("RCPT TO:<maria@example.com>", ending="\n").startswith("250")
+        assert client.command("DATA", ending="\n").startswith("354")
+        reply = client.command("Subject: x\n\nsecret\n.", ending="\n")
+        assert reply.startswith("250 2.0.0")
+        assert client.command("QUIT", ending="\n").startswith("221")
+    return reply.split()[-1]
+
+
+@pytest.mark.stack
+def test_the_story_of_a_delivery_can_be_gathered_from_the_logs_of_all_services(folder: Path) -> None:
+    with Stack(folder, LOG_FORMAT="json") as stack:
+        deliveries = [send(stack), send(stack)]
+        wait_until(lambda: stack.log("gateway").count('"closed"') >= 3, "the sessions are over")
+        texts = {name: stack.log(name) for name in stack.processes}
+    told: list[dict[str, Any]] = []
+    for text in texts.values():
+        assert text.isascii()
+        assert not set(text) - set(map(chr, range(0x20, 0x7F))) - {"\n"}
+        told += [json.loads(line) for line in text.splitlines()]
+    assert {line["service"] for line in told} == {"gateway", "session_worker", "store"}
+    assert not any(line.get("event") == "forged" or "secret" in line["message"] for line in told)
+    for delivery in deliveries:
+        session = delivery.rpartition(".")[0]
+        story = sorted((line for line in told if line.get("session") == session), key=lambda line: line["time"])
+        events = {(line["service"], line.get("event")) for line in story}
+        assert {
+            ("gateway", "connected"),
+            ("gateway", "client"),
+            ("gateway", "server"),
+            ("gateway", "message"),
+            ("session_worker", "delivered"),
+            ("store", "stored"),
+            ("gateway", "closed"),
+        } <= events
+        assert [line["verb"] for line in story if line.get("event") == "client"][-5:] == [
+            "HELO",
+            "MAIL",
+            "RCPT",
+            "DATA",
+            "QUIT",
+        ]
+        of_delivery = {line["service"] for line in told if line.get("delivery") == delivery}
+        assert of_delivery == {"gateway", "session_worker", "store"}
+
+
+@pytest.mark.stack
+def test_where_conversations_are_not_logged_the_store_tells_no_delivery_either(folder: Path) -> None:
+    with Stack(folder, LOG_FORMAT="json", CONVERSATION="off") as stack:
+        delivery = send(stack)
+        texts = {name: stack.log(name) for name in stack.processes}
+    assert delivery not in texts["mailbox_store"] + texts["gateway"]
