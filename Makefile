@@ -41,7 +41,7 @@ restart-gateway: $(INSTALLED) ## restart the gateway; open transactions end firs
 status: $(INSTALLED) ## show the state of each service
 	@$(RUN_PYTHON) -m deploy status
 
-logs: $(INSTALLED) ## follow the logs: each conversation as it happens (Ctrl-C ends it)
+logs: $(INSTALLED) ## follow the logs, each conversation in them (Ctrl-C ends it)
 	@$(RUN_PYTHON) -m deploy logs
 
 # Most tests wait for something more than they compute, so two at a time take little over half as long.

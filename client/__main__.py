@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from . import VERSION, doctor, listing, read, send, shell, show, status, wait
+from . import VERSION, doctor, listing, read, send, shell, show, status, wait, watch
 from .options import Server, server_options
 from .session import Wishes, hold, session_options
 
@@ -20,6 +20,7 @@ COMMANDS = (
     show.command,
     read.command,
     status.command,
+    watch.command,
     doctor.command,
     shell.command,
 )

@@ -15,6 +15,8 @@ _BOLD = "1"
 _GREEN, _CYAN, _YELLOW, _RED = "32", "36", "33", "31"
 # RFC 5321 section 4.2.1: done, go on, our trouble, your mistake.
 _BY_CLASS = {"2": _GREEN, "3": _CYAN, "4": _YELLOW, "5": _RED}
+# Green, yellow, blue, magenta, cyan, bold: those that can be read on black and on white, and are no alarm.
+_BY_NUMBER = ("32", "33", "34", "35", "36", "1")
 _CODE = re.compile(r"^([2-5])[0-9]{2}(?:[ -][245]\.[0-9]{1,3}\.[0-9]{1,3}(?= ))?", re.MULTILINE)
 
 
@@ -46,6 +48,10 @@ class Paint:
     def note(self, text: str) -> str:
         """What the client says of the session or of itself."""
         return self._in(_CYAN, text)
+
+    def session(self, text: str, number: int) -> str:
+        """The name of a session: neighbours by number have different colours."""
+        return self._in(_BY_NUMBER[number % len(_BY_NUMBER)], text)
 
     def _in(self, codes: str, text: str) -> str:
         return f"\x1b[{codes}m{text}\x1b[0m" if self.enabled else text

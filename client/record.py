@@ -22,6 +22,7 @@ from .smtp import Expects, Reply, verb_of
 
 # What a server tells with each delivery and never twice: "id 9f3ac2d17b04-12.3".
 _ID = re.compile(r"\bid ([0-9A-Za-z-]+\.[0-9]+)")
+_NOT_TEXT = "\x00"
 # Lines that would mean something else in such a file.
 _SPECIAL = ("(leaves)", "(closes)")
 
@@ -45,7 +46,9 @@ def server_lines(reply: Reply) -> list[str]:
     lines = []
     for text in str(reply).split("\n"):
         lines += [f"# delivery {found[1]}" for found in _ID.finditer(text)]
-        shown = "".join(char if char.isprintable() else "..." for char in _ID.sub("id ...", text))
+        text = "".join(char if char.isprintable() else _NOT_TEXT for char in _ID.sub(f"id {_NOT_TEXT}", text))
+        # With the dots beside it, for four in a row would not say where the three begin.
+        shown = re.sub(rf"\.*{_NOT_TEXT}[.{_NOT_TEXT}]*", "...", text)
         lines.append(f"S: {shown}")
     return lines
 

@@ -1,11 +1,12 @@
-"""`correio status`: is the server there, and does it take mail? Asked over SMTP, as any client would."""
+"""`correio status`: is the server there, and does it take mail? Asked over SMTP, as any client would.
+
+Where the stack's RUN folder is at hand, its services' own figures are told as well; `services.py` reads them.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-import time
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -13,10 +14,9 @@ import click
 from .connection import EXIT_NO_SERVER
 from .options import Server, json_option, server_options
 from .probe import Probe, probe
+from .run_folder import run_option
+from .services import services, table, versions
 from .terminal import harmless_line, harmless_text
-
-# Services touch their file each second while they are ready.
-_FRESH_SECONDS = 5.0
 
 
 @click.command(
@@ -24,48 +24,36 @@ _FRESH_SECONDS = 5.0
     epilog="Exit status: 0 mail is taken, 1 somebody listens but mail is not taken, 2 wrong usage, 3 nobody listens.",
 )
 @server_options
-@click.option(
-    "--run",
-    envvar="RUN",
-    default="run",
-    type=click.Path(path_type=Path),
-    help="The stack's folder, for the state of each of its services. [env RUN, else ./run]",
-)
+@run_option
 @json_option
 def command(server: Server, run: Path, as_json: bool) -> None:
     """Tell whether the server takes mail: its greeting, its extensions, how long each reply took.
 
-    Nothing is stored: the session goes as far as an accepted recipient. Where the stack's RUN folder can be read,
-    and the services run as processes, it tells which of them are ready.
+    Nothing is stored: the session goes as far as an accepted recipient. Where the stack's RUN folder can be read, it
+    tells of each service whether it is ready, its release, how long it has been running, and its load.
 
     \b
     Examples:
       $ correio status
       $ correio --port 2525 status --json | jq .milliseconds.greeting
+      $ correio status --json | jq '.services[] | select(.service == "gateway").connections'
       $ until correio status >/dev/null 2>&1; do sleep 0.2; done
     """
     seen = probe(server)
-    services = ready_services(run)
+    found = services(run)
     if as_json:
-        click.echo(json.dumps({**seen.as_json(), "services": services}, ensure_ascii=False))
+        told = {
+            **seen.as_json(),
+            "services": {service.name: service.as_json() for service in found},
+            "versions": versions(found),
+        }
+        click.echo(json.dumps(told, ensure_ascii=False))
     else:
-        click.echo(_in_words(seen, services))
+        click.echo("\n".join([*_in_words(seen), *(f"  {line}" for line in table(found))]))
     sys.exit(0 if seen.takes_mail else 1 if seen.listening else EXIT_NO_SERVER)
 
 
-def ready_services(run: Path) -> dict[str, bool]:
-    """Which of the services that ever were ready in this RUN folder are so now."""
-    found = {}
-    with suppress(OSError):
-        logs = {path.stem for path in (run / "logs").glob("*.log")}
-        for name in sorted(logs | {path.name for path in (run / "ready").iterdir()}):
-            found[name] = False
-            with suppress(OSError):
-                found[name] = time.time() - (run / "ready" / name).stat().st_mtime < _FRESH_SECONDS
-    return found
-
-
-def _in_words(seen: Probe, services: dict[str, bool]) -> str:
+def _in_words(seen: Probe) -> list[str]:
     lines = [f"{seen.server.host} port {seen.server.port}: {'takes mail' if seen.takes_mail else 'takes no mail'}"]
     if seen.trouble:
         lines.append(f"  {harmless_text(seen.trouble)}")
@@ -76,5 +64,4 @@ def _in_words(seen: Probe, services: dict[str, bool]) -> str:
         lines.append(f"  extensions  {harmless_line(', '.join(offered))}")
     if seen.times:
         lines.append("  times       " + ", ".join(f"{name} {value:.1f} ms" for name, value in seen.times.items()))
-    lines += [f"  {name:22}{'ready' if ready else 'not ready'}" for name, ready in services.items()]
-    return "\n".join(lines)
+    return lines

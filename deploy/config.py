@@ -129,6 +129,7 @@ class StackSettings(RunSettings):
                 "MAX_CONNECTIONS": str(self.max_connections),
                 "SHUTDOWN_SECONDS": f"{self.shutdown_seconds:g}",
                 "LOG_LEVEL": self.log_level,
+                "LOG_FORMAT": self.log_format,
             }
         )
 

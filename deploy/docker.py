@@ -13,7 +13,7 @@ import os
 import time
 from pathlib import Path
 
-from deploy import images
+from deploy import images, signs, sockets
 from deploy.config import StackSettings
 from deploy.engine import compose, compose_command, docker
 from deploy.errors import DeployError
@@ -50,10 +50,12 @@ class Containers:
         make_folder(self._run / "journal", self._owner, mode=0o700)
         make_folder(self._run / "poison", self._servant, mode=0o700)
         give(self._run / "poison", self._servant)
+        signs.make_folder(self._run, self._owner, self._servant)
+        signs.forget_all(self._run)
         return Remembered(
             mode="docker",
             project=settings.project,
-            sockets="",
+            sockets=str(sockets.make_mounted_folder(self._run, self._servant, self._owner)),
             host=settings.connect_host,
             port=settings.port,
             stop_seconds=settings.stop_seconds,
@@ -72,6 +74,10 @@ class Containers:
         Workers are replaced: new ones come first, then the old ones are stopped one after another.
         """
         tag = images.build(settings.base, self._say)
+        self._replace(settings, remembered, tag, service)
+        signs.forget_others(self._run, [name for name, _ in _table(remembered.project, "{{.ID}}\t{{.Names}}")])
+
+    def _replace(self, settings: StackSettings, remembered: Remembered, tag: str, service: str) -> None:
         if service != "session_worker":
             self._say(f"restarting {service}")
             self._up(
@@ -119,17 +125,19 @@ class Containers:
     def stop(self, remembered: Remembered | None) -> None:
         """Stop and remove the containers and networks of the project; harmless when there are none."""
         if remembered is not None:
-            self._down(remembered.project, remembered.stop_seconds)
+            self._down(remembered, remembered.stop_seconds)
 
     def abandon(self, remembered: Remembered) -> None:
         """Stop and remove them without much waiting."""
-        self._down(remembered.project, _ABANDON_SECONDS)
+        self._down(remembered, _ABANDON_SECONDS)
 
-    def _down(self, project: str, grace: int) -> None:
+    def _down(self, remembered: Remembered, grace: int) -> None:
         compose(
-            project, "down", "--remove-orphans", "--timeout", str(grace),
+            remembered.project, "down", "--remove-orphans", "--timeout", str(grace),
             environment=self._without_settings(), timeout=_START_SECONDS + 3 * grace,
         )  # fmt: skip
+        sockets.remove_mounted_folder(self._run, remembered.sockets)
+        signs.forget_all(self._run)
 
     def services(self, remembered: Remembered) -> list[Service]:
         return [
@@ -153,7 +161,11 @@ class Containers:
 
     def follow(self, remembered: Remembered) -> tuple[list[str], dict[str, str]]:
         """The command that shows all logs as they grow, and its environment."""
-        return compose_command(remembered.project, "logs", "--follow", "--tail", "20"), self._without_settings()
+        # Each line is to be a JSON object then.
+        bare = ["--no-log-prefix"] if remembered.settings.get("LOG_FORMAT") == "json" else []
+        return compose_command(
+            remembered.project, "logs", "--follow", "--tail", "20", *bare
+        ), self._without_settings()
 
     def _for_compose(self, settings: StackSettings, tag: str) -> dict[str, str]:
         # A symbolic link to the users file is followed here: inside the container it would lead nowhere.
@@ -162,9 +174,7 @@ class Containers:
         values = {
             "TAG": tag,
             "STORE_USER": f"{self._owner.uid}:{self._owner.gid}",
-            "STORE_UID": str(self._owner.uid),
             "USER": f"{self._servant.uid}:{self._servant.gid}",
-            "UID": str(self._servant.uid),
             "USERS_FOLDER": str(users.parent),
             "USERS_NAME": users.name,
             "MAILBOXES": str(settings.mailboxes),
@@ -176,7 +186,7 @@ class Containers:
 
     def _without_settings(self) -> dict[str, str]:
         """For compose commands that start nothing: the compose file's variables have to be there all the same."""
-        numbers = dict.fromkeys(("TAG", "STORE_USER", "STORE_UID", "USER", "UID", "PUBLISH", "STOP_SECONDS"), "0")
+        numbers = dict.fromkeys(("TAG", "STORE_USER", "USER", "PUBLISH", "STOP_SECONDS"), "0")
         paths = dict.fromkeys(("USERS_FOLDER", "USERS_NAME", "MAILBOXES", "RUN"), str(self._run))
         return dict(os.environ) | {f"CORREIO_{name}": value for name, value in (numbers | paths).items()}
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy import leftovers, sockets
+from deploy import leftovers, signs, sockets
 from deploy.config import StackSettings
 from deploy.errors import DeployError
 from deploy.images import Say
@@ -49,6 +49,7 @@ class Processes:
         """Make what has to be there before the start: folders in RUN."""
         for name in ("logs", "ready", "journal", "poison"):
             (self._run / name).mkdir(mode=0o700, exist_ok=True)
+        signs.forget_all(self._run)
         for log in self._logs():
             # A start's own log lines must be told from those of the stack before it.
             log.replace(log.with_suffix(".log.before"))
@@ -104,6 +105,7 @@ class Processes:
         self._end(remembered.stop_seconds if remembered else _ABANDON_SECONDS)
         if remembered is not None:
             sockets.remove_folder(Path(remembered.sockets))
+        signs.forget_all(self._run)
 
     def abandon(self, remembered: Remembered) -> None:
         """Stop them all at once."""
@@ -202,6 +204,7 @@ class Processes:
                 "POISON_DIR": str(self._run / "poison"),
                 "GATEWAY_ENDPOINT": f"ipc://{remembered.sockets}/gateway",
                 "STORE_ENDPOINT": f"ipc://{remembered.sockets}/store",
+                "FEED_ENDPOINT": f"ipc://{remembered.sockets}/feed",
                 leftovers.MARK: str(self._run),
                 "CORREIO_SOCKETS": remembered.sockets,
                 "CORREIO_WORKERS": str(settings.workers),

@@ -220,12 +220,14 @@ def _what_next(settings: StackSettings) -> str:
         here = f" --host {settings.connect_host}{here}"
     boxes = "" if settings.mailboxes == Path("mailboxes").absolute() else f" --mailboxes {settings.mailboxes}"
     run = _run_argument(settings.run)
+    watched = f" --run {settings.run}" if run else ""
     mailbox = settings.mailboxes / "ADDRESS.txt"
     commands = {
         f"nc {settings.connect_host} {settings.port}": "speak SMTP by hand",
         f".venv/bin/python -m client{here}": "the same with our client",
         f".venv/bin/python -m client read ADDRESS{boxes}": f"read a mailbox; or: cat {mailbox}",
-        f"make logs{run}": "watch the conversations",
+        f".venv/bin/python -m client watch{watched}": "watch the conversations",
+        f"make logs{run}": "follow the logs",
         f"make down{run}": "stop it",
     }
     width = max(map(len, commands))

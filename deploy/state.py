@@ -28,7 +28,7 @@ class Remembered:
     mode: str
     # The name of its containers and networks; empty with processes.
     project: str
-    # The folder of its sockets; empty with containers.
+    # The folder of its sockets; with containers it has one socket, the feed.
     sockets: str
     # The address that this machine reaches it at.
     host: str

@@ -25,7 +25,7 @@ async def _run(settings: GatewaySettings) -> None:
 def main() -> int:
     """Run the service; the exit status is 0 after an ordered stop, 1 if it could not start, 78 on a bad setting."""
     settings = load(GatewaySettings, "gateway")
-    configure("gateway", settings.log_level)
+    configure("gateway", settings.log_level, settings.log_format)
     try:
         uvloop.run(_run(settings))
     except CannotStart as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from runtime.settings import Settings
 from wire.address import AddressError, parse_domain
@@ -39,6 +39,9 @@ class GatewaySettings(Settings):
     # Whether conversations are told on the log.
     conversation: Literal["on", "off"] = "on"
 
+    # Where whoever watches the conversations connects (wire/SPEC.md, "The feed"); empty: there is no feed.
+    feed_endpoint: str = ""
+
     @field_validator("domain")
     @classmethod
     def _is_domain(cls, value: str) -> str:
@@ -47,9 +50,11 @@ class GatewaySettings(Settings):
         except AddressError as error:
             raise ValueError(str(error)) from None
 
-    @field_validator("gateway_endpoint")
+    @field_validator("gateway_endpoint", "feed_endpoint")
     @classmethod
-    def _is_endpoint(cls, value: str) -> str:
+    def _is_endpoint(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.field_name == "feed_endpoint":
+            return value
         scheme, _, rest = value.partition("://")
         if scheme not in ("tcp", "ipc") or not rest:
             raise ValueError("must be tcp://address:port or ipc:///path of a socket")

@@ -47,8 +47,8 @@ _TOLD_DROPS = 20
 class StepOwner(Protocol):
     """Who submits steps: a session."""
 
-    def on_done(self, done: StepDone) -> None:
-        """The step has been done."""
+    def on_done(self, done: StepDone, worker: Peer) -> None:
+        """The step has been done, by this worker."""
 
     def on_failed(self, farewell: Farewell) -> None:
         """The step will never be done."""
@@ -114,22 +114,24 @@ class Dispatcher:
             case WorkerAlive():
                 now = self._clock()
                 if self.pool.alive(peer, message.draining, now, message.opening):
-                    log.info("worker %s is here, version %r", _name(peer), message.version)
+                    log.info("worker %s is here, version %r", _name(peer), message.version, extra=_about(peer))
                 if message.sessions is not None and (lost := self.pool.lost_on_the_way(peer, message.sessions, now)):
-                    log.warning("%d steps of worker %s were lost on the way; again", lost, _name(peer))
+                    log.warning(
+                        "%d steps of worker %s were lost on the way; again", lost, _name(peer), extra=_about(peer)
+                    )
                 self._assign_soon()
             case StepRefused():
                 self._heard(peer)
                 self._refused(peer, message)
             case WorkerGone():
-                log.info("worker %s has left", _name(peer))
+                log.info("worker %s has left", _name(peer), extra=_about(peer))
                 self._lose(peer, blame=False)
             case _:
                 self._drop(peer, f"a {type(message).__name__} is nothing that a worker says")
 
     def on_unreachable(self, peer: Peer, messages: list[Message]) -> None:
         """The bus knows no such worker any more; these messages were not sent to it."""
-        log.warning("worker %s is not connected any more", _name(peer))
+        log.warning("worker %s is not connected any more", _name(peer), extra=_about(peer))
         self._lose(peer, undelivered=[message for message in messages if isinstance(message, Step)])
 
     def on_departure(self) -> None:
@@ -149,9 +151,9 @@ class Dispatcher:
     def _done(self, peer: Peer, done: StepDone) -> None:
         step = self.pool.holds(peer, done.session, done.seq)
         if step is None:
-            self._drop(peer, f"nobody waits for it to do step {done.seq} of {done.session!r}")
+            self._drop(peer, f"nobody waits for it to do step {done.seq} of {done.session!r}", done.session)
         elif reason := fault(step, done):
-            self._drop(peer, f"its answer to step {done.seq} of {done.session!r} cannot be: {reason}")
+            self._drop(peer, f"its answer to step {done.seq} of {done.session!r} cannot be: {reason}", done.session)
             if poisoned := self.pool.fail(done.session, self._clock()):
                 self._poisoned(poisoned)
             self._assign_soon()
@@ -159,11 +161,12 @@ class Dispatcher:
             self.pool.finish(done.session)
             if self.pool.has_waiting:
                 self._assign_soon()
-            self._owners.pop(done.session).on_done(done)
+            self._owners.pop(done.session).on_done(done, peer)
 
     def _refused(self, peer: Peer, refused: StepRefused) -> None:
         if self.pool.holds(peer, refused.session, refused.seq) is None:
-            self._drop(peer, f"nobody waits for it to refuse step {refused.seq} of {refused.session!r}")
+            reason = f"nobody waits for it to refuse step {refused.seq} of {refused.session!r}"
+            self._drop(peer, reason, refused.session)
             return
         self.pool.hand_back(refused.session, self._clock(), for_good=refused.reason == "state")
         self._assign_soon()
@@ -191,18 +194,30 @@ class Dispatcher:
         self._timer = self._loop.call_later(_TICK, self._tick)
         now = self._clock()
         for worker in self.pool.silent(now):
-            log.warning("worker %s has fallen silent", _name(worker))
+            log.warning("worker %s has fallen silent", _name(worker), extra=_about(worker))
             self._lose(worker)
         self._assign()
         for step in self.pool.overdue(now, self._patience):
-            log.warning("step %d of %s waited %g s for a worker in vain", step.seq, step.session, self._patience)
+            log.warning(
+                "step %d of %s waited %g s for a worker in vain",
+                step.seq,
+                step.session,
+                self._patience,
+                extra={"event": "no-worker", "session": step.session},
+            )
             self._owners.pop(step.session).on_failed(Farewell.NO_WORKER)
 
-    def _drop(self, peer: Peer, reason: str) -> None:
+    def _drop(self, peer: Peer, reason: str, session: str = "") -> None:
         self.dropped += 1
         if self.dropped <= _TOLD_DROPS or self.dropped % 1000 == 0:
-            log.warning("dropped what worker %s said: %s (%d so far)", _name(peer), reason, self.dropped)
+            about = _about(peer) | ({"session": session} if session else {})
+            log.warning("dropped what worker %s said: %s (%d so far)", _name(peer), reason, self.dropped, extra=about)
 
 
 def _name(peer: Peer) -> str:
     return repr(peer[:32])[2:-1]
+
+
+def _about(peer: Peer) -> dict[str, str]:
+    """The field of a log line about a worker, as `conversation.py` has it."""
+    return {"worker": _name(peer[:8])}

@@ -37,15 +37,24 @@ class PoisonCabinet:
     def keep(self, step: Step) -> None:
         """Set a step aside."""
         kind = type(step.input).__name__
-        log.error("step %d of session %s (%s) lost its third worker; it is given up", step.seq, step.session, kind)
+        about = {"event": "poisoned", "session": step.session}
+        log.error(
+            "step %d of session %s (%s) lost its third worker; it is given up",
+            step.seq,
+            step.session,
+            kind,
+            extra=about,
+        )
         if self._folder is None:
             return
         try:
             path = self._write(self._folder, step)
         except OSError as error:
-            log.error("step %d of session %s could not be kept: %s", step.seq, step.session, error)  # noqa: TRY400
+            log.error(  # noqa: TRY400
+                "step %d of session %s could not be kept: %s", step.seq, step.session, error, extra=about
+            )
         else:
-            log.error("step %d of session %s is kept in %s", step.seq, step.session, path)
+            log.error("step %d of session %s is kept in %s", step.seq, step.session, path, extra=about)
 
     def _write(self, folder: Path, step: Step) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

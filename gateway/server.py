@@ -26,6 +26,7 @@ from gateway.admission import Admission
 from gateway.config import GatewaySettings
 from gateway.conversation import Conversation
 from gateway.dispatcher import Dispatcher
+from gateway.feed import Feed, open_feed
 from gateway.poison import PoisonCabinet
 from gateway.registry import Registry
 from gateway.sessions import LINGER, UNREAD_REPLIES
@@ -57,10 +58,12 @@ class Gateway:
 
     :param settings: as given by the environment.
     :param router: a bound ROUTER socket; the gateway closes it.
+    :param feed: who is told of conversations beside the log; the gateway closes it.
     """
 
-    def __init__(self, settings: GatewaySettings, router: zmq.Socket[bytes]) -> None:
+    def __init__(self, settings: GatewaySettings, router: zmq.Socket[bytes], feed: Feed | None = None) -> None:
         self.settings = settings
+        self.feed = feed
         self.bus = Bus(router, self._on_message, self._on_unreachable)
         self.dispatcher = Dispatcher(
             self.bus.send,
@@ -71,7 +74,7 @@ class Gateway:
         self._departures = Departures(router, self.dispatcher.on_departure)
         self.registry = Registry(
             self.dispatcher,
-            Conversation(settings.conversation == "on"),
+            Conversation(settings.conversation == "on", feed),
             Admission(settings.max_connections, settings.max_connections_per_address),
             settings.domain,
             settings.idle_seconds,
@@ -96,6 +99,8 @@ class Gateway:
         self.dispatcher.close()
         self._departures.close()
         self.bus.close()
+        if self.feed is not None:
+            self.feed.close()
 
     async def _quiet(self, seconds: float) -> bool:
         """Wait until nobody is connected and no step is under way; false if that takes too long."""
@@ -118,7 +123,7 @@ async def serve(
         router = _bind(context, settings.gateway_endpoint)
         endpoint = router.getsockopt_string(zmq.LAST_ENDPOINT)
         port = listening.getsockname()[1]
-        gateway = Gateway(settings, router)
+        gateway = Gateway(settings, router, open_feed(context, settings.feed_endpoint))
         listener = await asyncio.get_running_loop().create_server(
             gateway.registry.make, sock=listening, backlog=BACKLOG
         )
@@ -177,6 +182,8 @@ async def _beat(stop: asyncio.Event, gateway: Gateway, vitals: Vitals) -> None:
             ready = workers > 0
             log.info("ready, with %d workers", workers) if ready else log.warning("not ready: there is no worker")
         vitals.beat(ready, why_not="there is no worker")
+        if gateway.feed is not None:
+            gateway.feed.beat()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _BEAT)
     vitals.leave()

@@ -49,6 +49,7 @@ class Session(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_begun",
         "_body_open",
         "_eof",
         "_framer",
@@ -80,6 +81,8 @@ class Session(asyncio.Protocol):
         self._seq = 0
         self._state = b""
         self._step: Step | None = None
+        # When the step began, by the conversation's clock; 0 if nobody is told.
+        self._begun = 0.0
         # A piece of a message was handed on, and the last one was not.
         self._body_open = False
         self._in_transaction = False
@@ -115,7 +118,8 @@ class Session(asyncio.Protocol):
         if opening:
             # Number 0 is the Connected step's, which is spared.
             self._seq = 1
-            self._say(opening)
+            self._registry.conversation.said(self.id, self._peer, opening)
+            self._transport.write(opening)
         else:
             self._submit(Connected(self._peer))
 
@@ -150,18 +154,18 @@ class Session(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._registry.leave(self)
-        self._registry.conversation.closed(self.id, self._why)
+        self._registry.conversation.closed(self.id, self._peer, self._why)
         self._call_off_body()
 
     # ------------------------------------------------------------ called by the dispatcher
 
-    def on_done(self, done: StepDone) -> None:
-        """The step has been done: send its replies and read on."""
+    def on_done(self, done: StepDone, worker: bytes) -> None:
+        """The step has been done by a worker: send its replies and read on."""
         if isinstance(done.next, Injected):
             # The step counts as under way meanwhile, so nobody takes the session for idle.
-            self._registry.conversation.injected(self.id, done.next.what)
+            self._registry.conversation.injected(self.id, self._peer, done.next.what)
             now = replace(done, next=done.next.then)
-            self._registry.loop.call_later(done.next.delay / 1000, self.on_done, now)
+            self._registry.loop.call_later(done.next.delay / 1000, self.on_done, now, worker)
             return
         step, self._step = self._step, None
         assert step is not None
@@ -173,8 +177,10 @@ class Session(asyncio.Protocol):
             self._call_off_body()
             return
         self._heard = self._registry.loop.time()
-        self._registry.conversation.used(self.id, step.input, done.consumed)
-        self._say(done.replies)
+        if self._registry.conversation.told:
+            self._registry.conversation.answered(self.id, self._peer, step.input, done, worker, self._begun)
+        if done.replies:
+            self._transport.write(done.replies)
         if isinstance(done.next, Close):
             self._close("the server said good-bye")
         else:
@@ -218,6 +224,8 @@ class Session(asyncio.Protocol):
         peer = "" if self._state else self._peer
         step = self._step = Step(self.id, self._seq, self._registry.now_ms(), self._state, spoken, peer)
         self._seq += 1
+        conversation = self._registry.conversation
+        self._begun = conversation.clock() if conversation.told else 0.0
         if isinstance(spoken, Body):
             self._body_open = not spoken.last
         self._registry.dispatcher.submit(step, self)
@@ -240,13 +248,10 @@ class Session(asyncio.Protocol):
             else:
                 self._transport.pause_reading()
 
-    def _say(self, replies: bytes) -> None:
-        if replies:
-            self._registry.conversation.said(self.id, replies)
-            self._transport.write(replies)
-
     def _farewell(self, farewell: Farewell) -> None:
-        self._say(farewell.reply(self._registry.domain))
+        reply = farewell.reply(self._registry.domain)
+        self._registry.conversation.said(self.id, self._peer, reply)
+        self._transport.write(reply)
         self._close(farewell.name.lower().replace("_", " "))
 
     def _close(self, why: str) -> None:

@@ -72,7 +72,13 @@ def _serve(settings: StoreSettings) -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     with ThreadPoolExecutor(1, "checkpoint") as executor:
         store = Store(
-            SqliteJournal(path), files, users, executor, lambda: time.time_ns() // 1_000_000, time.monotonic
+            SqliteJournal(path),
+            files,
+            users,
+            executor,
+            lambda: time.time_ns() // 1_000_000,
+            time.monotonic,
+            told=settings.conversation == "on",
         )
         began = time.monotonic()
         entries, counts = store.recover(_BOOT_ID.read_text().strip()), store.counts
@@ -121,7 +127,7 @@ def _run(settings: StoreSettings, service: Service, users: UsersFile) -> None:
 def main() -> int:
     """Run the store until it is told to stop; gives the exit status."""
     settings = load(StoreSettings, "store")
-    logs.configure("store", settings.log_level)
+    logs.configure("store", settings.log_level, settings.log_format)
     try:
         _serve(settings)
     except ConfigError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import field_validator
 
 from runtime.settings import Settings
@@ -13,7 +15,7 @@ class ConfigError(Exception):
 
 
 class StoreSettings(Settings):
-    """The variables USERS, MAILBOXES, JOURNAL, DOMAIN, POSTMASTER and STORE_ENDPOINT."""
+    """The variables USERS, MAILBOXES, JOURNAL, DOMAIN, POSTMASTER, STORE_ENDPOINT and CONVERSATION."""
 
     # An address a line; each has a mailbox.
     users: str = "users.txt"
@@ -26,6 +28,8 @@ class StoreSettings(Settings):
     # A user who gets what is sent to postmaster; empty: the first user.
     postmaster: str = ""
     store_endpoint: str = "tcp://127.0.0.1:12002"
+    # Whether each delivery is told on the log.
+    conversation: Literal["on", "off"] = "on"
 
     @field_validator("domain")
     @classmethod

@@ -17,6 +17,7 @@ class Rendering:
     def __init__(self, journal: Journal, message: Message) -> None:
         self._journal = journal
         self._message = message
+        self.delivery = message.delivery
         # Asked for twice, for its length and for itself.
         self._heads: dict[str, bytes] = {}
         self._text = None if message.staged else b"".join(mbox.text([message.data]))

@@ -28,6 +28,7 @@ from mailbox_store.recovery import recover, settle_boot
 from mailbox_store.rendering import Rendering
 from mailbox_store.users import Users
 from wire import outcomes
+from wire.ids import session_of
 from wire.limits import MAX_TEXT
 from wire.messages import Ask, Check, Deliver, Discard, Lookup, Stage
 from wire.outcomes import Outcome
@@ -94,17 +95,21 @@ class Store:
         executor: Executor,
         clock: Callable[[], int],
         monotonic: Callable[[], float],
+        *,
+        told: bool = False,
     ) -> None:
         """
         :param executor: one thread, for the checkpoint.
         :param clock: ms since the epoch.
         :param monotonic: seconds, for pauses.
+        :param told: whether each delivery is logged.
         """
         self._journal = journal
         self._files = files
         self._users = users
         self._clock = clock
         self._monotonic = monotonic
+        self._told = told
         self._mailboxes = Mailboxes(files, journal, monotonic)
         self._checkpoint = Checkpoint(files, journal, self._mailboxes, executor, monotonic)
         self._boot = ""
@@ -237,6 +242,8 @@ class Store:
         for _, entries in batch.deliveries:
             self._checkpoint.expect(entries)
         self._mailboxes.append(batch.deliveries)
+        if self._told:
+            _tell(batch.deliveries)
         return given
 
     def _commit(self, asks: Sequence[Ask], batch: _Batch) -> list[Outcome]:
@@ -316,6 +323,23 @@ class Store:
                 end += size
             if end != question.staged:
                 raise _RefusedError(outcomes.TROUBLE, f"pieces: {end} octets of {question.staged}")
+
+
+def _tell(deliveries: list[tuple[Rendering, list[Entry]]]) -> None:
+    for rendering, entries in deliveries:
+        octets = sum(entry.length for entry in entries)
+        log.info(
+            "= %s stored for %d mailboxes, %d octets",
+            rendering.delivery,
+            len(entries),
+            octets,
+            extra={
+                "event": "stored",
+                "session": session_of(rendering.delivery),
+                "delivery": rendering.delivery,
+                "octets": octets,
+            },
+        )
 
 
 def _check_deadline(ask: Ask, batch: _Batch) -> None:

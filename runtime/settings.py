@@ -12,6 +12,8 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from runtime.logs import Form
+
 # sysexits.h EX_CONFIG: supervisors and people can tell a bad setting from a crash.
 EX_CONFIG = 78
 
@@ -22,6 +24,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    # How log lines look: for people, or a JSON object each for programs.
+    log_format: Form = "human"
     # A file that is written every second while the service is ready, with its figures; empty: none. `{host}` in it is
     # this machine's name. Health checks look at its age.
     ready_file: str = ""

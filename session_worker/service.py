@@ -37,10 +37,12 @@ from wire.messages import (
     Answer,
     Ask,
     Deliver,
+    Discard,
     Message,
     Ping,
     Pong,
     Question,
+    Stage,
     Step,
     StepDone,
     StepRefused,
@@ -96,7 +98,8 @@ class Worker:
         self._idle = asyncio.Event()
         self._store_heard = float("-inf")
         endpoints = [settings.store_endpoint, *settings.gateways()]
-        store, *gateways = _connect(context, uuid.uuid4().hex.encode(), endpoints)
+        self._name = uuid.uuid4().hex
+        store, *gateways = _connect(context, self._name.encode(), endpoints)
         self._store = Bus(store, self._on_store)
         self._gateways = [self._gateway(socket) for socket in gateways]
 
@@ -113,6 +116,8 @@ class Worker:
             self._rules.domain,
             ", ".join(self._settings.gateways()),
             self._settings.store_endpoint,
+            # The gateway knows it by this name.
+            extra={"worker": self._name[:8]},
         )
         try:
             await self._stopping.wait()
@@ -152,7 +157,12 @@ class Worker:
         now = self._loop.time()
         self._send_again(self._calls.repeats(now))
         for question, running in self._calls.give_up(now):
-            log.warning("! %s: the store did not answer %s", running.step.session, type(question).__name__)
+            log.warning(
+                "! %s: the store did not answer %s",
+                running.step.session,
+                type(question).__name__,
+                extra=_about("timed-out", running.step.session, question),
+            )
             self._advance(running, TimedOut())
         heard = now - self._store_heard < GONE_SECONDS
         why_not = "it is draining" if self._stopping.is_set() else "the store does not answer"
@@ -202,14 +212,21 @@ class Worker:
         except StopIteration as end:
             answer = end.value
         except NewerState as newer:
-            log.info("%s: handed back: %s", step.session, newer)
+            log.info("%s: handed back: %s", step.session, newer, extra=_about("handed-back", step.session))
             answer = StepRefused(step.session, step.seq, "state")
         except StateError as error:
             self.bad_states += 1
-            log.error("! %s: %s (%d bad states so far)", step.session, error, self.bad_states)  # noqa: TRY400
+            log.error(  # noqa: TRY400
+                "! %s: %s (%d bad states so far)",
+                step.session,
+                error,
+                self.bad_states,
+                extra=_about("bad-state", step.session),
+            )
             answer = dialogue.fault(self._rules, step)
         except Exception:
-            log.exception("! %s: the dialogue failed in step %d", step.session, step.seq)
+            about = _about("fault", step.session)
+            log.exception("! %s: the dialogue failed in step %d", step.session, step.seq, extra=about)
             answer = dialogue.fault(self._rules, step)
         else:
             self._ask(question, running)
@@ -222,7 +239,14 @@ class Worker:
     # ------------------------------------------------------------ store
 
     def _ask(self, question: Question, running: _Running) -> None:
-        log.debug("%s: asks the store: %s", running.step.session, type(question).__name__.lower())
+        if log.isEnabledFor(logging.DEBUG):
+            session = running.step.session
+            log.debug(
+                "%s: asks the store: %s",
+                session,
+                type(question).__name__.lower(),
+                extra=_about("asks", session, question),
+            )
         self._store.send(self._calls.ask(question, running, self._loop.time(), time.time_ns() // 1_000_000))
         if not self._naming_due:
             self._naming_due = True
@@ -261,10 +285,27 @@ class Worker:
 
 def _log_outcome(session: str, question: Question, outcome: Outcome) -> None:
     if isinstance(outcome, Failed):
-        log.error("! %s: %s failed: %s: %s", session, type(question).__name__, outcome.kind, outcome.detail)
+        about = _about("store-failed", session, question)
+        kind = type(question).__name__
+        log.error("! %s: %s failed: %s: %s", session, kind, outcome.kind, outcome.detail, extra=about)
     elif isinstance(question, Deliver) and isinstance(outcome, Delivered):
         again = ", by an earlier run of this step" if outcome.repeat else ""
-        log.info("= %s delivered to %d mailboxes%s", question.delivery, len(question.mailboxes), again)
+        log.info(
+            "= %s delivered to %d mailboxes%s",
+            question.delivery,
+            len(question.mailboxes),
+            again,
+            # No call more than it takes: this is on the way of every message.
+            extra={"event": "delivered", "session": session, "delivery": question.delivery, "repeat": outcome.repeat},
+        )
+
+
+def _about(event: str, session: str, question: Question | None = None) -> dict[str, object]:
+    """The fields of a log line about a session, and about a delivery where the question was."""
+    about: dict[str, object] = {"event": event, "session": session}
+    if isinstance(question, Stage | Deliver | Discard):
+        about["delivery"] = question.delivery
+    return about
 
 
 def _connect(
@@ -317,6 +358,6 @@ async def _watch(watchdog: Watchdog) -> None:
 
 def main(settings: WorkerSettings) -> int:
     """Run a worker until SIGTERM or SIGINT; gives the exit status."""
-    logs.configure("session_worker", settings.log_level)
+    logs.configure("session_worker", settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(settings))

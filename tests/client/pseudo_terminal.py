@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -50,6 +51,10 @@ class Terminal:
 
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
+
+    def interrupt(self) -> None:
+        """Ctrl-C, as a terminal that is in charge of the process gives it."""
+        self.process.send_signal(signal.SIGINT)
 
     def wait_for(self, text: str) -> None:
         """Read until `text` stands in what has not been waited for yet."""

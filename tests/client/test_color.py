@@ -49,3 +49,9 @@ def test_with_colours_the_words_are_the_same() -> None:
     paint = Paint(True)
     painted = [paint.reply("250 ok"), paint.hint("a"), paint.note("b")]
     assert [re.sub(r"\x1b\[[0-9;]*m", "", each) for each in painted] == ["250 ok", "a", "b"]
+
+
+def test_sessions_that_follow_each_other_have_different_colours() -> None:
+    paint = Paint(enabled=True)
+    assert len({paint.session("s", number) for number in range(6)}) == 6
+    assert Paint().session("s", 1) == "s"

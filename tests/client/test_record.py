@@ -49,6 +49,10 @@ def test_a_delivery_id_is_another_one_each_time() -> None:
     assert lines == ["# delivery 9f3a-1.2", "S: 250 2.0.0 Message delivered, id ..."]
 
 
+def test_what_is_not_text_takes_the_dots_beside_it_along() -> None:
+    assert server_lines(Reply(250, ("a.\x1f..\x1b.b ...",))) == ["S: 250 a...b ..."]
+
+
 @given(st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"])), min_size=1, max_size=3))
 def test_a_reply_as_written_down_is_the_reply(texts: list[str]) -> None:
     reply = Reply(250, tuple(texts))

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from click.testing import CliRunner
 
 from client.__main__ import main
-from client.status import ready_services
 from tests.client.conftest import Answers, Peer
 
 
@@ -40,12 +37,16 @@ def test_its_status_tells_trouble_from_nobody(
     assert run(port)[0] == 3
 
 
-def test_a_service_is_ready_while_it_touches_its_file(tmp_path: Path) -> None:
-    assert ready_services(tmp_path) == {}
-    for folder, names in {"ready": ["gateway", "mailbox_store"], "logs": ["session_worker_1.log"]}.items():
-        (tmp_path / folder).mkdir()
-        for name in names:
-            (tmp_path / folder / name).touch()
-    long_ago = time.time() - 60
-    os.utime(tmp_path / "ready" / "mailbox_store", (long_ago, long_ago))
-    assert ready_services(tmp_path) == {"gateway": True, "mailbox_store": False, "session_worker_1": False}
+def test_the_services_of_the_stack_are_told_with_their_figures(
+    serve: Callable[[Callable[[Peer], None]], int], answers: Answers, tmp_path: Path
+) -> None:
+    (tmp_path / "ready").mkdir()
+    told = {"service": "gateway", "version": "1.0", "connections": 4}
+    (tmp_path / "ready" / "gateway").write_text(json.dumps(told))
+    arguments = ["status", "--run", str(tmp_path)]
+    shown = CliRunner().invoke(main, ["--port", str(serve(answers)), *arguments]).output
+    assert shown.endswith("  service  state  version  up  load\n  gateway  ready  1.0      -   4 connections\n")
+    shown = CliRunner().invoke(main, ["--port", str(serve(answers)), *arguments, "--json"]).output
+    seen = json.loads(shown)
+    assert seen["services"] == {"gateway": {**told, "ready": True}}
+    assert seen["versions"] == {"1.0": ["gateway"]}

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import smtplib
 import stat
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
 from docker.models.containers import Container
 
+from runtime import VERSION
 from tests import mailboxes
 from tests.containers.conftest import CALLER, USERS, ContainerStack
 from tests.deploy.deploying import deploy
-from tests.stack import Connection, free_port, wait_until
+from tests.stack import ROOT, Connection, free_port, wait_until
 
 # Images may have to be built first, and a base image before that.
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
@@ -124,6 +130,54 @@ def test_up_again_is_harmless_and_status_tells_of_each_container(containers: Con
     status = deploy("status", containers.folder)
     assert status.returncode == 0
     assert [line.split()[1] for line in status.stdout.splitlines()] == ["Up"] * 4 + ["mail"]
+
+
+def test_conversations_are_watched_from_outside_through_the_feed(containers: ContainerStack) -> None:
+    command = [sys.executable, "-m", "client", "watch", "--json", "--run", str(containers.folder / "run")]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, user=OWNER
+    ) as watch:
+        assert watch.stdout is not None
+        assert watch.stderr is not None
+        try:
+            assert watch.stderr.readline().startswith("Watching the stack in RUN=")
+            send(containers, "ana@example.com", b"not to be seen")
+            events = []
+            while not events or events[-1]["event"] != "closed":
+                events.append(json.loads(watch.stdout.readline()))
+        finally:
+            watch.send_signal(signal.SIGINT)
+            assert watch.wait(30) == 0
+    assert "delivered" in [event["event"] for event in events]
+    assert "not to be seen" not in str(events)
+
+
+def status_of(containers: ContainerStack) -> dict[str, Any]:
+    """What `correio status --json` says of the services."""
+    command = [sys.executable, "-m", "client", "--port", str(containers.port), "status", "--json"]
+    command += ["--run", str(containers.folder / "run")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    services = json.loads(done.stdout)["services"]
+    assert isinstance(services, dict)
+    return services
+
+
+def test_status_tells_of_the_services_in_containers_and_of_none_that_is_gone(containers: ContainerStack) -> None:
+    caller = {"SUDO_UID": str(OWNER), "SUDO_GID": str(OWNER)} if os.geteuid() == 0 else {}
+    before = {each.id[:12] for each in containers.containers("session_worker")}
+    for each in containers.containers("session_worker"):
+        each.kill()
+    done = deploy("restart-workers", containers.folder, **caller)
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: all(each["ready"] for each in status_of(containers).values()), "all are ready")
+    found = status_of(containers)
+    hosts = {each.id[:12] for each in containers.containers()}
+    assert not hosts & before
+    assert {each["host"] for each in found.values()} == hosts
+    assert {each["version"] for each in found.values()} == {VERSION}
+    seen = (containers.folder / "run" / "ready").stat()
+    assert (seen.st_uid, stat.S_IMODE(seen.st_mode)) == (OWNER, 0o700)
 
 
 def test_a_bad_users_file_is_named_as_the_caller_knows_it_and_nothing_stays(

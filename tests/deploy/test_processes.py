@@ -19,6 +19,8 @@ def test_services_get_private_sockets_and_a_clean_environment(folder: Path, monk
     assert "A_SECRET" not in given
     assert given["GATEWAY_ENDPOINT"] == f"ipc://{folder}/sockets/gateway"
     assert given["STORE_ENDPOINT"] == f"ipc://{folder}/sockets/store"
+    assert given["FEED_ENDPOINT"] == f"ipc://{folder}/sockets/feed"
+    assert given["LOG_FORMAT"] == "human"
     assert given["JOURNAL"] == f"{folder}/journal/journal.sqlite3"
     assert (given["PORT"], given["CORREIO_WORKERS"]) == ("2525", "3")
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
 from deploy import sockets
+from deploy.owner import Owner
+
+ME = Owner(os.geteuid(), os.getegid())
 
 
 def test_sockets_lie_in_the_run_folder(folder: Path) -> None:
@@ -30,3 +34,29 @@ def test_where_the_path_is_too_long_a_short_private_folder_serves(folder: Path) 
     finally:
         sockets.remove_folder(made)
     assert not made.exists()
+
+
+def test_a_folder_for_containers_lies_in_run_and_is_private(folder: Path) -> None:
+    made = sockets.make_mounted_folder(folder, ME, ME)
+    assert made == folder / "sockets"
+    assert stat.S_IMODE(made.stat().st_mode) == 0o700
+    sockets.remove_mounted_folder(folder, str(made))
+    assert not made.exists()
+
+
+def test_where_its_path_is_too_long_a_short_private_link_leads_to_it(folder: Path) -> None:
+    deep = folder / ("d" * 90)
+    deep.mkdir()
+    made = sockets.make_mounted_folder(deep, ME, ME)
+    (deep / "sockets" / "feed").touch()
+    assert (made / "feed").exists()
+    assert len(str(made / "feed")) <= 107
+    assert stat.S_IMODE(made.parent.stat().st_mode) == 0o700
+    sockets.remove_mounted_folder(deep, str(made))
+    assert not made.parent.exists()
+    assert not (deep / "sockets").exists()
+
+
+def test_what_a_stack_of_before_did_not_have_is_not_removed(folder: Path) -> None:
+    sockets.remove_mounted_folder(folder, "")
+    assert folder.exists()

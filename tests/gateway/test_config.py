@@ -12,6 +12,7 @@ def test_defaults_serve_on_this_host_alone() -> None:
     settings = GatewaySettings()
     assert (settings.bind, settings.port) == ("127.0.0.1", 12000)
     assert settings.gateway_endpoint == "tcp://127.0.0.1:12001"
+    assert settings.feed_endpoint == ""
     assert settings.max_connections == 10_000
     assert settings.max_connections_per_address == 0
 
@@ -33,6 +34,8 @@ def test_settings_come_from_the_environment_and_times_may_have_fractions(monkeyp
         ("GATEWAY_ENDPOINT", "127.0.0.1:12001", "must be tcp://"),
         ("GATEWAY_ENDPOINT", "ipc://", "must be tcp://"),
         ("GATEWAY_ENDPOINT", "ipc:///" + "x" * 107, "at most 107 octets"),
+        ("FEED_ENDPOINT", "feed.sock", "must be tcp://"),
+        ("LOG_FORMAT", "xml", "'human' or 'json'"),
         ("MAX_CONNECTIONS", "0", "greater than or equal to 1"),
         ("MAX_CONNECTIONS_PER_ADDRESS", "-1", "greater than or equal to 0"),
         ("IDLE_SECONDS", "0", "greater than 0"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.conversation import Conversation, printable
 from tests.gateway.fakes import gateway, run
-from wire.messages import Body, Connected, Lines
+from wire.messages import Body, Connected, Lines, ReadLines, StepDone
 
 
 @settings(deadline=None)
@@ -37,37 +37,77 @@ def test_control_octets_and_what_is_not_utf_8_are_escaped(octets: bytes, shown: 
     assert printable(octets) == shown
 
 
+def speak(conversation: Conversation) -> None:
+    """A session as its gateway tells it, with a message in two pieces."""
+    begun = conversation.clock()
+    conversation.connected("s-1", "192.0.2.1")
+    for spoken, consumed, replies in (
+        (Connected("192.0.2.1"), 0, b""),
+        (Lines((b"HELO a", None, b"later")), 2, b"250-a\r\n250 b\r\n"),
+        (Body(b"secret", 0, last=False), 0, b""),
+        (Body(b"secret", 6, last=True), 0, b"250 2.0.0 Message delivered, id s-1.1\r\n"),
+        (Body(b"", 6, last=True, too_big=True), 0, b"552 5.3.4 too big, s-1.1 is not stored\r\n"),
+    ):
+        done = StepDone("s-1", 0, consumed, b"", replies, ReadLines())
+        conversation.answered("s-1", "192.0.2.1", spoken, done, b"0123456789abcdef", begun)
+    conversation.said("s-1", "192.0.2.1", b"421 bye\r\n")
+    conversation.closed("s-1", "192.0.2.1", "the client left")
+
+
 def test_lines_are_told_as_far_as_they_were_used_and_messages_by_their_size(caplog: pytest.LogCaptureFixture) -> None:
-    conversation = Conversation(shown=True)
     with caplog.at_level(logging.INFO, "gateway.conversation"):
-        conversation.connected("s-1", "192.0.2.1")
-        conversation.used("s-1", Connected("192.0.2.1"), 0)
-        conversation.used("s-1", Lines((b"HELO a", None, b"later")), 2)
-        conversation.used("s-1", Body(b"secret", 0, last=False), 0)
-        conversation.used("s-1", Body(b"secret", 6, last=True), 0)
-        conversation.used("s-1", Body(b"", 6, last=True, too_big=True), 0)
-        conversation.said("s-1", b"250-a\r\n250 b\r\n")
-        conversation.closed("s-1", "the client left")
+        speak(Conversation(shown=True))
     assert caplog.messages == [
         "s-1 connection from 192.0.2.1",
         "s-1 C: HELO a",
         "s-1 C: (line too long)",
-        "s-1 C: (message, 12 octets)",
-        "s-1 C: (message, too big)",
         "s-1 S: 250-a",
         "s-1 S: 250 b",
+        "s-1 C: (message, 12 octets)",
+        "s-1 S: 250 2.0.0 Message delivered, id s-1.1",
+        "s-1 C: (message, too big)",
+        "s-1 S: 552 5.3.4 too big, s-1.1 is not stored",
+        "s-1 S: 421 bye",
         "s-1 closed: the client left",
     ]
+
+
+def test_a_log_line_has_session_peer_and_what_it_tells_as_fields_of_their_own(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    times = iter([1.0, *[1.0025] * 5])
+    with caplog.at_level(logging.INFO, "gateway.conversation"):
+        speak(Conversation(shown=True, clock=lambda: next(times)))
+    names = ("event", "text", "verb", "worker", "ms", "octets", "too_big", "delivery", "why")
+    told = [{name: getattr(record, name) for name in names if hasattr(record, name)} for record in caplog.records]
+    by = {"worker": "01234567", "ms": 2.5}
+    assert told == [
+        {"event": "connected"},
+        {"event": "client", "text": "HELO a", "verb": "HELO"},
+        {"event": "client", "text": "(line too long)", "verb": ""},
+        {"event": "server", "text": "250-a", **by},
+        {"event": "server", "text": "250 b", **by},
+        {"event": "message", "octets": 12, "too_big": False},
+        {"event": "server", "text": "250 2.0.0 Message delivered, id s-1.1", "delivery": "s-1.1", **by},
+        {"event": "message", "octets": 6, "too_big": True},
+        {"event": "server", "text": "552 5.3.4 too big, s-1.1 is not stored", **by},
+        {"event": "server", "text": "421 bye"},
+        {"event": "closed", "why": "the client left"},
+    ]
+    assert {(record.session, record.peer) for record in caplog.records} == {("s-1", "192.0.2.1")}  # type: ignore[attr-defined]
 
 
 def test_a_conversation_that_is_not_shown_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
     conversation = Conversation(shown=False)
     with caplog.at_level(logging.INFO, "gateway.conversation"):
-        conversation.connected("s-1", "192.0.2.1")
-        conversation.used("s-1", Lines((b"HELO a",)), 1)
-        conversation.said("s-1", b"250 b\r\n")
-        conversation.closed("s-1", "the client left")
+        speak(conversation)
+    assert not conversation.told
     assert caplog.messages == []
+
+
+def test_a_failure_on_cue_is_told_even_then(caplog: pytest.LogCaptureFixture) -> None:
+    Conversation(shown=False).injected("s-1", "192.0.2.1", "a delay\n")
+    assert caplog.messages == ["s-1 ! injected: a delay\\x0a"]
 
 
 def test_a_session_that_talks_ahead_is_told_in_the_order_of_the_dialogue(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,8 @@ from runtime.settings import EX_CONFIG, load
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("DOMAIN", "my domain"), ("STORE_ENDPOINT", "12002"), ("LOG_LEVEL", "LOUD")]
+    ("name", "value"),
+    [("DOMAIN", "my domain"), ("STORE_ENDPOINT", "12002"), ("LOG_LEVEL", "LOUD"), ("CONVERSATION", "1")],
 )
 def test_a_bad_setting_is_named_and_ends_the_start(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str

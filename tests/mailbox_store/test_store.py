@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 
 import pytest
 
@@ -211,6 +212,22 @@ def test_a_locked_mailbox_does_not_hold_the_outcome() -> None:
     bench.clock.now += 1
     bench.store.tick()
     assert (bench.count("one"), bench.store.waiting) == (1, 0)
+
+
+def test_each_delivery_is_told_once_with_its_session_where_that_is_wanted(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    asks = [Ask(1, NOW, _deliver(name, A, B)) for name in ("s-1.1", "s-2.1", "s-1.1")]
+    with caplog.at_level(logging.INFO):
+        bench.store.answer(asks[:1])
+        assert caplog.messages == []
+        told = Store(
+            MemoryJournal(), MemoryFiles(), FixedUsers(A, B), InlineExecutor(), lambda: NOW, Clock(), told=True
+        )
+        told.recover("boot")
+        told.answer(asks)
+    records = [record for record in caplog.records if getattr(record, "event", "") == "stored"]
+    assert [(record.session, record.delivery) for record in records] == [("s-1", "s-1.1"), ("s-2", "s-2.1")]  # type: ignore[attr-defined]
+    assert records[0].message.startswith("= s-1.1 stored for 2 mailboxes, ")
 
 
 def test_the_boot_is_named_once_nothing_is_in_doubt() -> None:

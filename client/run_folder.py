@@ -1,0 +1,65 @@
+"""What a stack's RUN folder tells whoever is on its machine: how the stack was started, and where its sockets are.
+
+Gives: `Stack`, read from RUN/stack.json. Fails: `NoStack`, with what to do about it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .connection import EXIT_NO_SERVER
+
+
+class NoStack(click.ClickException):
+    """No stack runs in this folder, or it cannot be told."""
+
+    exit_code = EXIT_NO_SERVER
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack that was started; `sockets` is None where it has none that this machine reaches."""
+
+    mode: str
+    sockets: Path | None
+    workers: int
+
+
+def run_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --run; the function gets the folder as the keyword argument `run`."""
+    return click.option(
+        "--run",
+        envvar="RUN",
+        default="run",
+        type=click.Path(path_type=Path),
+        help="The stack's folder. [env RUN, else ./run]",
+    )(function)
+
+
+def read_stack(run: Path) -> Stack:
+    """The stack that was started in this folder.
+
+    :raises NoStack: there is none, or the folder cannot be read.
+    """
+    path = run / "stack.json"
+    try:
+        told = json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise NoStack(f"No stack runs in RUN={run}. Start one with: make up; or name another folder: --run") from None
+    except (OSError, ValueError) as error:
+        raise NoStack(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not isinstance(told, dict):
+        raise NoStack(f"{path} is not what make up writes")
+    sockets, settings = told.get("sockets"), told.get("settings")
+    workers = str(settings.get("WORKERS", "")) if isinstance(settings, dict) else ""
+    return Stack(
+        mode=str(told.get("mode", "")),
+        sockets=Path(sockets) if isinstance(sockets, str) and sockets else None,
+        workers=int(workers) if workers.isascii() and workers.isdigit() else 0,
+    )

@@ -1,0 +1,47 @@
+"""The folder of the services' signs of life, and the end of those whose service is gone."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from deploy import signs
+from deploy.owner import Owner
+
+ME = Owner(os.geteuid(), os.getegid())
+
+
+def names(run: Path) -> list[str]:
+    return sorted(path.name for path in (run / "ready").iterdir())
+
+
+def test_the_folder_is_private_to_its_owner(tmp_path: Path) -> None:
+    signs.make_folder(tmp_path, ME, ME)
+    signs.make_folder(tmp_path, ME, ME)
+    assert stat.S_IMODE((tmp_path / "ready").stat().st_mode) == 0o700
+
+
+def test_root_s_store_and_the_others_which_are_nobody_both_write_to_it(tmp_path: Path) -> None:
+    signs.make_folder(tmp_path, Owner(0, 0), Owner(10001, 10001))
+    seen = (tmp_path / "ready").stat()
+    # Only root can give folders away, and only root has to.
+    owner = (0, 10001) if os.geteuid() == 0 else (ME.uid, ME.gid)
+    assert (seen.st_uid, seen.st_gid, stat.S_IMODE(seen.st_mode)) == (*owner, 0o770)
+
+
+def test_files_of_containers_that_are_gone_are_removed_and_those_of_others_stay(tmp_path: Path) -> None:
+    signs.make_folder(tmp_path, ME, ME)
+    for name in ("gateway-aaa", "session_worker-bbb", ".session_worker-bbb.new", "session_worker-ccc", "gateway"):
+        (tmp_path / "ready" / name).touch()
+    signs.forget_others(tmp_path, ["aaa", "bbb"])
+    assert names(tmp_path) == [".session_worker-bbb.new", "gateway-aaa", "session_worker-bbb"]
+
+
+def test_where_nothing_runs_none_is_left(tmp_path: Path) -> None:
+    signs.forget_all(tmp_path)
+    signs.make_folder(tmp_path, ME, ME)
+    for name in ("gateway-aaa", "session_worker_1", ".x.new"):
+        (tmp_path / "ready" / name).touch()
+    signs.forget_all(tmp_path)
+    assert names(tmp_path) == []
