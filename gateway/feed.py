@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 TOPIC = b"correio-feed/1"
 # Some 400 octets each: a burst of 100 mails, and less than a megabyte of memory for a watcher that sleeps.
 _WAITING = 2000
+# Words of subscribers before the loop's other work is served.
+_TURN = 100
 # A subscription is its topic and one octet; nobody has more to say here.
 _MOST_SAID = 1024
 
@@ -90,7 +92,9 @@ class Feed:
     def _look(self) -> None:
         """Take what subscribers say: an octet, 1 to begin and 0 to end, then the topic (zmq_socket(3), ZMQ_XPUB)."""
         self._look_due = False
-        while not self._socket.closed:
+        for _ in range(_TURN):
+            if self._socket.closed:
+                return
             try:
                 said = self._socket.recv(zmq.NOBLOCK)
             except zmq.Again:
@@ -101,6 +105,7 @@ class Feed:
                 self.on_change()
                 # So that who has come knows at once that it is heard, and from which number on.
                 self.beat()
+        self._look_soon()
 
 
 def open_feed(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> Feed | None:

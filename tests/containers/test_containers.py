@@ -134,9 +134,7 @@ def test_up_again_is_harmless_and_status_tells_of_each_container(containers: Con
 
 def test_conversations_are_watched_from_outside_through_the_feed(containers: ContainerStack) -> None:
     command = [sys.executable, "-m", "client", "watch", "--json", "--run", str(containers.folder / "run")]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, user=OWNER
-    ) as watch:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
         assert watch.stdout is not None
         assert watch.stderr is not None
         try:
@@ -150,6 +148,8 @@ def test_conversations_are_watched_from_outside_through_the_feed(containers: Con
             assert watch.wait(30) == 0
     assert "delivered" in [event["event"] for event in events]
     assert "not to be seen" not in str(events)
+    seen = (containers.folder / "run" / "sockets").stat()
+    assert (seen.st_uid, stat.S_IMODE(seen.st_mode)) == (OWNER, 0o700)
 
 
 def status_of(containers: ContainerStack) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from client.feed import Feed
 from tests.deploy.deploying import deploy, environment, processes_of
 from tests.stack import Connection, free_port, wait_until
 
@@ -135,6 +136,8 @@ def test_a_run_folder_with_a_long_path_serves_all_the_same(folder: Path, setting
         assert done.returncode == 0, done.stderr
         send(settings["PORT"])
         assert f"make down RUN={deep}/run" in done.stdout
+        with Feed(deep / "run") as feed:
+            assert isinstance(feed.next(), dict)
         assert not (deep / "run" / "sockets").exists()
     finally:
         assert deploy("down", folder, RUN=str(deep / "run")).returncode == 0

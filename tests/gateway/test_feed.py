@@ -113,8 +113,8 @@ def test_an_event_is_numbered_timed_and_one_line_of_ascii(folder: Path) -> None:
             one, two = await watcher.event(), await watcher.event()
             assert (one["session"], one["text"], one["event"]) == ("s-1", 'é\n"', "client")
             assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", one["time"])
-            # One at least is the beat's, which is numbered like any other.
-            assert two["seq"] >= one["seq"] + 2
+            # Beats count: the first greeted the watcher.
+            assert (one["seq"], two["seq"]) == (2, 4)
             assert one["gateway"] == two["gateway"]
 
     run(test())
@@ -166,7 +166,7 @@ def test_a_session_is_told_in_order_with_who_served_it_and_without_its_mail(fold
         async with gateway(feed_endpoint=endpoint) as running:
             await running.worker(b"0123456789")
             watcher = Watcher(running.context, endpoint)
-            # A beat says that the subscription has come.
+            # The greeting says that the subscription has come.
             assert (await watcher.next())["event"] == "beat"
             client = await running.greeted()
             client.send(b"two\r\nDATA\r\nsecret\r\n.\r\nQUIT\r\n")
@@ -212,5 +212,20 @@ def test_a_delivery_is_told_by_its_id(folder: Path) -> None:
             told = [await watcher.event() for _ in range(3)]
             assert [event["event"] for event in told] == ["message", "server", "delivered"]
             assert told[2]["delivery"] == "s-1.1"
+
+    run(test())
+
+
+def test_each_subscriber_is_greeted_and_then_hears_a_beat_every_second(folder: Path) -> None:
+    async def test() -> None:
+        endpoint = f"ipc://{folder}/feed"
+        async with gateway(feed_endpoint=endpoint) as running:
+            await running.worker()
+            first = Watcher(running.context, endpoint)
+            assert (await first.next())["event"] == "beat"
+            second = Watcher(running.context, endpoint)
+            heard = [await second.next() for _ in range(2)]
+            assert [event["event"] for event in heard] == ["beat", "beat"]
+            assert heard[1]["seq"] == heard[0]["seq"] + 1
 
     run(test())
