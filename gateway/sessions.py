@@ -50,6 +50,7 @@ class Session(asyncio.Protocol):
 
     __slots__ = (
         "_body_open",
+        "_end_read",
         "_eof",
         "_framer",
         "_heard",
@@ -68,11 +69,13 @@ class Session(asyncio.Protocol):
         "_why",
         "admitted",
         "id",
+        "submitted",
     )
 
     def __init__(self, registry: Registry) -> None:
         self.id = registry.mint()
         self.admitted = False
+        self.submitted = 0.0
         self._registry = registry
         self._phase = _Phase.OPEN
         self._framer = Framer()
@@ -82,6 +85,8 @@ class Session(asyncio.Protocol):
         self._step: Step | None = None
         # A piece of a message was handed on, and the last one was not.
         self._body_open = False
+        # When the latest octets came, if they had to wait for the step of a piece before theirs.
+        self._end_read = 0.0
         self._in_transaction = False
         self._reading = True
         # Replies pile up that the client does not read.
@@ -117,6 +122,8 @@ class Session(asyncio.Protocol):
         if self._phase is _Phase.OPEN:
             if not self._unread:
                 self._heard = self._registry.loop.time()
+            self._registry.counts.octets_in += len(data)
+            self._end_read = self._registry.dispatcher.clock() if self._body_open and self._step else 0.0
             self._framer.feed(data)
             self.advance()
 
@@ -163,12 +170,19 @@ class Session(asyncio.Protocol):
         self._in_transaction = done.in_transaction
         if isinstance(done.next, Close):
             self._body_open = False
+        message = isinstance(step.input, Body) and step.input.last
+        if message:
+            self._registry.counts.answered(done.replies)
         if self._phase is not _Phase.OPEN:
             self._call_off_body()
             return
         self._heard = self._registry.loop.time()
         self._registry.conversation.used(self.id, step.input, done.consumed)
         self._say(done.replies)
+        if message:
+            self._registry.counts.message.add(self._registry.dispatcher.clock() - (self._end_read or self.submitted))
+        elif step.seq == 0:
+            self._registry.counts.greeting.add(self._registry.dispatcher.clock() - self.submitted)
         if isinstance(done.next, Close):
             self._close("the server said good-bye")
         else:
@@ -235,10 +249,12 @@ class Session(asyncio.Protocol):
 
     def _say(self, replies: bytes) -> None:
         if replies:
+            self._registry.counts.octets_out += len(replies)
             self._registry.conversation.said(self.id, replies)
             self._transport.write(replies)
 
     def _farewell(self, farewell: Farewell) -> None:
+        self._registry.counts.farewells[farewell] += 1
         self._say(farewell.reply(self._registry.domain))
         self._close(farewell.name.lower().replace("_", " "))
 
