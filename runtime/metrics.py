@@ -33,8 +33,8 @@ from runtime.vitals import Vitals
 
 # A scrape takes milliseconds of the interpreter, which the service's loop needs: more of them get the same text.
 _FRESH_SECONDS = 0.2
-# One number, or one for each label value, or for each combination of them in the order of the labels.
-Numbers: TypeAlias = float | Mapping[str, int] | Mapping[tuple[str, ...], int]
+# One number, or one for each value of a label, or of two.
+Numbers: TypeAlias = float | Mapping[str, int] | Mapping[tuple[str, str], int]
 
 
 def counter(name: str, text: str, values: Numbers, *labels: str) -> Metric:

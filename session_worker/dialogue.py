@@ -16,6 +16,7 @@ An extension gets its verbs as rows of `_TABLE`, its line in `_extensions`, its 
 from __future__ import annotations
 
 import difflib
+from collections import defaultdict
 from collections.abc import Callable, Generator
 from dataclasses import replace
 
@@ -24,7 +25,7 @@ from session_worker.commands import Command
 from session_worker.replies import Refusal, Reply
 from session_worker.rules import Rules, SenderDomainRule
 from session_worker.state import Phase, Recipient, Session, StateError, Transaction
-from session_worker.turn import Context, Talk, Turn
+from session_worker.turn import MESSAGE, OTHER, Context, Talk, Tally, Turn
 from wire.messages import (
     Body,
     Check,
@@ -48,9 +49,10 @@ from wire.outcomes import Found, NoSuchUser, NotOurDomain, Outcome, Writable
 _SAID_ENOUGH = 32 * 1024
 
 
-def step(rules: Rules, step: Step) -> Generator[Question, Outcome, StepDone]:
+def step(rules: Rules, step: Step, tally: Tally | None = None) -> Generator[Question, Outcome, StepDone]:
     """Run one step: yields questions, is resumed with outcomes, returns what the gateway is told.
 
+    :param tally: where the replies to commands and messages are counted.
     :raises StateError: for a state that is none, or an input that does not belong to it.
     :raises NewerState: for a state of a newer release.
     """
@@ -59,15 +61,18 @@ def step(rules: Rules, step: Step) -> Generator[Question, Outcome, StepDone]:
         if rules.faults is not None:
             turn = faults.connected(rules.faults, Context(rules, step.session, step.time, turn.session), turn)
         return _done(step, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next)
+    tally = defaultdict(int) if tally is None else tally
     session = state.decode(step.state)
     context = Context(rules, step.session, step.time, session, step.seq)
     if isinstance(step.input, Lines):
-        return (yield from _lines(context, step, step.input.lines))
+        return (yield from _lines(context, step, step.input.lines, tally))
     if isinstance(step.input, Body):
         if rules.faults is not None and step.input.last:
             turn = yield from faults.end(rules.faults, context, step.input, message.piece)
         else:
             turn = yield from message.piece(context, step.input)
+        if step.input.last:
+            tally[MESSAGE, turn.reply.code if turn.reply else 0] += 1
         if session.explained:
             turn = explain.explained(context, turn)
     else:
@@ -88,15 +93,18 @@ def _done(step: Step, consumed: int, session: Session, said: bytes, then: Next) 
     return StepDone(step.session, step.seq, consumed, state.encode(session), said, then, under_way)
 
 
-def _lines(context: Context, step: Step, lines: tuple[bytes | None, ...]) -> Generator[Question, Outcome, StepDone]:
+def _lines(
+    context: Context, step: Step, lines: tuple[bytes | None, ...], tally: Tally
+) -> Generator[Question, Outcome, StepDone]:
     if context.session.phase is Phase.MESSAGE:
         raise StateError("command lines in the middle of a message")
     said = b""
     for consumed, line in enumerate(lines, 1):
-        turn = yield from _line(context, line)
+        verb, turn = yield from _line(context, line)
         if isinstance(turn.next, Injected) and consumed > 1:
             # What was said before must not wait with it: the line comes again, first in the next step.
             return _done(step, consumed - 1, context.session, said, ReadLines())
+        tally[verb, turn.reply.code if turn.reply else 0] += 1
         if turn.session.explained:
             turn = explain.explained(context, turn)
         said += turn.reply.render() if turn.reply else b""
@@ -107,10 +115,13 @@ def _lines(context: Context, step: Step, lines: tuple[bytes | None, ...]) -> Gen
     return _done(step, len(lines), context.session, said, ReadLines())
 
 
-def _line(context: Context, line: bytes | None) -> Talk:
-    """One command line: parsed, served, and counted if it was wrong."""
+def _line(context: Context, line: bytes | None) -> Generator[Question, Outcome, tuple[str, Turn]]:
+    """One command line: parsed, served, and counted if it was wrong; gives the verb too, or `OTHER`."""
+    verb = OTHER
     try:
         command = commands.parse(line)
+        if command.verb in _VERBS:
+            verb = command.verb
         if context.rules.faults is None:
             turn = yield from _command(context, command)
         else:
@@ -118,11 +129,11 @@ def _line(context: Context, line: bytes | None) -> Talk:
     except Refusal as refusal:
         turn = Turn(context.session, refusal.reply, Close() if refusal.close else ReadLines())
     if turn.reply is None or not turn.reply.is_error or isinstance(turn.next, Close):
-        return turn
+        return verb, turn
     session = replace(turn.session, errors=turn.session.errors + 1)
     if session.errors > context.rules.max_errors:
-        return Turn(session, replies.too_many_errors(context.rules.max_errors), Close())
-    return replace(turn, session=session)
+        return verb, Turn(session, replies.too_many_errors(context.rules.max_errors), Close())
+    return verb, replace(turn, session=session)
 
 
 def _command(context: Context, command: Command) -> Talk:
@@ -291,3 +302,5 @@ _TABLE: dict[Phase, dict[str, Handler]] = {
 }
 # Verbs of RFC 5321 and of extensions that this server does not offer.
 _NOT_OFFERED = frozenset({"EXPN", "TURN", "ETRN", "AUTH", "STARTTLS", "BDAT"})
+# What replies are counted by: no client can make more of them.
+_VERBS = frozenset({*help.COMMANDS, explain.KEYWORD, *_NOT_OFFERED})

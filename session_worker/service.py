@@ -18,24 +18,29 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 
 import uvloop
 import zmq
+from prometheus_client.core import Metric
 
 from runtime import VERSION, logs
 from runtime.bus import Bus, Peer, open_socket
+from runtime.metrics import Exposition
+from runtime.probes import Probes, ProbesError
 from runtime.vitals import Vitals
 from runtime.watchdog import Watchdog
 from session_worker import dialogue
 from session_worker.config import WorkerSettings
+from session_worker.metrics import Counts, families, figures
 from session_worker.state import NewerState, StateError
 from session_worker.store_calls import StoreCalls
 from wire.messages import (
     Answer,
     Ask,
     Deliver,
+    Injected,
     Message,
     Ping,
     Pong,
@@ -63,13 +68,14 @@ _NAMED_SECONDS = 0.02
 _HUNG_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Running:
-    """A step under way, and the gateway it came from."""
+    """A step under way, the gateway it came from, and when it asked the store last (monotonic, in seconds)."""
 
     step: Step
     gateway: Bus
     dialogue: Generator[Question, Outcome, StepDone]
+    asked: float = 0.0
 
 
 class Worker:
@@ -83,6 +89,8 @@ class Worker:
         # Messages that made no sense, by nature: states that are none, messages of the wrong kind.
         self.bad_states = 0
         self.unexpected = 0
+        self.counts = Counts()
+        self.vitals = Vitals("session_worker", settings.ready_file)
         self._settings = settings
         self._rules = replace(settings.rules(), worker=f"{os.getpid()}@{os.uname().nodename}")
         self._calls: StoreCalls[_Running] = StoreCalls(settings.store_seconds)
@@ -100,10 +108,19 @@ class Worker:
         """Take no new step, finish those under way, then leave. To be called on the loop."""
         self._stopping.set()
 
+    def families(self) -> Iterator[Metric]:
+        """All it counts, for another thread."""
+        dropped = {
+            "malformed": self._store.rejected + sum(gateway.rejected for gateway in self._gateways),
+            "senseless": self.unexpected,
+            "late_answer": self._calls.unexpected,
+            "bad_state": self.bad_states,
+        }
+        return families(self.counts, self.vitals.figures, dropped)
+
     async def run(self) -> None:
         """Serve until stopped."""
-        vitals = Vitals("session_worker", self._settings.ready_file)
-        beating = asyncio.create_task(self._beat(vitals))
+        beating = asyncio.create_task(self._beat())
         log.info(
             "serving %s, gateways %s, store %s",
             self._rules.domain,
@@ -117,12 +134,17 @@ class Worker:
             await self._drained()
         finally:
             beating.cancel()
-            vitals.leave()
+            self.vitals.leave()
             for gateway in self._gateways:
                 gateway.send(WorkerGone())
-                gateway.close()
-            self._store.close(linger=0)
+            self.close()
         log.info("stopped: %d steps unfinished", len(self._running))
+
+    def close(self) -> None:
+        """Send what waits for the gateways, and speak to nobody more."""
+        for gateway in self._gateways:
+            gateway.close()
+        self._store.close(linger=0)
 
     async def _drained(self) -> None:
         if self._running:
@@ -134,25 +156,27 @@ class Worker:
 
     # ------------------------------------------------------------ heartbeats
 
-    async def _beat(self, vitals: Vitals) -> None:
+    async def _beat(self) -> None:
         while True:
             try:
-                self._tick(vitals)
+                self._tick()
             except Exception:  # a heartbeat that ends would make a silent worker of a sound one
                 log.exception("! the heartbeat failed")
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
-    def _tick(self, vitals: Vitals) -> None:
+    def _tick(self) -> None:
         self._say_alive()
         self._store.send(Ping())
         now = asyncio.get_running_loop().time()
         self._send_again(self._calls.repeats(now))
         for question, running in self._calls.give_up(now):
             log.warning("! %s: the store did not answer %s", running.step.session, type(question).__name__)
+            self.counts.questions[type(question), TimedOut] += 1
             self._advance(running, TimedOut())
         heard = now - self._store_heard < GONE_SECONDS
         why_not = "it is draining" if self._stopping.is_set() else "the store does not answer"
-        vitals.beat(heard and not self._stopping.is_set(), why_not=why_not)
+        ready = heard and not self._stopping.is_set()
+        self.vitals.beat(ready, figures(self.counts, len(self._running)), why_not)
 
     def _say_alive(self) -> None:
         self._naming_due = False
@@ -178,9 +202,10 @@ class Worker:
         if not isinstance(message, Step):
             self._drop(message)
         elif self._stopping.is_set():
+            self.counts.refused += 1
             gateway.send(StepRefused(message.session, message.seq, "draining"))
         else:
-            running = _Running(message, gateway, dialogue.step(self._rules, message))
+            running = _Running(message, gateway, dialogue.step(self._rules, message, self.counts.replies))
             self._running.add(running)
             self._advance(running, None)
 
@@ -192,15 +217,22 @@ class Worker:
             # None starts a generator; the type of its later values has no place for that.
             question = running.dialogue.send(outcome)  # type: ignore[arg-type]
         except StopIteration as end:
-            answer = end.value
+            done: StepDone = end.value
+            answer = done
+            self.counts.done += 1
+            if isinstance(done.next, Injected):
+                self.counts.injected += 1
         except NewerState as newer:
+            self.counts.refused += 1
             log.info("%s: handed back: %s", step.session, newer)
             answer = StepRefused(step.session, step.seq, "state")
         except StateError as error:
             self.bad_states += 1
+            self.counts.faults += 1
             log.error("! %s: %s (%d bad states so far)", step.session, error, self.bad_states)  # noqa: TRY400
             answer = dialogue.fault(self._rules, step)
         except Exception:
+            self.counts.faults += 1
             log.exception("! %s: the dialogue failed in step %d", step.session, step.seq)
             answer = dialogue.fault(self._rules, step)
         else:
@@ -216,6 +248,7 @@ class Worker:
     def _ask(self, question: Question, running: _Running) -> None:
         log.debug("%s: asks the store: %s", running.step.session, type(question).__name__.lower())
         loop = asyncio.get_running_loop()
+        running.asked = time.monotonic()
         self._store.send(self._calls.ask(question, running, loop.time(), time.time_ns() // 1_000_000))
         if not self._naming_due:
             self._naming_due = True
@@ -230,6 +263,7 @@ class Worker:
         for ask in asks:
             self._store.send(ask)
         if asks:
+            self.counts.repeated += len(asks)
             log.info("asked the store %d questions again", len(asks))
 
     def _on_store(self, _peer: Peer, message: Message) -> None:
@@ -241,22 +275,31 @@ class Worker:
             closed = self._calls.answered(message.request)
             if closed is not None:
                 question, running = closed
-                _log_outcome(running.step.session, question, message.outcome)
+                self._learn(running, question, message.outcome)
                 self._advance(running, message.outcome)
         else:
             self._drop(message)
 
+    def _learn(self, running: _Running, question: Question, outcome: Outcome) -> None:
+        """Count and log what the store answered."""
+        self.counts.questions[question.__class__, outcome.__class__] += 1
+        self.counts.question[question.__class__].add(time.monotonic() - running.asked)
+        if isinstance(outcome, Failed):
+            log.error(
+                "! %s: %s failed: %s: %s",
+                running.step.session,
+                type(question).__name__,
+                outcome.kind,
+                outcome.detail,
+            )
+        elif isinstance(question, Deliver) and isinstance(outcome, Delivered):
+            self.counts.delivered(question, outcome.repeat)
+            again = ", by an earlier run of this step" if outcome.repeat else ""
+            log.info("= %s delivered to %d mailboxes%s", question.delivery, len(question.mailboxes), again)
+
     def _drop(self, message: Message) -> None:
         self.unexpected += 1
         log.warning("dropped a %s, which is not for a worker (%d so far)", type(message).__name__, self.unexpected)
-
-
-def _log_outcome(session: str, question: Question, outcome: Outcome) -> None:
-    if isinstance(outcome, Failed):
-        log.error("! %s: %s failed: %s: %s", session, type(question).__name__, outcome.kind, outcome.detail)
-    elif isinstance(question, Deliver) and isinstance(outcome, Delivered):
-        again = ", by an earlier run of this step" if outcome.repeat else ""
-        log.info("= %s delivered to %d mailboxes%s", question.delivery, len(question.mailboxes), again)
 
 
 def _connect(
@@ -286,6 +329,13 @@ async def _serve(settings: WorkerSettings) -> int:
         except ConnectionError as error:
             print(f"session_worker: {error}", file=sys.stderr)
             return 1
+        try:
+            exposition = Exposition(worker.vitals, worker.families)
+            probes = Probes(settings.metrics, worker.vitals, exposition.render)
+        except ProbesError as error:
+            print(f"session_worker: {error}", file=sys.stderr)
+            worker.close()
+            return 1
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
@@ -294,6 +344,7 @@ async def _serve(settings: WorkerSettings) -> int:
             await worker.run()
         finally:
             watching.cancel()
+            probes.close()
     return 0
 
 
