@@ -157,5 +157,5 @@ def _named(counts: Mapping[Farewell, int]) -> dict[str, int]:
 
 
 def _number(now: Figures, name: str) -> float:
-    # None before the first beat.
+    # There are none before the first beat.
     return cast(float, now.get(name, 0))
