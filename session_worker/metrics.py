@@ -7,6 +7,7 @@ Limits: numbers of now (`figures`) are up to half a second old.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import cast
@@ -18,7 +19,7 @@ from runtime.metrics import counter, gauge, histogram
 from runtime.vitals import Figures
 from session_worker.turn import Tally
 from wire.messages import Check, Deliver, Discard, Lookup, Question, Stage
-from wire.outcomes import Outcome
+from wire.outcomes import Failed, Outcome, TimedOut
 
 _KINDS: tuple[type[Question], ...] = (Lookup, Check, Stage, Deliver, Discard)
 
@@ -35,6 +36,9 @@ class Counts:
         self.injected = 0
         # Answers of the store, and its silence, to each kind of question.
         self.questions: defaultdict[tuple[type[Question], type[Outcome]], int] = defaultdict(int)
+        for kind in _KINDS:
+            # There from the start: the first one of a series that was not there is no increase to Prometheus.
+            self.questions[kind, Failed] = self.questions[kind, TimedOut] = 0
         self.question = {kind: Histogram() for kind in _KINDS}
         self.repeated = 0
         self.deliveries = 0
@@ -82,18 +86,15 @@ def families(counts: Counts, now: Figures, dropped: dict[str, int]) -> Iterator[
     )
     yield counter(
         "correio_worker_questions",
-        "Questions to the store by kind and outcome. Worry about failed and timedout.",
-        {
-            (kind.__name__.lower(), outcome.__name__.lower()): number
-            for (kind, outcome), number in dict(counts.questions).items()
-        },
+        "Questions to the store by kind and outcome. Worry about failed and timed_out.",
+        {(_snake(kind), _snake(outcome)): number for (kind, outcome), number in dict(counts.questions).items()},
         "kind",
         "outcome",
     )
     yield histogram(
         "correio_worker_question_seconds",
         "From a question to the store's answer. Worry where deliver takes over 1 s: the disk is slow.",
-        {kind.__name__.lower(): times for kind, times in counts.question.items()},
+        {_snake(kind): times for kind, times in counts.question.items()},
         "kind",
     )
     yield counter(
@@ -120,3 +121,8 @@ def families(counts: Counts, now: Figures, dropped: dict[str, int]) -> Iterator[
         dropped,
         "reason",
     )
+
+
+def _snake(kind: type) -> str:
+    """NoSuchUser to no_such_user, as label values are written."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
