@@ -20,6 +20,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from runtime.settings import endpoint
 from runtime.vitals import Vitals
@@ -102,26 +103,34 @@ class Probes:
         async with asyncio.TaskGroup() as answering:
             while True:
                 await slots.acquire()
+                await self._somebody()
                 try:
-                    connection, _ = await self._loop.sock_accept(self._listening)
+                    connection, _ = self._listening.accept()
                 except OSError as error:
                     log.warning("probes: %s", error)
                     slots.release()
                     await asyncio.sleep(_REFUSED_SECONDS)
                     continue
-                answering.create_task(self._answer(connection, slots))
+                answering.create_task(self._answer(connection)).add_done_callback(partial(_end, connection, slots))
                 await asyncio.sleep(_PAUSE)
 
-    async def _answer(self, connection: socket.socket, slots: asyncio.Semaphore) -> None:
-        with connection, suppress(OSError):  # a TimeoutError is one
-            try:
-                async with asyncio.timeout(_SECONDS):
-                    head = await self._head(connection)
-                    if head:
-                        await self._loop.sock_sendall(connection, self._response(head))
-                        connection.shutdown(socket.SHUT_WR)
-            finally:
-                slots.release()
+    async def _somebody(self) -> None:
+        """Wait until somebody connects. Cancelled, the loop's own `sock_accept` could lose a connection; this cannot."""
+        here = asyncio.Event()
+        self._loop.add_reader(self._listening, here.set)
+        try:
+            await here.wait()
+        finally:
+            self._loop.remove_reader(self._listening)
+
+    async def _answer(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        with suppress(OSError):  # a TimeoutError is one
+            async with asyncio.timeout(_SECONDS):
+                head = await self._head(connection)
+                if head:
+                    await self._loop.sock_sendall(connection, self._response(head))
+                    connection.shutdown(socket.SHUT_WR)
 
     async def _head(self, connection: socket.socket) -> str:
         """The request without a body; empty where it does not end, or is too long."""
@@ -163,6 +172,11 @@ class Probes:
         else:
             return 404, b"there is /metrics, /livez and /readyz\n", _TEXT
         return (503, f"{why_not}\n".encode(), _TEXT) if why_not else (200, b"yes\n", _TEXT)
+
+
+def _end(connection: socket.socket, slots: asyncio.Semaphore, _: asyncio.Task[None]) -> None:
+    connection.close()
+    slots.release()
 
 
 def _listen(metrics: str) -> socket.socket:
