@@ -115,7 +115,7 @@ class Probes:
                 await asyncio.sleep(_PAUSE)
 
     async def _somebody(self) -> None:
-        """Wait until somebody connects. Cancelled, the loop's own `sock_accept` could lose a connection; this cannot."""
+        """Wait until somebody connects. The loop's own `sock_accept` can lose a connection when it is cancelled."""
         here = asyncio.Event()
         self._loop.add_reader(self._listening, here.set)
         try:
