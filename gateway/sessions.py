@@ -170,7 +170,7 @@ class Session(asyncio.Protocol):
         self._in_transaction = done.in_transaction
         if isinstance(done.next, Close):
             self._body_open = False
-        message = isinstance(step.input, Body) and step.input.last
+        message = step.input.__class__ is Body and step.input.last
         if message:
             self._registry.counts.answered(done.replies)
         if self._phase is not _Phase.OPEN:

@@ -220,7 +220,7 @@ class Worker:
             done: StepDone = end.value
             answer = done
             self.counts.done += 1
-            if isinstance(done.next, Injected):
+            if done.next.__class__ is Injected:
                 self.counts.injected += 1
         except NewerState as newer:
             self.counts.refused += 1
