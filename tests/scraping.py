@@ -28,9 +28,9 @@ class Samples:
         return self._values[name, frozenset(labels.items())]
 
 
-def page(port: int, path: str) -> tuple[int, str]:
-    """Status and body of a page on 127.0.0.1."""
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)) as connection:
+def page(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
+    """Status and body of a page."""
+    with closing(http.client.HTTPConnection(host, port, timeout=DEADLINE)) as connection:
         connection.request("GET", path)
         response = connection.getresponse()
         return response.status, response.read().decode()
