@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from runtime.settings import Settings
 from wire.address import AddressError, parse_domain
@@ -37,6 +37,7 @@ PASSED_ON = (
     "FAULTS",
     "FAULT_SEED",
 )
+_MAX_PORT = 65535
 # A stop may take what the gateway grants to open transactions, and then the time to finish what is in hand.
 _STOP_MARGIN_SECONDS = 5
 
@@ -64,11 +65,13 @@ class StackSettings(RunSettings):
     mode: Literal["auto", "docker", "processes"] = "auto"
     # The address and TCP port that clients connect to.
     bind: str = "127.0.0.1"
-    port: int = Field(default=12000, ge=1, le=65535)
+    port: int = Field(default=12000, ge=1, le=_MAX_PORT)
     users: AbsolutePath = Field(default=Path("users.txt"), validate_default=True)
     mailboxes: AbsolutePath = Field(default=Path("mailboxes"), validate_default=True)
     # Four workers fill the cores of a common machine; 64 is far beyond use and keeps a typing error from hurting.
     workers: int = Field(default=2, ge=1, le=64)
+    # Prometheus' numbers: the gateway has this port, the store the next one, each worker one after it; 0: none.
+    metrics_port: int = Field(default=0, ge=0, le=_MAX_PORT)
     domain: str = "correio.localhost"
     max_connections: int = Field(default=10_000, ge=1)
     shutdown_seconds: float = Field(default=30, ge=0, le=3600)
@@ -85,6 +88,20 @@ class StackSettings(RunSettings):
                 Path(value).read_text("utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 raise ValueError(f"must be a file of rules, or rules: {error}") from None
+        return value
+
+    @field_validator("metrics_port")
+    @classmethod
+    def _metrics_ports_are_free_for_it(cls, value: int, info: ValidationInfo) -> int:
+        # Settings that are wrong themselves are not in `data`.
+        port, workers = info.data.get("port", 0), info.data.get("workers", 1)
+        last = value + 1 + workers
+        if value and last > _MAX_PORT:
+            raise ValueError(f"must be {_MAX_PORT - 1 - workers} at most: with {workers} workers it takes {last} too")
+        if value and value <= port <= last:
+            raise ValueError(
+                f"takes the ports {value} to {last} with {workers} workers, and PORT={port} is one of them"
+            )
         return value
 
     @field_validator("bind")
@@ -152,4 +169,5 @@ class StackSettings(RunSettings):
             "USERS": str(self.users),
             "MAILBOXES": str(self.mailboxes),
             "WORKERS": str(self.workers),
+            **({"METRICS_PORT": str(self.metrics_port)} if self.metrics_port else {}),
         }

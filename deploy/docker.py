@@ -21,6 +21,7 @@ from deploy.images import Say
 from deploy.owner import Owner, give, make_folder
 from deploy.service import Service, Trouble
 from deploy.state import Remembered
+from deploy.targets import Target
 
 # The engine makes a container in about a second; a cold disk takes longer.
 _START_SECONDS = 180.0
@@ -31,6 +32,8 @@ _NOBODY = Owner(10001, 10001)
 # How soon a service that cannot start ends again.
 _RESTART_SECONDS = 5.0
 _POLL_SECONDS = 0.05
+# Of each container, on its own address: METRICS_PORT only says whether.
+_METRICS_PORT = 9120
 _SERVICES = '{{.Names}}\t{{.Label "com.docker.compose.service"}}'
 _USERS_FOLDER = "/correio/users"
 _MAILBOXES = "/correio/mailboxes"
@@ -139,6 +142,17 @@ class Containers:
         sockets.remove_mounted_folder(self._run, remembered.sockets)
         signs.forget_all(self._run)
 
+    def targets(self, settings: StackSettings, remembered: Remembered) -> list[Target]:
+        """Where the numbers are: on the network between the containers, which this machine is on too."""
+        if not settings.metrics_port:
+            return []
+        network = f"{remembered.project}_bus"
+        form = f'{{{{(index .NetworkSettings.Networks "{network}").IPAddress}}}}'
+        return [
+            Target(docker("inspect", "--format", form, name).strip(), _METRICS_PORT, service, name)
+            for name, service in _table(remembered.project, _SERVICES)
+        ]
+
     def services(self, remembered: Remembered) -> list[Service]:
         return [
             Service(name, status, status.startswith("Up"))
@@ -180,13 +194,14 @@ class Containers:
             "MAILBOXES": str(settings.mailboxes),
             "RUN": str(self._run),
             "PUBLISH": f"{host}:{settings.port}",
+            "METRICS": f"0.0.0.0:{_METRICS_PORT}" if settings.metrics_port else "",
             "STOP_SECONDS": str(settings.stop_seconds),
         }
         return {f"CORREIO_{name}": value for name, value in values.items()}
 
     def _without_settings(self) -> dict[str, str]:
         """For compose commands that start nothing: the compose file's variables have to be there all the same."""
-        numbers = dict.fromkeys(("TAG", "STORE_USER", "USER", "PUBLISH", "STOP_SECONDS"), "0")
+        numbers = dict.fromkeys(("TAG", "STORE_USER", "USER", "PUBLISH", "STOP_SECONDS", "METRICS"), "0")
         paths = dict.fromkeys(("USERS_FOLDER", "USERS_NAME", "MAILBOXES", "RUN"), str(self._run))
         return dict(os.environ) | {f"CORREIO_{name}": value for name, value in (numbers | paths).items()}
 

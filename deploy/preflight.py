@@ -9,10 +9,12 @@ import errno
 import ipaddress
 import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
 from deploy.config import StackSettings
 from deploy.errors import EX_CONFIG, DeployError
+from deploy.targets import LOOPBACK
 
 # Linux: the first port that needs no privilege, ip(7).
 _UNPRIVILEGED_START = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
@@ -34,23 +36,34 @@ def check_port(settings: StackSettings, privileged: bool) -> None:
 
     :param privileged: the listener will be root, or an engine that is.
     """
-    named = f"PORT={settings.port}: "
-    if not privileged and settings.port < _unprivileged_start():
+    _check(settings.bind, settings.port, f"PORT={settings.port}: ", "PORT=2525", privileged)
+
+
+def check_metrics_ports(settings: StackSettings, ports: Iterable[int], privileged: bool) -> None:
+    """The same for the ports of METRICS_PORT, on this machine's own address."""
+    for port in ports:
+        which = "" if port == settings.metrics_port else f"port {port} of it: "
+        named = f"METRICS_PORT={settings.metrics_port}: {which}"
+        _check(LOOPBACK, port, named, "METRICS_PORT=9220", privileged)
+
+
+def _check(bind: str, port: int, named: str, other: str, privileged: bool) -> None:
+    if not privileged and port < _unprivileged_start():
         raise DeployError(f"{named}a port below {_unprivileged_start()} needs MODE=docker or root", EX_CONFIG)
-    address = ipaddress.ip_address(settings.bind)
+    address = ipaddress.ip_address(bind)
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # As servers do: connections of an earlier stack that linger in TIME_WAIT are no hindrance.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.bind, settings.port))
+            probe.bind((bind, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise DeployError(f"{named}in use on {settings.bind}; try: make up PORT=2525") from None
+                raise DeployError(f"{named}in use on {bind}; try: make up {other}") from None
             if error.errno == errno.EADDRNOTAVAIL:
-                raise DeployError(f"BIND={settings.bind}: is not an address of this machine", EX_CONFIG) from None
+                raise DeployError(f"BIND={bind}: is not an address of this machine", EX_CONFIG) from None
             if error.errno != errno.EACCES or not privileged:
-                raise DeployError(f"{named}cannot listen on {settings.bind}: {error.strerror}") from None
+                raise DeployError(f"{named}cannot listen on {bind}: {error.strerror}") from None
 
 
 def _unprivileged_start() -> int:

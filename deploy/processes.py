@@ -23,6 +23,7 @@ from deploy.images import Say
 from deploy.service import Service, Trouble
 from deploy.state import Remembered
 from deploy.supervisor_rpc import Program, Supervisor, Unreachable
+from deploy.targets import LOOPBACK, Target, of_processes
 
 _ROOT = Path(__file__).parent.parent
 _CONFIGURATION = Path(__file__).with_name("supervisord.conf")
@@ -142,6 +143,10 @@ class Processes:
     def _is_ready(self, program: Program) -> bool:
         return (self._run / "ready" / program.name).exists()
 
+    def targets(self, settings: StackSettings, _: Remembered) -> list[Target]:
+        """Where the numbers are."""
+        return of_processes(settings.metrics_port, settings.workers)
+
     def services(self, remembered: Remembered) -> list[Service]:
         try:
             programs = _supervisor(remembered).programs()
@@ -188,6 +193,7 @@ class Processes:
         return sorted((self._run / "logs").glob("*.log"))
 
     def _environment(self, settings: StackSettings, remembered: Remembered) -> dict[str, str]:
+        port = settings.metrics_port
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         return (
             inherited
@@ -209,6 +215,10 @@ class Processes:
                 "CORREIO_SOCKETS": remembered.sockets,
                 "CORREIO_WORKERS": str(settings.workers),
                 "CORREIO_STOP_SECONDS": str(settings.stop_seconds),
+                # Empty: no numbers. That of a worker is counted on from the port.
+                "CORREIO_METRICS_GATEWAY": f"{LOOPBACK}:{port}" if port else "",
+                "CORREIO_METRICS_STORE": f"{LOOPBACK}:{port + 1}" if port else "",
+                "CORREIO_METRICS_PORT": str(port) if port else "",
             }
         )
 

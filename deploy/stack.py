@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from deploy import engine, leftovers, owner, preflight, smoke, state
+from deploy import engine, leftovers, owner, preflight, smoke, state, targets
 from deploy.config import StackSettings
 from deploy.docker import Containers
 from deploy.errors import EX_CONFIG, EX_FAILED, DeployError, ServiceFailed
@@ -19,6 +19,7 @@ from deploy.images import Say
 from deploy.processes import Processes
 from deploy.service import Service, Trouble
 from deploy.state import Remembered
+from deploy.targets import Target
 from runtime.settings import load
 
 # LSB init scripts: the status of `status` when the program is not running.
@@ -49,6 +50,9 @@ class Mode(Protocol):
 
     def restart(self, settings: StackSettings, remembered: Remembered, service: str) -> None:
         """Restart the processes of one service, so that clients lose nothing but time; return when they are ready."""
+
+    def targets(self, settings: StackSettings, remembered: Remembered, /) -> list[Target]:
+        """Where each process tells its numbers; none without METRICS_PORT."""
 
     def services(self, remembered: Remembered) -> list[Service]:
         """Each part and how it is; none at all means that the stack is not running."""
@@ -81,6 +85,9 @@ def up(settings: StackSettings, say: Say) -> int:
             leftovers.stop(settings.run, settings.stop_seconds)
         preflight.check_users(settings)
         preflight.check_port(settings, privileged=kind == "docker" or os.geteuid() == 0)
+        if kind == "processes":
+            ports = [target.port for target in targets.of_processes(settings.metrics_port, settings.workers)]
+            preflight.check_metrics_ports(settings, ports, privileged=os.geteuid() == 0)
         owner.make_folder(settings.mailboxes, person, "MAILBOXES", mode=0o700)
         _start(_mode(kind, settings.run, say), settings, person)
     say(_what_next(settings))
@@ -112,6 +119,7 @@ def restart(run: Path, service: str, say: Say) -> int:
     with state.exclusive(run, owner.caller()):
         mode = _mode(remembered.mode, run, say)
         mode.restart(settings, remembered, service)
+        targets.save(run, mode.targets(settings, remembered), owner.caller())
         _wait_until_it_takes_mail(mode, remembered)
     say(f"{service} restarted; mail is taken")
     return 0
@@ -181,8 +189,10 @@ def _start(mode: Mode, settings: StackSettings, person: owner.Owner) -> None:
     try:
         mode.start(settings, remembered)
         _wait_until_it_takes_mail(mode, remembered)
+        targets.save(settings.run, mode.targets(settings, remembered), person)
     except BaseException:
         mode.abandon(remembered)
+        targets.forget(settings.run)
         state.forget(settings.run)
         raise
 
@@ -206,6 +216,7 @@ def _wait_until_it_takes_mail(mode: Mode, remembered: Remembered) -> None:
 
 
 def _stop(run: Path, before: Remembered | None, say: Say) -> None:
+    targets.forget(run)
     _mode(before.mode if before else "processes", run, say).stop(before)
     state.forget(run)
 
@@ -230,6 +241,8 @@ def _what_next(settings: StackSettings) -> str:
         f"make logs{run}": "follow the logs",
         f"make down{run}": "stop it",
     }
+    if settings.metrics_port:
+        commands[f"cat {settings.run / targets.NAME}"] = "where Prometheus finds the numbers (deploy/prometheus/)"
     width = max(map(len, commands))
     lines = [f"  {command:{width}}   {meaning}" for command, meaning in commands.items()]
     return "\n".join([f"Correio takes mail on {settings.bind} port {settings.port}. What to type next:", *lines])

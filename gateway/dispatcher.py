@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.farewells import Farewell
+from gateway.metrics import Counts
 from gateway.poison import PoisonCabinet
 from gateway.worker_pool import WorkerPool
 from runtime.bus import Peer
@@ -45,7 +46,9 @@ _TOLD_DROPS = 20
 
 
 class StepOwner(Protocol):
-    """Who submits steps: a session."""
+    """Who submits steps: a session. `submitted` is the dispatcher's: when, by its clock."""
+
+    submitted: float
 
     def on_done(self, done: StepDone, worker: Peer) -> None:
         """The step has been done, by this worker."""
@@ -85,11 +88,12 @@ class Dispatcher:
         clock: Callable[[], float],
     ) -> None:
         self.pool = WorkerPool()
+        self.counts = Counts()
         self.dropped = 0
+        self.clock = clock
         self._send = send
         self._cabinet = cabinet
         self._patience = patience
-        self._clock = clock
         self._owners: dict[str, StepOwner] = {}
         self._loop = asyncio.get_running_loop()
         self._assign_due = False
@@ -102,20 +106,21 @@ class Dispatcher:
     def submit(self, step: Step, owner: StepOwner) -> None:
         """Have a step done. The owner hears of it in a later turn of the loop."""
         self._owners[step.session] = owner
-        self.pool.submit(step, self._clock())
+        owner.submitted = self.clock()
+        self.pool.submit(step, owner.submitted)
         self._assign_soon()
 
     def on_message(self, peer: Peer, message: Message) -> None:
         """Something came from a worker."""
         match message:
             case StepDone():
-                self._heard(peer)
-                self._done(peer, message)
+                self._done(peer, message, self._heard(peer))
             case WorkerAlive():
-                now = self._clock()
+                now = self.clock()
                 if self.pool.alive(peer, message.draining, now, message.opening):
                     log.info("worker %s is here, version %r", _name(peer), message.version, extra=_about(peer))
                 if message.sessions is not None and (lost := self.pool.lost_on_the_way(peer, message.sessions, now)):
+                    self.counts.redispatched["lost_on_the_way"] += lost
                     log.warning(
                         "%d steps of worker %s were lost on the way; again", lost, _name(peer), extra=_about(peer)
                     )
@@ -125,14 +130,14 @@ class Dispatcher:
                 self._refused(peer, message)
             case WorkerGone():
                 log.info("worker %s has left", _name(peer), extra=_about(peer))
-                self._lose(peer, blame=False)
+                self._lose(peer, "left", blame=False)
             case _:
                 self._drop(peer, f"a {type(message).__name__} is nothing that a worker says")
 
     def on_unreachable(self, peer: Peer, messages: list[Message]) -> None:
         """The bus knows no such worker any more; these messages were not sent to it."""
         log.warning("worker %s is not connected any more", _name(peer), extra=_about(peer))
-        self._lose(peer, undelivered=[message for message in messages if isinstance(message, Step)])
+        self._lose(peer, "disconnected", undelivered=[message for message in messages if isinstance(message, Step)])
 
     def on_departure(self) -> None:
         """Some worker's connection has ended. Whose is found by sending to all that have steps: `on_unreachable`."""
@@ -145,38 +150,52 @@ class Dispatcher:
         for worker in self.pool.busy:
             self._send(Ping(), worker)
 
-    def _heard(self, peer: Peer) -> None:
-        self.pool.heard(peer, self._clock())
+    def _heard(self, peer: Peer) -> float:
+        now = self.clock()
+        self.pool.heard(peer, now)
+        return now
 
-    def _done(self, peer: Peer, done: StepDone) -> None:
+    def _done(self, peer: Peer, done: StepDone, now: float) -> None:
         step = self.pool.holds(peer, done.session, done.seq)
         if step is None:
             self._drop(peer, f"nobody waits for it to do step {done.seq} of {done.session!r}", done.session)
         elif reason := fault(step, done):
             self._drop(peer, f"its answer to step {done.seq} of {done.session!r} cannot be: {reason}", done.session)
-            if poisoned := self.pool.fail(done.session, self._clock()):
+            if poisoned := self.pool.fail(done.session, now):
                 self._poisoned(poisoned)
+            else:
+                self.counts.redispatched["wrong_answer"] += 1
             self._assign_soon()
         else:
             self.pool.finish(done.session)
             if self.pool.has_waiting:
                 self._assign_soon()
-            self._owners.pop(done.session).on_done(done, peer)
+            owner = self._owners.pop(done.session)
+            self.counts.step.add(now - owner.submitted)
+            owner.on_done(done, peer)
 
     def _refused(self, peer: Peer, refused: StepRefused) -> None:
         if self.pool.holds(peer, refused.session, refused.seq) is None:
             reason = f"nobody waits for it to refuse step {refused.seq} of {refused.session!r}"
             self._drop(peer, reason, refused.session)
             return
-        self.pool.hand_back(refused.session, self._clock(), for_good=refused.reason == "state")
+        self.counts.redispatched["refused"] += 1
+        self.pool.hand_back(refused.session, self.clock(), for_good=refused.reason == "state")
         self._assign_soon()
 
-    def _lose(self, peer: Peer, *, blame: bool = True, undelivered: list[Step] | None = None) -> None:
-        for step in self.pool.lose(peer, self._clock(), blame=blame, undelivered=undelivered or ()):
+    def _lose(self, peer: Peer, how: str, *, blame: bool = True, undelivered: list[Step] | None = None) -> None:
+        load = self.pool.load(peer)
+        if load is None:
+            return
+        poisoned = self.pool.lose(peer, self.clock(), blame=blame, undelivered=undelivered or ())
+        self.counts.workers_lost[how] += 1
+        self.counts.redispatched["worker_lost"] += load - len(poisoned)
+        for step in poisoned:
             self._poisoned(step)
         self._assign_soon()
 
     def _poisoned(self, step: Step) -> None:
+        self.counts.poisoned += 1
         self._cabinet.keep(step)
         self._owners.pop(step.session).on_failed(Farewell.POISONED)
 
@@ -187,15 +206,15 @@ class Dispatcher:
 
     def _assign(self) -> None:
         self._assign_due = False
-        for worker, step in self.pool.assign(self._clock()):
+        for worker, step in self.pool.assign(self.clock()):
             self._send(step, worker)
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(_TICK, self._tick)
-        now = self._clock()
+        now = self.clock()
         for worker in self.pool.silent(now):
             log.warning("worker %s has fallen silent", _name(worker), extra=_about(worker))
-            self._lose(worker)
+            self._lose(worker, "silent")
         self._assign()
         for step in self.pool.overdue(now, self._patience):
             log.warning(

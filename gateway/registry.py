@@ -39,6 +39,7 @@ class Registry:
         wall: Callable[[], float],
     ) -> None:
         self.dispatcher = dispatcher
+        self.counts = dispatcher.counts
         self.conversation = conversation
         self.domain = domain
         self.idle_seconds = idle_seconds
@@ -70,10 +71,11 @@ class Registry:
     def enter(self, session: Session) -> Farewell | None:
         """A session has its connection; the farewell to say if it must end at once."""
         self._sessions.add(session)
-        if self._draining:
-            return Farewell.SHUTDOWN
-        refusal = self._admission.enter(session.peer)
+        self.counts.connections += 1
+        refusal = Farewell.SHUTDOWN if self._draining else self._admission.enter(session.peer)
         session.admitted = refusal is None
+        if refusal is not None:
+            self.counts.refused[refusal] += 1
         return refusal
 
     def leave(self, session: Session) -> None:

@@ -17,23 +17,27 @@ import logging
 import resource
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import zmq
+from prometheus_client.core import Metric
 
 from gateway.admission import Admission
 from gateway.config import GatewaySettings
 from gateway.conversation import Conversation
 from gateway.dispatcher import Dispatcher
 from gateway.feed import Feed, open_feed
+from gateway.metrics import families, figures
 from gateway.poison import PoisonCabinet
 from gateway.registry import Registry
 from gateway.sessions import LINGER, UNREAD_REPLIES
 from runtime import garbage
 from runtime.bus import Bus, Peer, open_socket
 from runtime.departures import Departures
-from runtime.vitals import Vitals
+from runtime.metrics import Exposition
+from runtime.probes import Probes, ProbesError
+from runtime.vitals import Figures, Vitals
 from wire.limits import BODY_PIECE
 from wire.messages import Message
 
@@ -87,6 +91,18 @@ class Gateway:
     def _on_unreachable(self, peer: Peer, messages: list[Message]) -> None:
         self.dispatcher.on_unreachable(peer, messages)
 
+    def figures(self) -> Figures:
+        """What it tells of itself now."""
+        pool = self.dispatcher.pool
+        return figures(self.dispatcher.counts, len(self.registry), pool.workers, pool.waiting, pool.pending)
+
+    def families(self, now: Figures) -> Iterator[Metric]:
+        """The same and all it counts, for another thread.
+
+        :param now: the latest `figures`.
+        """
+        return families(self.dispatcher.counts, now, self.bus.rejected, self.dispatcher.dropped)
+
     async def shut_down(self) -> None:
         """End all sessions in order, then leave the bus."""
         self.registry.drain()
@@ -96,6 +112,10 @@ class Gateway:
             if not await self._quiet(_STEP_SECONDS + LINGER):
                 log.warning("%d connections are cut off", len(self.registry))
                 self.registry.abort()
+        self.leave_bus()
+
+    def leave_bus(self) -> None:
+        """Send what waits, and speak to workers no more."""
         self.dispatcher.close()
         self._departures.close()
         self.bus.close()
@@ -119,11 +139,14 @@ async def serve(
     # The port first: whoever has it may be another gateway, and that one's endpoint must not be taken over.
     listening = _listen(settings.bind, settings.port)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    vitals = Vitals("gateway", settings.ready_file)
+    probes: Probes | None = None
     try:
         router = _bind(context, settings.gateway_endpoint)
         endpoint = router.getsockopt_string(zmq.LAST_ENDPOINT)
         port = listening.getsockname()[1]
         gateway = Gateway(settings, router, open_feed(context, settings.feed_endpoint))
+        probes = _probes(settings.metrics, gateway, vitals)
         listener = await asyncio.get_running_loop().create_server(
             gateway.registry.make, sock=listening, backlog=BACKLOG
         )
@@ -131,14 +154,25 @@ async def serve(
         log.info("waiting for connections on %s:%d, for workers on %s", settings.bind, port, endpoint)
         if on_listening is not None:
             on_listening(port, endpoint)
-        await _beat(stop, gateway, Vitals("gateway", settings.ready_file))
+        await _beat(stop, gateway, vitals)
         log.info("shutting down with %d connections", len(gateway.registry))
         listener.close()
         await gateway.shut_down()
         log.info("stopped")
     finally:
+        if probes is not None:
+            probes.close()
         listening.close()
         context.destroy(linger=0)
+
+
+def _probes(metrics: str, gateway: Gateway, vitals: Vitals) -> Probes:
+    exposition = Exposition(vitals, lambda: gateway.families(vitals.figures))
+    try:
+        return Probes(metrics, vitals, exposition.render)
+    except ProbesError as error:
+        gateway.leave_bus()
+        raise CannotStart(str(error)) from None
 
 
 def _listen(bind: str, port: int) -> socket.socket:
@@ -181,7 +215,7 @@ async def _beat(stop: asyncio.Event, gateway: Gateway, vitals: Vitals) -> None:
         if ready is not (workers > 0):
             ready = workers > 0
             log.info("ready, with %d workers", workers) if ready else log.warning("not ready: there is no worker")
-        vitals.beat(ready, why_not="there is no worker")
+        vitals.beat(ready, gateway.figures(), "there is no worker")
         if gateway.feed is not None:
             gateway.feed.beat()
         with contextlib.suppress(TimeoutError):

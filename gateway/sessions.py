@@ -51,6 +51,7 @@ class Session(asyncio.Protocol):
     __slots__ = (
         "_begun",
         "_body_open",
+        "_end_read",
         "_eof",
         "_framer",
         "_heard",
@@ -69,11 +70,13 @@ class Session(asyncio.Protocol):
         "_why",
         "admitted",
         "id",
+        "submitted",
     )
 
     def __init__(self, registry: Registry) -> None:
         self.id = registry.mint()
         self.admitted = False
+        self.submitted = 0.0
         self._registry = registry
         self._phase = _Phase.OPEN
         self._framer = Framer()
@@ -85,6 +88,8 @@ class Session(asyncio.Protocol):
         self._begun = 0.0
         # A piece of a message was handed on, and the last one was not.
         self._body_open = False
+        # When the latest octets came, if they had to wait for the step of a piece before theirs.
+        self._end_read = 0.0
         self._in_transaction = False
         self._reading = True
         # Replies pile up that the client does not read.
@@ -104,6 +109,7 @@ class Session(asyncio.Protocol):
     # ------------------------------------------------------------ called by the loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        began = self._registry.dispatcher.clock()
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=UNREAD_REPLIES)
         # None if the client has gone already. A link-local IPv6 address carries its zone after a %.
@@ -118,8 +124,8 @@ class Session(asyncio.Protocol):
         if opening:
             # Number 0 is the Connected step's, which is spared.
             self._seq = 1
-            self._registry.conversation.said(self.id, self._peer, opening)
-            self._transport.write(opening)
+            self._say(opening)
+            self._registry.counts.greeting.add(self._registry.dispatcher.clock() - began)
         else:
             self._submit(Connected(self._peer))
 
@@ -127,6 +133,8 @@ class Session(asyncio.Protocol):
         if self._phase is _Phase.OPEN:
             if not self._unread:
                 self._heard = self._registry.loop.time()
+            self._registry.counts.octets_in += len(data)
+            self._end_read = self._registry.dispatcher.clock() if self._body_open and self._step else 0.0
             self._framer.feed(data)
             self.advance()
 
@@ -173,6 +181,9 @@ class Session(asyncio.Protocol):
         self._in_transaction = done.in_transaction
         if isinstance(done.next, Close):
             self._body_open = False
+        message = step.input.__class__ is Body and step.input.last
+        if message:
+            self._registry.counts.answered(done.replies)
         if self._phase is not _Phase.OPEN:
             self._call_off_body()
             return
@@ -180,7 +191,12 @@ class Session(asyncio.Protocol):
         if self._registry.conversation.told:
             self._registry.conversation.answered(self.id, self._peer, step.input, done, worker, self._begun)
         if done.replies:
+            self._registry.counts.octets_out += len(done.replies)
             self._transport.write(done.replies)
+        if message:
+            self._registry.counts.message.add(self._registry.dispatcher.clock() - (self._end_read or self.submitted))
+        elif step.seq == 0:
+            self._registry.counts.greeting.add(self._registry.dispatcher.clock() - self.submitted)
         if isinstance(done.next, Close):
             self._close("the server said good-bye")
         else:
@@ -248,10 +264,15 @@ class Session(asyncio.Protocol):
             else:
                 self._transport.pause_reading()
 
+    def _say(self, replies: bytes) -> None:
+        """What the gateway says by itself."""
+        self._registry.counts.octets_out += len(replies)
+        self._registry.conversation.said(self.id, self._peer, replies)
+        self._transport.write(replies)
+
     def _farewell(self, farewell: Farewell) -> None:
-        reply = farewell.reply(self._registry.domain)
-        self._registry.conversation.said(self.id, self._peer, reply)
-        self._transport.write(reply)
+        self._registry.counts.farewells[farewell] += 1
+        self._say(farewell.reply(self._registry.domain))
         self._close(farewell.name.lower().replace("_", " "))
 
     def _close(self, why: str) -> None:

@@ -121,6 +121,11 @@ class WorkerPool:
         """Whether `assign` has something to do; unlike `waiting` it costs nothing to ask."""
         return bool(self._waiting or self._alone or self._reserved)
 
+    def load(self, worker: Worker) -> int | None:
+        """How many steps a worker has; None for one that is not known."""
+        member = self._members.get(worker)
+        return None if member is None else len(member.tasks)
+
     @property
     def busy(self) -> list[Worker]:
         """The workers that have steps."""

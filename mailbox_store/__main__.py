@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import zmq
@@ -20,11 +21,14 @@ import zmq
 from mailbox_store.config import ConfigError, StoreSettings
 from mailbox_store.files import DiskFiles
 from mailbox_store.journal import JournalError
+from mailbox_store.metrics import Totals, families
 from mailbox_store.service import Service
 from mailbox_store.sqlite_journal import SqliteJournal
 from mailbox_store.store import Store
 from mailbox_store.users_file import UsersFile
 from runtime import garbage, logs
+from runtime.metrics import Exposition
+from runtime.probes import Probes, ProbesError
 from runtime.settings import EX_CONFIG, load
 from runtime.vitals import Vitals
 
@@ -68,16 +72,19 @@ def _serve(settings: StoreSettings) -> None:
     _make_folder("JOURNAL", path.parent)
     lock = _lock_journal(path)
     files = DiskFiles(mailboxes)
-    users = UsersFile(settings.users, files, settings.domain, settings.postmaster)
+    totals = Totals()
+    users = UsersFile(settings.users, files, settings.domain, settings.postmaster, totals)
+    vitals = Vitals("mailbox_store", settings.ready_file)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    with ThreadPoolExecutor(1, "checkpoint") as executor:
+    with closing(_probes(settings, vitals, totals)), ThreadPoolExecutor(1, "checkpoint") as executor:
         store = Store(
-            SqliteJournal(path),
+            SqliteJournal(path, totals.commit),
             files,
             users,
             executor,
             lambda: time.time_ns() // 1_000_000,
             time.monotonic,
+            totals,
             told=settings.conversation == "on",
         )
         began = time.monotonic()
@@ -96,23 +103,34 @@ def _serve(settings: StoreSettings) -> None:
         except zmq.ZMQError as error:
             store.close()
             raise StartError(f"STORE_ENDPOINT={settings.store_endpoint}: {error.strerror}") from None
-        _run(settings, service, users)
+        _run(service, store, users, vitals)
         service.close()
         store.close()
     context.term()
     os.close(lock)
 
 
-def _run(settings: StoreSettings, service: Service, users: UsersFile) -> None:
+def _probes(settings: StoreSettings, vitals: Vitals, totals: Totals) -> Probes:
+    try:
+        return Probes(settings.metrics, vitals, Exposition(vitals, lambda: families(totals, vitals.figures)).render)
+    except ProbesError as error:
+        raise StartError(str(error)) from None
+
+
+def _run(service: Service, store: Store, users: UsersFile, vitals: Vitals) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
-    vitals = Vitals("mailbox_store", settings.ready_file)
     beat = 0.0
 
     def each_turn() -> None:
         nonlocal beat
         if time.monotonic() >= beat:
-            vitals.beat(True)
+            try:
+                figures = store.figures()
+            except JournalError as error:
+                log.warning("! %s", error)
+                figures = vitals.figures
+            vitals.beat(True, figures)
             beat = time.monotonic() + 1.0
 
     garbage.tune()

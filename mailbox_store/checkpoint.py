@@ -21,6 +21,7 @@ from itertools import islice
 from mailbox_store.files import Files
 from mailbox_store.journal import Entry, Forgotten, Journal, JournalError
 from mailbox_store.mailboxes import Mailboxes
+from mailbox_store.metrics import Totals
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +49,14 @@ class Checkpoint:
         mailboxes: Mailboxes,
         executor: Executor,
         monotonic: Callable[[], float],
+        totals: Totals,
     ) -> None:
         self._files = files
         self._journal = journal
         self._mailboxes = mailboxes
         self._executor = executor
         self._monotonic = monotonic
+        self._totals = totals
         self._round: Future[_Round] | None = None
         self._due = 0.0
         # Entries of each message that are not on disk yet.
@@ -68,6 +71,16 @@ class Checkpoint:
     def unrecorded(self) -> bool:
         """Is there something that the journal should be told?"""
         return bool(self._synced or self._mailboxes.unmarked)
+
+    @property
+    def held(self) -> int:
+        """How many messages the journal holds."""
+        return len(self._open)
+
+    @property
+    def oldest(self) -> int | None:
+        """The number of the oldest of them."""
+        return min(self._open, default=None)
 
     @property
     def settled(self) -> bool:
@@ -148,17 +161,22 @@ class Checkpoint:
         """In the second thread."""
         outcome = _Round()
         renamed = False
+        before = began = self._monotonic()
         for mailbox, entries in dirty.items():
             try:
                 inode = self._files.sync(mailbox)
             except OSError as error:
                 log.error("! %s: fsync: %s", mailbox, error)  # noqa: TRY400  # the trace says nothing more
                 outcome.failed[mailbox] = entries
+                before = self._monotonic()
                 continue
             if self._inodes.get(mailbox) != inode:
                 self._inodes[mailbox] = inode
                 renamed = True
             outcome.synced += entries
+            after = self._monotonic()
+            self._totals.sync.add(after - before)
+            before = after
         if renamed:
             try:
                 self._files.sync_folder()
@@ -170,4 +188,5 @@ class Checkpoint:
             self._journal.maintain()
         except JournalError as error:
             log.warning("! %s", error)
+        self._totals.round.add(self._monotonic() - began)
         return outcome

@@ -100,6 +100,10 @@ class Journal(Protocol):
 
     def message(self, number: int) -> Message: ...
 
+    def received(self, number: int) -> int | None:
+        """The time of a message; None where it is not kept (any more)."""
+        ...
+
     def pieces(self, message: Message) -> Iterator[bytes]:
         """The message's text, staged pieces first, each read when it is asked for."""
         ...

@@ -108,6 +108,7 @@ class Service:
 
     def _reject(self, peer: bytes, reason: str) -> None:
         self.rejected += 1
+        self._store.totals.dropped += 1
         if self.rejected <= _TOLD_REJECTS or self.rejected % 1000 == 0:
             log.warning("! dropped from %r: %s (%d so far)", peer[:32], reason, self.rejected)
 

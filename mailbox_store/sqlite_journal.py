@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mailbox_store.config import ConfigError
 from mailbox_store.journal import Entry, Forgotten, JournalError, JournalFull, Message, Pending, Place
+from runtime.histogram import Histogram
 
 SCHEMA_VERSION = 1
 # Half a second of the fastest deliveries measured; above it a commit writes the log back itself.
@@ -71,12 +73,14 @@ _translated = _Translated()
 class SqliteJournal:
     """See `journal.Journal`."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, commits: Histogram | None = None) -> None:
         """Open the journal's file, made if it is missing.
 
+        :param commits: where the seconds that each commit took are counted.
         :raises ConfigError: where a newer release wrote the file.
         :raises JournalError: where it cannot be opened or is no journal.
         """
+        self._commits = Histogram() if commits is None else commits
         self._path = str(path)
         self._folder = Path(self._path).parent
         self._log = Path(self._path + "-wal")
@@ -123,7 +127,9 @@ class SqliteJournal:
                 self._full = not self._has_room()
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
+                began = time.monotonic()
                 self._db.execute("COMMIT")
+                self._commits.add(time.monotonic() - began)
         except BaseException:
             self._next = first
             # Some errors have rolled it back already.
@@ -176,6 +182,11 @@ class SqliteJournal:
         if row is None:
             raise JournalError(f"journal: there is no message {number}")
         return Message(*row)
+
+    def received(self, number: int) -> int | None:
+        with _translated:
+            row = self._db.execute("SELECT time FROM message WHERE number=?", (number,)).fetchone()
+        return row[0] if row else None
 
     def pieces(self, message: Message) -> Iterator[bytes]:
         if message.staged:

@@ -24,9 +24,11 @@ from mailbox_store.checkpoint import Checkpoint
 from mailbox_store.files import Files
 from mailbox_store.journal import Entry, Journal, JournalError, JournalFull, Message
 from mailbox_store.mailboxes import Counts, Mailboxes, Plan
+from mailbox_store.metrics import UNWRITABLE, Totals
 from mailbox_store.recovery import recover, settle_boot
 from mailbox_store.rendering import Rendering
 from mailbox_store.users import Users
+from runtime.vitals import Figures
 from wire import outcomes
 from wire.ids import session_of
 from wire.limits import MAX_TEXT
@@ -95,6 +97,7 @@ class Store:
         executor: Executor,
         clock: Callable[[], int],
         monotonic: Callable[[], float],
+        totals: Totals | None = None,
         *,
         told: bool = False,
     ) -> None:
@@ -102,8 +105,10 @@ class Store:
         :param executor: one thread, for the checkpoint.
         :param clock: ms since the epoch.
         :param monotonic: seconds, for pauses.
+        :param totals: where to count what is done.
         :param told: whether each delivery is logged.
         """
+        self.totals = totals or Totals()
         self._journal = journal
         self._files = files
         self._users = users
@@ -111,7 +116,7 @@ class Store:
         self._monotonic = monotonic
         self._told = told
         self._mailboxes = Mailboxes(files, journal, monotonic)
-        self._checkpoint = Checkpoint(files, journal, self._mailboxes, executor, monotonic)
+        self._checkpoint = Checkpoint(files, journal, self._mailboxes, executor, monotonic, self.totals)
         self._boot = ""
         self._boot_named = False
         self._record_due: float | None = None
@@ -133,6 +138,21 @@ class Store:
         """Entries that the journal has and their mailbox has not."""
         return self._mailboxes.waiting
 
+    def figures(self) -> Figures:
+        """What the store tells of itself now.
+
+        :raises JournalError: where the journal cannot be read.
+        """
+        oldest = self._checkpoint.oldest
+        received = None if oldest is None else self._journal.received(oldest)
+        return {
+            "deliveries": self.totals.deliveries,
+            "journal_messages": self._checkpoint.held,
+            "journal_oldest_seconds": 0.0 if received is None else max(0, self._clock() - received) / 1000,
+            "entries_waiting": self.waiting,
+            "users": len(self._users.current.mailboxes),
+        }
+
     def recover(self, boot: str) -> int:
         """Before the first question; gives the number of entries that the journal held.
 
@@ -152,7 +172,8 @@ class Store:
             if isinstance(ask.question, Lookup):
                 answers[index] = self._lookup(ask.question)
             elif isinstance(ask.question, Check):
-                answers[index] = self._check(ask.question)
+                answers[index] = outcome = self._check(ask.question)
+                self.totals.refused[UNWRITABLE] += outcome.__class__ is outcomes.Unwritable
             else:
                 writes.append(index)
         if writes:
@@ -236,11 +257,14 @@ class Store:
                 return [outcome for ask in asks for outcome in self._write([ask])]
             log.error("! %s", error, exc_info=not isinstance(error, JournalError))  # noqa: TRY400
             kind = outcomes.DISK_FULL if isinstance(error, JournalFull) else outcomes.TROUBLE
+            self.totals.refused[kind] += 1
             return [_failed(kind, str(error))]
         self._checkpoint.recorded()
         self._record_due = None
-        for _, entries in batch.deliveries:
+        added = [entries for _, entries in batch.deliveries]
+        for entries in added:
             self._checkpoint.expect(entries)
+        self.totals.committed(given, added)
         self._mailboxes.append(batch.deliveries)
         if self._told:
             _tell(batch.deliveries)

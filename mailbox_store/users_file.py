@@ -16,6 +16,7 @@ from pathlib import Path
 
 from mailbox_store.config import ConfigError
 from mailbox_store.files import Files
+from mailbox_store.metrics import Totals
 from mailbox_store.users import Users, UsersError, parse_users
 
 log = logging.getLogger(__name__)
@@ -31,11 +32,15 @@ _Status = tuple[int, int, int]
 class UsersFile:
     """The current list of users, and every mailbox there has been since the start."""
 
-    def __init__(self, path: str | Path, files: Files, home: str, postmaster: str) -> None:
+    def __init__(
+        self, path: str | Path, files: Files, home: str, postmaster: str, totals: Totals | None = None
+    ) -> None:
         """Read the file and make the mailboxes that are missing.
 
+        :param totals: where to count what is read later.
         :raises ConfigError: where the file or the mailbox folder cannot be used.
         """
+        self._totals = totals or Totals()
         self._path = Path(path)
         self._files = files
         self._home = home
@@ -80,6 +85,7 @@ class UsersFile:
             if self._status is not None:
                 log.error("! %s: %s; the list as it was stays", self._path, error.strerror)  # noqa: TRY400
                 self._status = None
+                self._totals.reload_errors += 1
             return
         if status == self._status:
             return
@@ -89,13 +95,16 @@ class UsersFile:
             missing = self._files.missing(users.mailboxes)
             self._files.create(missing)
         except UsersError as error:
+            self._totals.reload_errors += 1
             log.error("! %s; the list as it was stays", error)  # noqa: TRY400
         except OSError as error:
+            self._totals.reload_errors += 1
             log.error("! %s: %s; the list as it was stays", error.filename, error.strerror)  # noqa: TRY400
         else:
             # A delivery that was begun before a user was removed still ends.
             self._known |= users.names
             self.current = users
+            self._totals.reloads += 1
             log.info("= %s read again: %d mailboxes, %d new files", self._path, len(users.mailboxes), len(missing))
 
     def create_rest(self) -> None:

@@ -5,17 +5,34 @@ Each service has a `config.py` with a subclass of `Settings`. The README's table
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import sys
 from typing import Literal, TypeVar
 
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime.logs import Form
 
 # sysexits.h EX_CONFIG: supervisors and people can tell a bad setting from a crash.
 EX_CONFIG = 78
+_MAX_PORT = 65535
+
+
+def endpoint(value: str) -> tuple[str, int]:
+    """The IP address and TCP port of `address:port`; an IPv6 address stands in brackets (RFC 3986 section 3.2.2).
+
+    :raises ValueError: for anything else; port 0 lets the system choose.
+    """
+    host, _, port = value.rpartition(":")
+    try:
+        address = ipaddress.ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
+        if (address.version == 6) is host.startswith("[") and port.isdecimal() and int(port) <= _MAX_PORT:
+            return str(address), int(port)
+    except ValueError:
+        pass
+    raise ValueError("must be an IP address of this machine and a port, such as 127.0.0.1:9120 or [::1]:9120")
 
 
 class Settings(BaseSettings):
@@ -29,6 +46,15 @@ class Settings(BaseSettings):
     # A file that is written every second while the service is ready, with its figures; empty: none. `{host}` in it is
     # this machine's name. Health checks look at its age.
     ready_file: str = ""
+    # Where numbers and signs of life are served over HTTP (`probes.py`), such as 127.0.0.1:9120; empty: nowhere.
+    metrics: str = ""
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_is_an_endpoint(cls, value: str) -> str:
+        if value:
+            endpoint(value)
+        return value
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

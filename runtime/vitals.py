@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import socket
 import time
@@ -42,7 +43,8 @@ class Vitals:
         self.why_not = "it is starting"
         self.figures: Figures = {}
         self._began = time.time()
-        self._beaten = time.monotonic()
+        # Before the first beat nothing is stuck: a start takes as long as its recovery.
+        self._beaten = math.inf
         self._path = Path(path.replace("{host}", socket.gethostname())) if path else None
         self._systemd = os.environ.get("NOTIFY_SOCKET", "") if notify is None else notify
         self._complaint = ""

@@ -16,6 +16,7 @@ An extension gets its verbs as rows of `_TABLE`, its line in `_extensions`, its 
 from __future__ import annotations
 
 import difflib
+from collections import defaultdict
 from collections.abc import Callable, Generator
 from dataclasses import replace
 
@@ -24,7 +25,7 @@ from session_worker.commands import Command
 from session_worker.replies import Refusal, Reply
 from session_worker.rules import Rules, SenderDomainRule
 from session_worker.state import Phase, Recipient, Session, StateError, Transaction
-from session_worker.turn import Context, Talk, Turn
+from session_worker.turn import MESSAGE, OTHER, Context, Talk, Tally, Turn
 from wire.messages import (
     Body,
     Check,
@@ -50,9 +51,10 @@ _SAID_ENOUGH = 32 * 1024
 _CHECK_KEPT = 250
 
 
-def step(rules: Rules, step: Step) -> Generator[Question, Outcome, StepDone]:
+def step(rules: Rules, step: Step, tally: Tally | None = None) -> Generator[Question, Outcome, StepDone]:
     """Run one step: yields questions, is resumed with outcomes, returns what the gateway is told.
 
+    :param tally: where the replies to commands and messages are counted.
     :raises StateError: for a state that is none, or an input that does not belong to it.
     :raises NewerState: for a state of a newer release.
     """
@@ -61,20 +63,24 @@ def step(rules: Rules, step: Step) -> Generator[Question, Outcome, StepDone]:
         if rules.faults is not None:
             turn = faults.connected(rules.faults, Context(rules, step.session, step.time, turn.session), turn)
         return _done(step, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next)
+    tally = defaultdict(int) if tally is None else tally
     # Without a state, and not after a greeting of ours: the gateway said the `opening`.
     session = Session(step.peer) if step.peer and not step.state else state.decode(step.state)
     context = Context(rules, step.session, step.time, session, step.seq)
     if isinstance(step.input, Lines):
-        return (yield from _lines(context, step, step.input.lines))
+        return (yield from _lines(context, step, step.input.lines, tally))
     if isinstance(step.input, Body):
         if rules.faults is not None and step.input.last:
             turn = yield from faults.end(rules.faults, context, step.input, message.piece)
         else:
             turn = yield from message.piece(context, step.input)
+        if step.input.last:
+            tally[MESSAGE, turn.reply.code if turn.reply else 0] += 1
         if session.explained:
             turn = explain.explained(context, turn)
         if step.input.lines and turn.reply is not None and isinstance(turn.next, ReadLines):
-            return (yield from _lines(context.after(turn.session), step, step.input.lines, turn.reply.render()))
+            after = context.after(turn.session)
+            return (yield from _lines(after, step, step.input.lines, tally, turn.reply.render()))
     else:
         turn = yield from message.abandoned(context)
     return _done(step, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next)
@@ -99,16 +105,17 @@ def _done(step: Step, consumed: int, session: Session, said: bytes, then: Next) 
 
 
 def _lines(
-    context: Context, step: Step, lines: tuple[bytes | None, ...], said: bytes = b""
+    context: Context, step: Step, lines: tuple[bytes | None, ...], tally: Tally, said: bytes = b""
 ) -> Generator[Question, Outcome, StepDone]:
     """Command lines, up to one that changes what is to be read; `said` is what the step has to say before."""
     if context.session.phase is Phase.MESSAGE:
         raise StateError("command lines in the middle of a message")
     for consumed, line in enumerate(lines, 1):
-        turn = yield from _line(context, line)
+        verb, turn = yield from _line(context, line)
         if isinstance(turn.next, Injected) and said:
             # What was said before must not wait with it: the line comes again, first in the next step.
             return _done(step, consumed - 1, context.session, said, ReadLines())
+        tally[verb, turn.reply.code if turn.reply else 0] += 1
         if turn.session.explained:
             turn = explain.explained(context, turn)
         said += turn.reply.render() if turn.reply else b""
@@ -119,10 +126,13 @@ def _lines(
     return _done(step, len(lines), context.session, said, ReadLines())
 
 
-def _line(context: Context, line: bytes | None) -> Talk:
-    """One command line: parsed, served, and counted if it was wrong."""
+def _line(context: Context, line: bytes | None) -> Generator[Question, Outcome, tuple[str, Turn]]:
+    """One command line: parsed, served, and counted if it was wrong; gives the verb too, or `OTHER`."""
+    verb = OTHER
     try:
         command = commands.parse(line)
+        if command.verb in _VERBS:
+            verb = command.verb
         if context.rules.faults is None:
             turn = yield from _command(context, command)
         else:
@@ -130,11 +140,11 @@ def _line(context: Context, line: bytes | None) -> Talk:
     except Refusal as refusal:
         turn = Turn(context.session, refusal.reply, Close() if refusal.close else ReadLines())
     if turn.reply is None or not turn.reply.is_error or isinstance(turn.next, Close):
-        return turn
+        return verb, turn
     session = replace(turn.session, errors=turn.session.errors + 1)
     if session.errors > context.rules.max_errors:
-        return Turn(session, replies.too_many_errors(context.rules.max_errors), Close())
-    return replace(turn, session=session)
+        return verb, Turn(session, replies.too_many_errors(context.rules.max_errors), Close())
+    return verb, replace(turn, session=session)
 
 
 def _command(context: Context, command: Command) -> Talk:
@@ -303,3 +313,5 @@ _TABLE: dict[Phase, dict[str, Handler]] = {
 }
 # Verbs of RFC 5321 and of extensions that this server does not offer.
 _NOT_OFFERED = frozenset({"EXPN", "TURN", "ETRN", "AUTH", "STARTTLS", "BDAT"})
+# What replies are counted by: no client can make more of them.
+_VERBS = frozenset({*help.COMMANDS, explain.KEYWORD, *_NOT_OFFERED})

@@ -18,19 +18,23 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 
 import uvloop
 import zmq
+from prometheus_client.core import Metric
 
 from runtime import VERSION, garbage, logs
 from runtime.bus import Bus, Peer, open_socket
+from runtime.metrics import Exposition
+from runtime.probes import Probes, ProbesError
 from runtime.vitals import Vitals
 from runtime.watchdog import Watchdog
 from session_worker import dialogue
 from session_worker.config import WorkerSettings
 from session_worker.memory import Memory
+from session_worker.metrics import Counts, families, figures
 from session_worker.state import NewerState, StateError
 from session_worker.store_calls import StoreCalls
 from wire.messages import (
@@ -38,6 +42,7 @@ from wire.messages import (
     Ask,
     Deliver,
     Discard,
+    Injected,
     Message,
     Ping,
     Pong,
@@ -86,6 +91,8 @@ class Worker:
         # Messages that made no sense, by nature: states that are none, messages of the wrong kind.
         self.bad_states = 0
         self.unexpected = 0
+        self.counts = Counts()
+        self.vitals = Vitals("session_worker", settings.ready_file)
         self._settings = settings
         self._rules = replace(settings.rules(), worker=f"{os.getpid()}@{os.uname().nodename}")
         self._calls: StoreCalls[_Running] = StoreCalls(settings.store_seconds)
@@ -107,10 +114,19 @@ class Worker:
         """Take no new step, finish those under way, then leave. To be called on the loop."""
         self._stopping.set()
 
+    def families(self) -> Iterator[Metric]:
+        """All it counts, for another thread."""
+        dropped = {
+            "malformed": self._store.rejected + sum(gateway.rejected for gateway in self._gateways),
+            "senseless": self.unexpected,
+            "late_answer": self._calls.unexpected,
+            "bad_state": self.bad_states,
+        }
+        return families(self.counts, self.vitals.figures, dropped)
+
     async def run(self) -> None:
         """Serve until stopped."""
-        vitals = Vitals("session_worker", self._settings.ready_file)
-        beating = asyncio.create_task(self._beat(vitals))
+        beating = asyncio.create_task(self._beat())
         log.info(
             "serving %s, gateways %s, store %s",
             self._rules.domain,
@@ -126,12 +142,17 @@ class Worker:
             await self._drained()
         finally:
             beating.cancel()
-            vitals.leave()
+            self.vitals.leave()
             for gateway in self._gateways:
                 gateway.send(WorkerGone())
-                gateway.close()
-            self._store.close(linger=0)
+            self.close()
         log.info("stopped: %d steps unfinished", len(self._running))
+
+    def close(self) -> None:
+        """Send what waits for the gateways, and speak to nobody more."""
+        for gateway in self._gateways:
+            gateway.close()
+        self._store.close(linger=0)
 
     async def _drained(self) -> None:
         if self._running:
@@ -143,15 +164,15 @@ class Worker:
 
     # ------------------------------------------------------------ heartbeats
 
-    async def _beat(self, vitals: Vitals) -> None:
+    async def _beat(self) -> None:
         while True:
             try:
-                self._tick(vitals)
+                self._tick()
             except Exception:  # a heartbeat that ends would make a silent worker of a sound one
                 log.exception("! the heartbeat failed")
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
-    def _tick(self, vitals: Vitals) -> None:
+    def _tick(self) -> None:
         self._say_alive()
         self._store.send(Ping())
         now = self._loop.time()
@@ -163,10 +184,12 @@ class Worker:
                 type(question).__name__,
                 extra=_about("timed-out", running.step.session, question),
             )
+            self.counts.questions[type(question), TimedOut] += 1
             self._advance(running, TimedOut())
         heard = now - self._store_heard < GONE_SECONDS
         why_not = "it is draining" if self._stopping.is_set() else "the store does not answer"
-        vitals.beat(heard and not self._stopping.is_set(), why_not=why_not)
+        ready = heard and not self._stopping.is_set()
+        self.vitals.beat(ready, figures(self.counts, len(self._running)), why_not)
 
     def _say_alive(self) -> None:
         self._naming_due = False
@@ -192,9 +215,10 @@ class Worker:
         if not isinstance(message, Step):
             self._drop(message)
         elif self._stopping.is_set():
+            self.counts.refused += 1
             gateway.send(StepRefused(message.session, message.seq, "draining"))
         else:
-            running = _Running(message, gateway, dialogue.step(self._rules, message))
+            running = _Running(message, gateway, dialogue.step(self._rules, message, self.counts.replies))
             self._running.add(running)
             self._advance(running, None)
 
@@ -210,12 +234,18 @@ class Worker:
                 if outcome is None:
                     break
         except StopIteration as end:
-            answer = end.value
+            done: StepDone = end.value
+            answer = done
+            self.counts.done += 1
+            if done.next.__class__ is Injected:
+                self.counts.injected += 1
         except NewerState as newer:
+            self.counts.refused += 1
             log.info("%s: handed back: %s", step.session, newer, extra=_about("handed-back", step.session))
             answer = StepRefused(step.session, step.seq, "state")
         except StateError as error:
             self.bad_states += 1
+            self.counts.faults += 1
             log.error(  # noqa: TRY400
                 "! %s: %s (%d bad states so far)",
                 step.session,
@@ -225,6 +255,7 @@ class Worker:
             )
             answer = dialogue.fault(self._rules, step)
         except Exception:
+            self.counts.faults += 1
             about = _about("fault", step.session)
             log.exception("! %s: the dialogue failed in step %d", step.session, step.seq, extra=about)
             answer = dialogue.fault(self._rules, step)
@@ -247,7 +278,7 @@ class Worker:
                 type(question).__name__.lower(),
                 extra=_about("asks", session, question),
             )
-        self._store.send(self._calls.ask(question, running, self._loop.time(), time.time_ns() // 1_000_000))
+        self._store.send(self._calls.ask(question, running, time.monotonic(), time.time_ns() // 1_000_000))
         if not self._naming_due:
             self._naming_due = True
             self._loop.call_later(_NAMED_SECONDS, self._name_waiting)
@@ -261,6 +292,7 @@ class Worker:
         for ask in asks:
             self._store.send(ask)
         if asks:
+            self.counts.repeated += len(asks)
             log.info("asked the store %d questions again", len(asks))
 
     def _on_store(self, _peer: Peer, message: Message) -> None:
@@ -273,31 +305,39 @@ class Worker:
             if closed is not None:
                 question, running, asked = closed
                 self._memory.learn(question, message.outcome, asked)
-                _log_outcome(running.step.session, question, message.outcome)
+                self._learn(running.step.session, question, message.outcome, time.monotonic() - asked)
                 self._advance(running, message.outcome)
         else:
             self._drop(message)
 
+    def _learn(self, session: str, question: Question, outcome: Outcome, seconds: float) -> None:
+        """Count and log what the store answered, after so many seconds."""
+        self.counts.questions[question.__class__, outcome.__class__] += 1
+        self.counts.question[question.__class__].add(seconds)
+        if isinstance(outcome, Failed):
+            about = _about("store-failed", session, question)
+            kind = type(question).__name__
+            log.error("! %s: %s failed: %s: %s", session, kind, outcome.kind, outcome.detail, extra=about)
+        elif isinstance(question, Deliver) and isinstance(outcome, Delivered):
+            self.counts.delivered(question, outcome.repeat)
+            again = ", by an earlier run of this step" if outcome.repeat else ""
+            log.info(
+                "= %s delivered to %d mailboxes%s",
+                question.delivery,
+                len(question.mailboxes),
+                again,
+                # No call more than it takes: this is on the way of every message.
+                extra={
+                    "event": "delivered",
+                    "session": session,
+                    "delivery": question.delivery,
+                    "repeat": outcome.repeat,
+                },
+            )
+
     def _drop(self, message: Message) -> None:
         self.unexpected += 1
         log.warning("dropped a %s, which is not for a worker (%d so far)", type(message).__name__, self.unexpected)
-
-
-def _log_outcome(session: str, question: Question, outcome: Outcome) -> None:
-    if isinstance(outcome, Failed):
-        about = _about("store-failed", session, question)
-        kind = type(question).__name__
-        log.error("! %s: %s failed: %s: %s", session, kind, outcome.kind, outcome.detail, extra=about)
-    elif isinstance(question, Deliver) and isinstance(outcome, Delivered):
-        again = ", by an earlier run of this step" if outcome.repeat else ""
-        log.info(
-            "= %s delivered to %d mailboxes%s",
-            question.delivery,
-            len(question.mailboxes),
-            again,
-            # No call more than it takes: this is on the way of every message.
-            extra={"event": "delivered", "session": session, "delivery": question.delivery, "repeat": outcome.repeat},
-        )
 
 
 def _about(event: str, session: str, question: Question | None = None) -> dict[str, object]:
@@ -335,6 +375,13 @@ async def _serve(settings: WorkerSettings) -> int:
         except ConnectionError as error:
             print(f"session_worker: {error}", file=sys.stderr)
             return 1
+        try:
+            exposition = Exposition(worker.vitals, worker.families)
+            probes = Probes(settings.metrics, worker.vitals, exposition.render)
+        except ProbesError as error:
+            print(f"session_worker: {error}", file=sys.stderr)
+            worker.close()
+            return 1
         garbage.tune()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -344,6 +391,7 @@ async def _serve(settings: WorkerSettings) -> int:
             await worker.run()
         finally:
             watching.cancel()
+            probes.close()
     return 0
 
 

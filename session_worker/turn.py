@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, MutableMapping
 from typing import TypeAlias
 
 from session_worker.replies import Reply
@@ -44,6 +44,12 @@ class Turn:
     reply: Reply | None
     next: Next = READ_LINES
 
+
+# How often what was answered with which code: a verb, `MESSAGE` or `OTHER`, and the reply's code, 0 for no reply.
+# The dialogue adds to it and never looks inside, so a step gives the same whatever is in it.
+Tally: TypeAlias = MutableMapping[tuple[str, int], int]
+MESSAGE = "message"
+OTHER = "other"
 
 # Whoever needs the store asks the store by yielding, is resumed with the outcome, and returns its turn.
 Talk: TypeAlias = Generator[Question, Outcome, Turn]

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -38,6 +38,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def free_ports(count: int) -> int:
+    """The first of so many ports in a row of 127.0.0.1 that nobody listens on now."""
+    while True:
+        first = free_port()
+        with ExitStack() as probes, suppress(OSError, OverflowError):
+            for port in range(first, first + count):
+                probes.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
 
 
 class Connection:
@@ -111,16 +121,21 @@ class Stack:
     :param folder: private to the stack: sockets, journal, mailboxes, logs. Keep its path short, sockets live in it.
     :param workers: how many session workers.
     :param users: the text of users.txt.
+    :param metrics: whether each process tells its numbers, on its port in `metrics`.
     :param settings: further environment variables for all services.
     """
 
-    def __init__(self, folder: Path, workers: int = 2, users: str = USERS, **settings: str) -> None:
+    def __init__(
+        self, folder: Path, workers: int = 2, users: str = USERS, *, metrics: bool = False, **settings: str
+    ) -> None:
         self.folder = folder
         self.mailboxes = folder / "mailboxes"
         self.users = folder / "users.txt"
         self.users.write_text(users)
         self.port = free_port()
         self.worker_names = [f"session_worker-{number}" for number in range(1, workers + 1)]
+        names = ["gateway", "mailbox_store", *self.worker_names] if metrics else []
+        self.metrics = {name: free_port() for name in names}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._environment = {
             "PATH": os.environ["PATH"],
@@ -160,11 +175,12 @@ class Stack:
             changed in the service's modules, and then calls its `main`.
         """
         what = ["-c", program] if program else ["-m", name.partition("-")[0]]
+        metrics = {"METRICS": f"127.0.0.1:{self.metrics[name]}"} if name in self.metrics else {}
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, *what],
                 cwd=self.folder,
-                env=self._environment,
+                env=self._environment | metrics,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

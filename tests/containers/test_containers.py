@@ -20,6 +20,7 @@ from runtime import VERSION
 from tests import mailboxes
 from tests.containers.conftest import CALLER, USERS, ContainerStack
 from tests.deploy.deploying import deploy
+from tests.scraping import page
 from tests.stack import ROOT, Connection, free_port, wait_until
 
 # Images may have to be built first, and a base image before that.
@@ -208,3 +209,37 @@ def test_down_leaves_no_container_and_no_network(engine_client: docker.DockerCli
 def assert_nothing_is_left(client: docker.DockerClient, port: int) -> None:
     names = [each.name for each in client.containers.list(all=True)] + [each.name for each in client.networks.list()]
     assert [name for name in names if name and name.startswith(f"correio-{port}-")] == []
+
+
+def test_numbers_are_told_inside_the_internal_network_alone_and_the_list_of_them_stays_true(
+    engine_client: docker.DockerClient, folder: Path
+) -> None:
+    folder.chmod(0o755)
+    (folder / "users.txt").write_text(USERS)
+    settings = {"MODE": "docker", "PORT": str(free_port()), "WORKERS": "1", "METRICS_PORT": "9120"}
+    try:
+        assert deploy("up", folder, **settings).returncode == 0
+        listed = folder / "run" / "prometheus-targets.json"
+
+        def told() -> dict[str, str]:
+            """Service → address, of the targets that answer with their own numbers."""
+            found = {}
+            for group in json.loads(listed.read_text()):
+                host, _, port = group["targets"][0].partition(":")
+                name = group["labels"]["service"]
+                if f"correio_{name.rpartition('_')[2]}_" in page(int(port), "/metrics", host)[1]:
+                    found[name] = host
+            return found
+
+        before = told()
+        assert set(before) == {"gateway", "mailbox_store", "session_worker"}
+        for each in engine_client.containers.list(filters={"label": "com.docker.compose.project"}):
+            ports = each.attrs["NetworkSettings"]["Ports"] or {}
+            assert not ports.get("9120/tcp"), "it is published"
+        assert deploy("restart-workers", folder).returncode == 0
+        after = told()
+        assert set(after) == set(before)
+        assert after["session_worker"] != before["session_worker"]
+    finally:
+        assert deploy("down", folder).returncode == 0
+    assert not (folder / "run" / "prometheus-targets.json").exists()

@@ -82,3 +82,26 @@ def test_rules_of_failures_reach_the_services_as_text_wherever_their_file_is(mon
     monkeypatch.setenv("FAULT_RULES", "no-such-file")
     with pytest.raises(ValueError, match="must be a file of rules"):
         StackSettings()
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"METRICS_PORT": "65534"}, "must be 65532 at most: with 2 workers it takes 65537 too"),
+        ({"METRICS_PORT": "9120", "PORT": "9123"}, "takes the ports 9120 to 9123 with 2 workers, and PORT=9123"),
+        ({"METRICS_PORT": "-1"}, "greater than or equal to 0"),
+    ],
+)
+def test_ports_for_numbers_are_ports_that_are_free_for_them(
+    settings: dict[str, str], rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=rule):
+        StackSettings()
+
+
+def test_a_stack_without_numbers_remembers_nothing_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "METRICS_PORT" not in StackSettings().remembered()
+    monkeypatch.setenv("METRICS_PORT", "9120")
+    assert StackSettings().remembered()["METRICS_PORT"] == "9120"

@@ -41,3 +41,13 @@ def test_a_users_file_that_is_there_passes(tmp_path: Path) -> None:
     users = tmp_path / "users.txt"
     users.touch()
     preflight.check_users(StackSettings().model_copy(update={"users": users}))
+
+
+def test_a_busy_port_for_numbers_is_told_with_the_setting_that_it_belongs_to() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        first = settings(12000).model_copy(update={"metrics_port": port - 1})
+        with pytest.raises(
+            DeployError, match=f"METRICS_PORT={port - 1}: port {port} of it: in use on 127.0.0.1; try"
+        ):
+            preflight.check_metrics_ports(first, [port], privileged=True)

@@ -25,6 +25,15 @@ def test_services_get_private_sockets_and_a_clean_environment(folder: Path, monk
     assert (given["PORT"], given["CORREIO_WORKERS"]) == ("2525", "3")
 
 
+def test_without_a_port_for_numbers_no_service_is_told_one(folder: Path) -> None:
+    stack = Processes(folder, print)
+    for port, told in ((0, ("", "", "")), (9120, ("127.0.0.1:9120", "127.0.0.1:9121", "9120"))):
+        settings = StackSettings().model_copy(update={"metrics_port": port})
+        given = stack._environment(settings, stack.prepare(settings))
+        names = ("CORREIO_METRICS_GATEWAY", "CORREIO_METRICS_STORE", "CORREIO_METRICS_PORT")
+        assert tuple(given[name] for name in names) == told
+
+
 def test_logs_of_the_stack_before_are_set_aside(folder: Path) -> None:
     (folder / "logs").mkdir()
     (folder / "logs" / "gateway.log").write_text("an old complaint\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import smtplib
@@ -16,7 +17,8 @@ import pytest
 
 from client.feed import Feed
 from tests.deploy.deploying import deploy, environment, processes_of
-from tests.stack import Connection, free_port, wait_until
+from tests.scraping import families, page
+from tests.stack import Connection, free_port, free_ports, wait_until
 
 pytestmark = pytest.mark.stack
 USERS = "ana@example.com\nbruno@example.com\n"
@@ -68,6 +70,55 @@ def test_up_twice_is_harmless_and_other_settings_are_told_apart(folder: Path, se
         "make up: runs with other settings: PROFILE is unset, not strict; WORKERS is 1, not 3; first: make down\n"
     )
     assert sorted(processes_of(folder / "run")) == sorted(before)
+
+
+def test_each_process_tells_its_numbers_where_the_list_of_targets_says(
+    folder: Path, settings: dict[str, str]
+) -> None:
+    metrics, listed = free_ports(5), folder / "run" / "prometheus-targets.json"
+    done = deploy("up", folder, **settings | {"WORKERS": "2", "METRICS_PORT": str(metrics)})
+    assert done.returncode == 0, done.stderr
+    assert f"cat {listed}" in done.stdout
+
+    def ready() -> dict[str, str]:
+        """The service that answers at each target, by its instance: its numbers bear its name."""
+        groups = json.loads(listed.read_text())
+        return {
+            group["labels"]["instance"]: next(
+                service
+                for service in ("gateway", "store", "worker")
+                if any(f"correio_{service}_" in family.name for family in families(_port(group)))
+            )
+            for group in groups
+            if page(_port(group), "/readyz")[0] == 200
+        }
+
+    all_ready = {
+        "gateway": "gateway",
+        "mailbox_store": "store",
+        "session_worker_1": "worker",
+        "session_worker_2": "worker",
+    }
+    wait_until(lambda: ready() == all_ready, "each process is ready where it is listed")
+    before = listed.read_text()
+    assert deploy("restart-workers", folder).returncode == 0
+    assert listed.read_text() == before
+    wait_until(lambda: ready() == all_ready, "each process is ready after the restart")
+    assert deploy("down", folder).returncode == 0
+    assert not listed.exists()
+
+
+def _port(group: dict[str, list[str]]) -> int:
+    return int(group["targets"][0].rpartition(":")[2])
+
+
+def test_a_busy_port_for_numbers_starts_nothing(folder: Path, settings: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = deploy("up", folder, **settings | {"METRICS_PORT": str(port)})
+    assert done.returncode == 1
+    assert done.stderr == f"make up: METRICS_PORT={port}: in use on 127.0.0.1; try: make up METRICS_PORT=9220\n"
+    assert processes_of(folder / "run") == []
 
 
 def test_down_and_status_of_nothing_say_so(folder: Path) -> None:

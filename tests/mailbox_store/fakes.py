@@ -75,6 +75,10 @@ class MemoryJournal:
         except KeyError:
             raise JournalError(f"no message {number}") from None
 
+    def received(self, number: int) -> int | None:
+        message = self.state.messages.get(number)
+        return message.time if message else None
+
     def pieces(self, message: Message) -> Iterator[bytes]:
         if message.staged:
             for _, (data, _) in sorted(self.state.pieces[message.delivery].items()):

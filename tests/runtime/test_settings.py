@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import Field, field_validator
 
-from runtime.settings import EX_CONFIG, Settings, load
+from runtime.settings import EX_CONFIG, Settings, endpoint, load
 
 
 class Example(Settings):
@@ -36,6 +36,12 @@ def test_an_empty_variable_is_as_if_it_were_not_set(monkeypatch: pytest.MonkeyPa
         ("PORT", "twelve", "valid integer"),
         ("PORT", "70000", "less than or equal to 65535"),
         ("DOMAIN", "a b", "must be a domain, such as mail.example.com"),
+        ("METRICS", "9120", "must be an IP address of this machine and a port, such as 127.0.0.1:9120 or [::1]:9120"),
+        ("METRICS", "localhost:9120", "must be an IP address"),
+        ("METRICS", "127.0.0.1:65536", "must be an IP address"),
+        ("METRICS", "127.0.0.1: 9120", "must be an IP address"),
+        ("METRICS", "::1:9120", "must be an IP address"),
+        ("METRICS", "[127.0.0.1]:9120", "must be an IP address"),
         ("LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
     ],
 )
@@ -50,6 +56,14 @@ def test_a_bad_setting_ends_with_its_name_its_value_and_the_rule(
     assert line.startswith(f"example: {name}={value}: ")
     assert rule in line
     assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "means"),
+    [("127.0.0.1:9120", ("127.0.0.1", 9120)), ("[::1]:0", ("::1", 0)), ("0.0.0.0:1", ("0.0.0.0", 1))],
+)
+def test_an_endpoint_is_an_address_and_a_port(value: str, means: tuple[str, int]) -> None:
+    assert endpoint(value) == means
 
 
 def test_settings_do_not_change_while_a_service_runs() -> None:
