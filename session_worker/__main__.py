@@ -2,11 +2,68 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import sys
 
+import uvloop
+import zmq
+
+from runtime import garbage, logs
+from runtime.metrics import Exposition
+from runtime.probes import Probes, ProbesError
 from runtime.settings import load
+from runtime.watchdog import Watchdog
 from session_worker.config import WorkerSettings
-from session_worker.service import main
+from session_worker.service import HEARTBEAT_SECONDS, Worker
+
+# A step's own work is milliseconds. The gateways have given up on a loop that stands still for so long.
+_HUNG_SECONDS = 5.0
+
+
+async def _serve(settings: WorkerSettings) -> int:
+    with zmq.Context() as context:
+        try:
+            worker = Worker(settings, context)
+        except ConnectionError as error:
+            print(f"session_worker: {error}", file=sys.stderr)
+            return 1
+        try:
+            exposition = Exposition(worker.vitals, worker.families)
+            probes = Probes(settings.metrics, worker.vitals, exposition.render)
+        except ProbesError as error:
+            print(f"session_worker: {error}", file=sys.stderr)
+            worker.close()
+            return 1
+        garbage.tune()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, worker.stop)
+        watching = asyncio.create_task(_watch(Watchdog(_HUNG_SECONDS)))
+        try:
+            await worker.run()
+        finally:
+            watching.cancel()
+            probes.close()
+    return 0
+
+
+async def _watch(watchdog: Watchdog) -> None:
+    try:
+        while True:
+            watchdog.feed()
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+    finally:
+        watchdog.leave()
+
+
+def main() -> int:
+    """Run a worker until SIGTERM or SIGINT; gives the exit status."""
+    settings = load(WorkerSettings, "session_worker")
+    logs.configure("session_worker", settings.log_level, settings.log_format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings))
+
 
 if __name__ == "__main__":
-    sys.exit(main(load(WorkerSettings, "session_worker")))
+    sys.exit(main())

@@ -14,23 +14,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
-import sys
 import time
 import uuid
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 
-import uvloop
 import zmq
 from prometheus_client.core import Metric
 
-from runtime import VERSION, garbage, logs
+from runtime import VERSION
 from runtime.bus import Bus, Peer, open_socket
-from runtime.metrics import Exposition
-from runtime.probes import Probes, ProbesError
 from runtime.vitals import Vitals
-from runtime.watchdog import Watchdog
 from session_worker import dialogue
 from session_worker.config import WorkerSettings
 from session_worker.memory import Memory
@@ -67,8 +61,6 @@ _ZMTP_TIMEOUT_MS = 3000
 # A step that waits for the store is named to its gateway after so long at the latest: should this process be killed,
 # the gateway knows that the step was not what killed it (wire/SPEC.md, `alive`). One message for all that wait.
 _NAMED_SECONDS = 0.02
-# A step's own work is milliseconds. The gateways have given up on a loop that stands still for so long.
-_HUNG_SECONDS = 5.0
 
 
 @dataclass(slots=True, eq=False)
@@ -366,46 +358,3 @@ def _connect(
                 opened.close()
             raise ConnectionError(f"cannot connect to {endpoint}: {zmq.strerror(error.errno or 0)}") from None
     return sockets
-
-
-async def _serve(settings: WorkerSettings) -> int:
-    with zmq.Context() as context:
-        try:
-            worker = Worker(settings, context)
-        except ConnectionError as error:
-            print(f"session_worker: {error}", file=sys.stderr)
-            return 1
-        try:
-            exposition = Exposition(worker.vitals, worker.families)
-            probes = Probes(settings.metrics, worker.vitals, exposition.render)
-        except ProbesError as error:
-            print(f"session_worker: {error}", file=sys.stderr)
-            worker.close()
-            return 1
-        garbage.tune()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, worker.stop)
-        watching = asyncio.create_task(_watch(Watchdog(_HUNG_SECONDS)))
-        try:
-            await worker.run()
-        finally:
-            watching.cancel()
-            probes.close()
-    return 0
-
-
-async def _watch(watchdog: Watchdog) -> None:
-    try:
-        while True:
-            watchdog.feed()
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-    finally:
-        watchdog.leave()
-
-
-def main(settings: WorkerSettings) -> int:
-    """Run a worker until SIGTERM or SIGINT; gives the exit status."""
-    logs.configure("session_worker", settings.log_level, settings.log_format)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings))
