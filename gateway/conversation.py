@@ -46,12 +46,21 @@ class Conversation:
 
     :param shown: whether the log is told.
     :param feed: who else is, while anybody listens there.
+    :param fields: whether log lines carry fields; lines for people do not show them.
     :param clock: any clock, in seconds.
     """
 
-    def __init__(self, shown: bool, feed: Feed | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        shown: bool,
+        feed: Feed | None = None,
+        *,
+        fields: bool = True,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.clock = clock
         self._shown = shown
+        self._fields = fields
         self._feed = feed
         # Whether there is anybody to tell: all that a silent conversation costs is to look at this.
         self.told = False
@@ -118,7 +127,8 @@ class Conversation:
         self, event: str, line: str, session: str, peer: str, fields: dict[str, object], level: int = logging.INFO
     ) -> None:
         if self._shown or level > logging.INFO:
-            log.log(level, "%s %s", session, line, extra={"event": event, "session": session, "peer": peer, **fields})
+            extra = {"event": event, "session": session, "peer": peer, **fields} if self._fields else None
+            log.log(level, "%s %s", session, line, extra=extra)
         if self._feed is not None and self._feed.watched:
             self._feed.tell(event, session=session, peer=peer, **fields)
 

@@ -78,7 +78,7 @@ class Gateway:
         self._departures = Departures(router, self.dispatcher.on_departure)
         self.registry = Registry(
             self.dispatcher,
-            Conversation(settings.conversation == "on", feed),
+            Conversation(settings.conversation == "on", feed, fields=settings.log_format == "json"),
             Admission(settings.max_connections, settings.max_connections_per_address),
             settings.domain,
             settings.idle_seconds,
