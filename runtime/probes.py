@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE = 16
 _SECONDS = 5.0
-_PAUSE = 0.02
+_PAUSE = 0.1
 _BACKLOG = 64
 _MAX_HEAD = 8192
 # How long to wait after the system refused a connection: its descriptors are used up, most likely.
