@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -16,6 +17,20 @@ def percentile(values: Sequence[float], share: float) -> float:
     """The value that this share (0 to 1) of the values is at most; 0 for none at all."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+def bucket_percentile(buckets: Sequence[tuple[float, int]], share: float) -> float:
+    """The value that this share (0 to 1) of what was counted is at most, taken as evenly spread in its bucket.
+
+    :param buckets: upper bounds, rising to infinity, and how many values are at most that.
+    """
+    wanted, below, bottom = share * buckets[-1][1], 0, 0.0
+    for bound, count in buckets:
+        if count >= wanted and count > below:
+            top = bottom if math.isinf(bound) else bound
+            return bottom + (top - bottom) * (wanted - below) / (count - below)
+        below, bottom = count, bound
+    return 0.0
 
 
 def figures(samples: Iterable[Sample]) -> Figures:
@@ -60,6 +75,14 @@ def _summary(samples: list[Sample]) -> dict[str, Any]:
                 "max": max(times),
                 "count": len(times),
             }
+    if counted := [sample.commits for sample in good if sample.commits]:
+        together = [(each[0][0], sum(count for _, count in each)) for each in zip(*counted, strict=True)]
+        summary["commit_ms"] = {
+            "p50": bucket_percentile(together, 0.5) * 1000,
+            "p99": bucket_percentile(together, 0.99) * 1000,
+            "count": together[-1][1],
+            "messages": sum(sample.acknowledged for sample in good) / max(1, together[-1][1]),
+        }
     return summary
 
 
@@ -100,7 +123,7 @@ def workers_table(result: Figures) -> str:
 
 def times_table(result: Figures) -> str:
     """p50 and p99 of single messages, of the scenarios that measure them."""
-    rows = [["ms: p50 / p99", "peer", "dot to 250", "connect to greeting"]]
+    rows = [["ms: p50 / p99", "peer", "dot to 250", "connect to greeting", "a commit", "messages a commit"]]
     for scenario, by_peer in result.items():
         for peer, summary in by_peer.items():
             if "dot_to_250_ms" in summary:
@@ -108,6 +131,9 @@ def times_table(result: Figures) -> str:
                     f"{t['p50']:.1f} / {t['p99']:.1f}"
                     for t in (summary["dot_to_250_ms"], summary["connect_to_greeting_ms"])
                 ]
+                commit = summary.get("commit_ms")
+                cells.append(f"{commit['p50']:.1f} / {commit['p99']:.1f}" if commit else "")
+                cells.append(f"{commit['messages']:.1f}" if commit else "")
                 rows.append([scenario, peer, *cells])
     return _aligned(rows)
 

@@ -37,6 +37,7 @@ class Sample:
     """One load on one peer. `stored_seconds` is until the mailboxes had all of it; costs are of each role.
 
     `cpu` is in seconds and `peak` in KiB; `settled` says that as many messages were stored as acknowledged.
+    `commits`: how many of the peer's commits took at most so many seconds, where it tells.
     """
 
     scenario: str
@@ -54,6 +55,7 @@ class Sample:
     peak: dict[str, int]
     dot_to_250: list[float] = field(default_factory=list)
     connect_to_greeting: list[float] = field(default_factory=list)
+    commits: list[tuple[float, int]] = field(default_factory=list)
 
 
 class Bench:
@@ -142,6 +144,7 @@ class Bench:
         os.sync()
         roles = peer.processes()
         procfs.forget_peak(roles.values())
+        commits = dict(peer.commits())
         cpu = {role: procfs.cpu_seconds([pid]) for role, pid in roles.items()}
         began = time.monotonic()
         sent = by_generator(job) if scenario.own else by_smtp_source(job)
@@ -162,6 +165,7 @@ class Bench:
             {role: procfs.peak_kib([pid]) for role, pid in roles.items()},
             sent.dot_to_250,
             sent.connect_to_greeting,
+            [(seconds, count - commits[seconds]) for seconds, count in peer.commits()],
         )
 
     def _settle(

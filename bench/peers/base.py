@@ -51,6 +51,10 @@ class Peer(ABC):
     def stop(self) -> None:
         """End every process of it; harmless when there is none."""
 
+    def commits(self) -> list[tuple[float, int]]:
+        """How many of its commits so far took at most so many seconds, up to all of them; empty: it does not tell."""
+        return []
+
     @abstractmethod
     def processes(self) -> dict[str, int]:
         """The processes by role; what they start belongs to them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.peers.base import Peer, PeerError, address
+from tests.scraping import families
 from tests.stack import Stack
 
 DEFAULT_WORKERS = 2
@@ -24,7 +25,7 @@ class Correio(Peer):
 
     def start(self, folder: Path, recipients: int) -> None:
         users = "".join(address(number) + "\n" for number in range(max(recipients, self.users)))
-        self._stack = Stack(folder, self.workers, users, CONVERSATION="off", LOG_LEVEL="WARNING")
+        self._stack = Stack(folder, self.workers, users, metrics=True, CONVERSATION="off", LOG_LEVEL="WARNING")
         try:
             self._stack.__enter__()
         except AssertionError as error:
@@ -34,6 +35,16 @@ class Correio(Peer):
     def stop(self) -> None:
         if self._stack is not None:
             self._stack.stop()
+
+    def commits(self) -> list[tuple[float, int]]:
+        assert self._stack is not None
+        told = families(self._stack.metrics["mailbox_store"])
+        return [
+            (float(sample.labels["le"]), int(sample.value))
+            for family in told
+            for sample in family.samples
+            if sample.name == "correio_store_commit_seconds_bucket"
+        ]
 
     def processes(self) -> dict[str, int]:
         assert self._stack is not None

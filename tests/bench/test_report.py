@@ -57,3 +57,19 @@ def test_the_cost_of_each_process_is_told() -> None:
         "100",
         "2",
     ]
+
+
+def test_commits_are_told_beside_the_times_they_are_part_of() -> None:
+    commits = [(0.001, 50), (0.002, 90), (float("inf"), 100)]
+    timed = replace(SAMPLE, dot_to_250=[0.004], connect_to_greeting=[0.002], commits=commits, acknowledged=400)
+    summary = report.figures([timed, timed])["keep s=1"]["correio"]
+    assert summary["commit_ms"] == {"p50": 1.0, "p99": 2.0, "count": 200, "messages": 4.0}
+    assert "1.0 / 2.0" in report.times_table(report.figures([timed]))
+
+
+def test_a_percentile_of_buckets_lies_inside_of_the_bucket_that_it_falls_into() -> None:
+    buckets = [(0.001, 0), (0.002, 10), (0.004, 20), (float("inf"), 20)]
+    assert report.bucket_percentile(buckets, 0.25) == 0.0015
+    assert report.bucket_percentile(buckets, 0.75) == 0.003
+    assert report.bucket_percentile(buckets, 1.0) == 0.004
+    assert report.bucket_percentile([(0.001, 0), (float("inf"), 0)], 0.5) == 0.0
