@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import field_validator
 
 from runtime.settings import Settings
@@ -13,12 +15,14 @@ class ConfigError(Exception):
 
 
 class StoreSettings(Settings):
-    """The variables USERS, MAILBOXES, JOURNAL, DOMAIN, POSTMASTER and STORE_ENDPOINT."""
+    """The variables USERS, MAILBOXES, MAILBOX_MODE, JOURNAL, DOMAIN, POSTMASTER and STORE_ENDPOINT."""
 
     # An address a line; each has a mailbox.
     users: str = "users.txt"
     # The folder of the mailbox files; made if only it is missing.
     mailboxes: str = "mailboxes"
+    # The permissions of a mailbox file that is made here: its owner's alone, or to be read by its group.
+    mailbox_mode: Literal["0600", "0640"] = "0600"
     # The journal's file; SQLite keeps two more beside it, and a lock file.
     journal: str = "run/journal.sqlite3"
     # Mail to postmaster@DOMAIN is taken even where no user has that domain.
