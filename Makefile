@@ -13,7 +13,7 @@ ARGS ?=
 BENCH := build/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help up down restart-workers restart-store restart-gateway status logs test chaos lint bench curves budget lock clean
+.PHONY: help up down restart-workers restart-store restart-gateway status logs test chaos lint bench curves budget lock pictures clean
 
 help: ## show this
 	@echo "Correio, an SMTP server. Targets:"
@@ -79,6 +79,9 @@ lock: $(INSTALLED) ## resolve the requirements anew
 	$(LOCK) --group services --group deploy --group dev -o requirements/dev.txt
 	$(LOCK:pyproject.toml=) --group services -o requirements/services.txt
 	$(LOCK:pyproject.toml=bench/requirements.in) -o bench/requirements.txt
+
+pictures: $(INSTALLED) ## make the recording in README.md anew
+	@$(RUN_PYTHON) -m docs.recording
 
 clean: ## remove what was built or cached; mail, journal and settings stay
 	@if docker version >/dev/null 2>&1; then docker image prune --all --force --filter label=correio.service >/dev/null; fi

@@ -1,4 +1,4 @@
-"""Sleep until a file of a folder changes; the kernel says when (inotify; kqueue and FSEvents elsewhere).
+"""Sleep until one of some files of a folder changes; the kernel says when (inotify; kqueue and FSEvents elsewhere).
 
 Gives: `Changes`. Fails: never; where the kernel tells nothing, for the folder is not there yet, lies on a network or
 every watch is taken, `wait` returns every `_LOOK` seconds and the caller looks for itself.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -42,13 +43,15 @@ logging.getLogger("watchdog.observers.inotify").addFilter(_is_worth_telling)
 
 
 class Changes(FileSystemEventHandler):
-    """Changes of one file, to be used in a with block.
+    """Changes of some files, to be used in a with block.
 
-    :param path: of the file; neither it nor its folder need exist yet.
+    :param folder: in which they are; neither it nor they need exist yet.
+    :param names: of the files.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path.absolute()
+    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+        self._folder = folder.absolute()
+        self._names = frozenset(names)
         self._changed = threading.Event()
         self._observer = Observer()
         self._watched = (0, 0)
@@ -65,21 +68,20 @@ class Changes(FileSystemEventHandler):
         threading.Thread(target=self._observer.stop).start()
 
     def wait(self, seconds: float) -> None:
-        """Return when the file may have changed since the last call, at the latest after `seconds`."""
+        """Return when a file may have changed since the last call, at the latest after `seconds`."""
         if self._changed.wait(max(0.0, min(seconds, _CHECK if self._watched != (0, 0) else _LOOK))):
             self._changed.clear()
         self._follow()
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Called by the observer, in its thread."""
-        if self._path.name in (Path(os.fsdecode(path)).name for path in (event.src_path, event.dest_path)):
+        if any(Path(os.fsdecode(path)).name in self._names for path in (event.src_path, event.dest_path)):
             self._changed.set()
 
     def _follow(self) -> None:
         """Watch the folder that has the name now."""
-        folder = self._path.parent
         try:
-            status = folder.stat()
+            status = self._folder.stat()
         except OSError:
             self._watched = (0, 0)
             return
@@ -87,7 +89,7 @@ class Changes(FileSystemEventHandler):
             self._observer.unschedule_all()
             self._watched = (0, 0)
             with suppress(OSError):  # ENOSPC, EMFILE: the kernel's watches are used up
-                self._observer.schedule(self, str(folder), event_filter=_KINDS)
+                self._observer.schedule(self, str(self._folder), event_filter=_KINDS)
                 self._watched = (status.st_dev, status.st_ino)
             # What came before the watch was set is to be looked for.
             self._changed.set()

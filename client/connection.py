@@ -2,7 +2,8 @@
 
 Gives: `Connection`, whose `send` and `reply` are coroutines and may run at the same time.
 Fails: `Unreachable` when no connection can be made, `ConnectionLost` when it ends or the server does not speak SMTP.
-Both say in words for a person what happened and end the program with `EXIT_NO_SERVER`.
+Both say in words for a person what happened, in English unless asked for the other language, and end the program with
+`EXIT_NO_SERVER`.
 Limits: what the server says is bounded by `smtp.ReplyReader`; what is sent goes no faster than the server reads.
 """
 
@@ -10,9 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import IO, Any, Self
 
 import click
 
+from .language import Language, Text
 from .smtp import Reply, ReplyError, ReplyReader
 
 # Exit status when nobody listens or the connection was lost before the last reply.
@@ -22,16 +25,51 @@ CONNECT_SECONDS = 15.0
 _READ_SIZE = 64 * 1024
 
 
-class Unreachable(click.ClickException):
+_ERROR = Text("Error: {message}", "Erro: {message}")
+_NOBODY = Text(
+    "Nobody listens on {where}. Start the stack with: make up",
+    "Ninguém escuta em {where}. Inicie o servidor com: make up",
+)
+_NO_HOST = Text("There is no host named {host}", "Não existe máquina com o nome {host}")
+_NO_ANSWER = Text("{where} does not answer", "{where} não responde")
+_NO_CONNECTION = Text("No connection to {where}: {why}", "Sem conexão com {where}: {why}")
+_LOST = Text("The connection was lost: {why}", "A conexão se perdeu: {why}")
+_CLOSED = Text("The server closed the connection", "O servidor encerrou a conexão")
+_SILENT = Text("The server has said nothing for {seconds:.0f} s", "O servidor não diz nada há {seconds:.0f} s")
+_DEAF = Text("The server has read nothing for {seconds:.0f} s", "O servidor não lê nada há {seconds:.0f} s")
+_NOT_SMTP = Text(
+    "This is not an SMTP server, or it is broken: {why}",
+    "Isto não é um servidor SMTP, ou está com defeito: {why}",
+)
+
+
+class ServerError(click.ClickException):
+    """There is no server, or no more. `message` is in English until another language is asked for.
+
+    :param text: what happened, with these values in it.
+    """
+
+    exit_code = EXIT_NO_SERVER
+
+    def __init__(self, text: Text, language: Language = Language.ENGLISH, **values: object) -> None:
+        super().__init__(text.say(language, **values))
+        self._text, self._language, self._values = text, language, values
+
+    def in_language(self, language: Language) -> Self:
+        """The same in this language."""
+        return type(self)(self._text, language, **self._values)
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Tell it on standard error, as click does for all errors."""
+        click.echo(_ERROR.say(self._language, message=self.format_message()), file=file, err=file is None)
+
+
+class Unreachable(ServerError):
     """No connection to the server."""
 
-    exit_code = EXIT_NO_SERVER
 
-
-class ConnectionLost(click.ClickException):
+class ConnectionLost(ServerError):
     """The connection ended, fell silent, or carries something that is not SMTP."""
-
-    exit_code = EXIT_NO_SERVER
 
 
 class Connection:
@@ -63,9 +101,9 @@ class Connection:
                 try:
                     await asyncio.get_running_loop().sock_sendall(self._socket, octets)
                 except OSError as error:
-                    raise ConnectionLost(f"The connection was lost: {error.strerror}") from None
+                    raise ConnectionLost(_LOST, why=error.strerror) from None
         except TimeoutError:
-            raise ConnectionLost(f"The server has read nothing for {timeout:.0f} s") from None
+            raise ConnectionLost(_DEAF, seconds=timeout) from None
 
     async def reply(self, timeout: float | None = None) -> Reply:
         """The next reply.
@@ -79,17 +117,17 @@ class Connection:
                     self._reader.feed(await self._receive())
                 return reply
         except TimeoutError:
-            raise ConnectionLost(f"The server has said nothing for {timeout:.0f} s") from None
+            raise ConnectionLost(_SILENT, seconds=timeout) from None
         except ReplyError as error:
-            raise ConnectionLost(f"This is not an SMTP server, or it is broken: {error}") from None
+            raise ConnectionLost(_NOT_SMTP, why=error) from None
 
     async def _receive(self) -> bytes:
         try:
             octets = await asyncio.get_running_loop().sock_recv(self._socket, _READ_SIZE)
         except OSError as error:
-            raise ConnectionLost(f"The connection was lost: {error.strerror}") from None
+            raise ConnectionLost(_LOST, why=error.strerror) from None
         if not octets:
-            raise ConnectionLost("The server closed the connection")
+            raise ConnectionLost(_CLOSED)
         return octets
 
     def close(self) -> None:
@@ -107,10 +145,10 @@ def connect(host: str, port: int) -> Connection:
     try:
         return Connection(socket.create_connection((host, port), CONNECT_SECONDS))
     except ConnectionRefusedError:
-        raise Unreachable(f"Nobody listens on {where}. Start the stack with: make up") from None
+        raise Unreachable(_NOBODY, where=where) from None
     except (socket.gaierror, UnicodeError):
-        raise Unreachable(f"There is no host named {host}") from None
+        raise Unreachable(_NO_HOST, host=host) from None
     except TimeoutError:
-        raise Unreachable(f"{where} does not answer") from None
+        raise Unreachable(_NO_ANSWER, where=where) from None
     except OSError as error:
-        raise Unreachable(f"No connection to {where}: {error.strerror}") from None
+        raise Unreachable(_NO_CONNECTION, where=where, why=error.strerror) from None

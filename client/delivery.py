@@ -16,9 +16,15 @@ from typing import BinaryIO
 import click
 
 from .connection import Connection, ConnectionLost
+from .language import Text
 from .message import PIECE, Fields, Message, MessageError, Scan, compose, scan
 from .smtp import CRLF, Reply, extensions, stuffed
 from .terminal import harmless_line, harmless_text
+
+_UNCERTAIN = Text(
+    "{how}, after the whole message was sent: it may have been delivered, or not",
+    "{how}, depois do envio da mensagem inteira: ela pode ter sido entregue, ou não",
+)
 
 # Exit status when the server said no.
 EXIT_REFUSED = 1
@@ -139,9 +145,7 @@ async def deliver(connection: Connection, envelope: Envelope, file: BinaryIO, fi
         try:
             reply = await dialogue.hear(END_SECONDS)
         except ConnectionLost as lost:
-            raise ConnectionLost(
-                f"{lost.message}, after the whole message was sent: it may have been delivered, or not"
-            ) from None
+            raise ConnectionLost(_UNCERTAIN, how=lost.message) from None
         _demand(reply)
     except (Refused, MessageError):
         await dialogue.leave()

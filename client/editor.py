@@ -14,6 +14,7 @@ from collections.abc import Callable
 from prompt_toolkit import PromptSession
 from prompt_toolkit.buffer import CompletionState
 from prompt_toolkit.completion import CompleteEvent, Completer
+from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import DummyHistory, History
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import ColorDepth
@@ -21,9 +22,14 @@ from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import is_dumb_terminal
 
 from .guide import Guide
+from .language import Text
 from .smtp import Expects
 
-PROMPTS = {Expects.COMMAND: "smtp> ", Expects.MESSAGE: "message> ", Expects.RESPONSE: "answer> "}
+PROMPTS = {
+    Expects.COMMAND: Text("smtp> ", "smtp> "),
+    Expects.MESSAGE: Text("message> ", "mensagem> "),
+    Expects.RESPONSE: Text("answer> ", "resposta> "),
+}
 _STYLE = Style.from_dict({"bottom-toolbar": "noreverse bg:ansiblue ansiwhite", "prompt": "bold"})
 # Without colours the status line is told from the rest by being reversed, which is prompt_toolkit's own style.
 _PLAIN = Style.from_dict({"prompt": "bold"})
@@ -35,14 +41,15 @@ def prompts(guide: Guide, history: History, completer: Completer) -> dict[Expect
     def prompt(
         expects: Expects, history: History, completer: Completer | None = None, *, multiline: bool = False
     ) -> PromptSession[str]:
+        sign: StyleAndTextTuples = [("class:prompt", PROMPTS[expects].say(guide.language))]
         return PromptSession(
-            [("class:prompt", PROMPTS[expects])],
+            sign,
             history=history,
             completer=completer,
             # A menu that opens by itself would be in the way, and take the arrow keys from the history.
             complete_while_typing=False,
             multiline=multiline,
-            prompt_continuation=[("class:prompt", PROMPTS[expects])],
+            prompt_continuation=sign,
             key_bindings=_message_keys() if multiline else _tab_key(completer) if completer else None,
             bottom_toolbar=_status(guide, expects),
             style=_STYLE if guide.paint.enabled else _PLAIN,

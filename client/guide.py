@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from . import explanation
 from .color import Paint
+from .connection import ServerError
 from .hints import hint, next_forms
 from .language import Language, Text
 from .record import Record
@@ -27,7 +28,6 @@ NOT_DELIVERED = Text(
     "A mensagem não foi encerrada com um ponto sozinho, por isso não é entregue.",
 )
 NOT_RECORDED = Text("The session is not saved any more: {why}", "A sessão não está mais sendo salva: {why}")
-_CLOSED = Text("The server closed the connection", "O servidor encerrou a conexão")
 
 _STANDS = {
     Stage.CONNECTED: Text("connected, not greeted yet", "conectado, falta cumprimentar"),
@@ -122,11 +122,11 @@ class Guide:
     def _aside(self, text: str) -> str:
         return self.paint.note(harmless_text(f"({text})"))
 
-    def lost(self, message: str) -> str:
-        """What to show when the connection is lost, `message` saying how."""
+    def lost(self, how: ServerError) -> str:
+        """What to show when the connection is lost."""
         if self._record:
             self._record.closed()
-        return self._aside(_CLOSED.say(self.language) if message == _CLOSED.en else message)
+        return self._aside(how.in_language(self.language).message)
 
     def over(self, *, closed: bool) -> None:
         """The session is over; `closed`: the server has said so, else the client leaves."""

@@ -114,7 +114,7 @@ class Conversation:
             if self._connection.last_words:
                 await self._lines.show(harmless_text(self._connection.last_words))
             self.lost = True
-            await self._lines.show(self._guide.lost(lost.message))
+            await self._lines.show(self._guide.lost(lost))
         finally:
             self.over.set()
             self._answered.set()

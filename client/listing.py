@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from .mbox import entries, open_mailbox
+from .mbox import open_mailbox
 from .options import complete_address, json_option, mailboxes_option
-from .stored import StoredMail
+from .stored import StoredMail, mails
 from .terminal import harmless_line
 
 _WIDTHS = (4, 20, 25, 32)
@@ -30,12 +30,12 @@ def command(address: str, mailboxes: Path, as_json: bool) -> None:
       $ correio list ana@example.org
       $ correio list ana@example.org --json | jq -r 'select(.sender == "") | .id'
     """
-    number = 0
+    found = False
     with open_mailbox(mailboxes, address) as mailbox:
-        for number, entry in enumerate(entries(mailbox.lines()), 1):
-            mail = StoredMail(number, entry)
+        for mail in mails(mailbox, address):
+            found = True
             click.echo(json.dumps(mail.summary(), ensure_ascii=False) if as_json else _line(mail))
-    if not number and not as_json:
+    if not found and not as_json:
         click.echo(f"No mail for {address}.")
 
 

@@ -1,6 +1,6 @@
 """Mailbox files: finding one, and reading its messages (mboxrd, RFC 4155 appendix A has the family).
 
-Gives: `open_mailbox`, and `entries`, the messages one after another.
+Gives: `open_mailbox`, which finds the one that has an address's mail, and `entries`, the messages one after another.
 Fails: `MailboxError`, in words for a person. A file that somebody has edited never fails: whatever stands before the
 first `From ` line is an entry too, and a missing empty line between two messages is no matter.
 Limits: one message is in memory at a time. The file is only read; the lock that finds its end is given back at once.
@@ -56,10 +56,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class MailboxFile:
-    """An open mailbox file, up to where its last message was complete."""
+    """An open mailbox file, up to where its last message was complete.
+
+    `shared`: it is not the address's own, so that mail for others is in it as well.
+    """
 
     file: BinaryIO
     size: int
+    shared: bool = False
 
     def lines(self, start: int = 0) -> Iterator[bytes]:
         """The lines as they stand in the file, from an offset that begins one."""
@@ -98,15 +102,48 @@ def file_name(address: str) -> str:
     return unicodedata.normalize("NFC", address).casefold() + SUFFIX
 
 
+def file_names(address: str) -> tuple[str, ...]:
+    """The files that the server may put an address's mail in; the first one that there is has it.
+
+    Its own, that of the address without `+tag`, and the catch-all of its domain.
+    """
+    local, _, domain = address.rpartition("@")
+    base = local.partition("+")[0]
+    # Of +tag@domain nothing is left, and a name without an @ is no address.
+    others = [f"{base}@{domain}"] if base and domain else []
+    catch_all = [f"*@{domain}"] if local and domain else []
+    return tuple(dict.fromkeys(map(file_name, [address, *others, *catch_all])))
+
+
+def find_file(folder: Path, address: str) -> str:
+    """The name of the file that has an address's mail; its own where there is none."""
+    own, *others = file_names(address)
+    if not (folder / own).exists():
+        # The name of a mailbox never leads out of the folder, so what would has none.
+        return next((name for name in others if "/" not in name and (folder / name).exists()), own)
+    return own
+
+
+def is_there(folder: Path, address: str) -> bool:
+    """Whether there is such a file; where one cannot tell, `open_mailbox` says why."""
+    with suppress(OSError):
+        return (folder / find_file(folder, address)).exists()
+    return True
+
+
 @contextmanager
 def open_mailbox(folder: Path, address: str) -> Iterator[MailboxFile]:
-    """Open the mailbox of an address for reading.
+    """Open the mailbox that has an address's mail (`file_names`) for reading.
 
     :raises MailboxError: there is none, or it cannot be read.
     """
-    name = file_name(address)
-    if "/" in name or "\0" in name or name.startswith("."):
+    own = file_name(address)
+    if "/" in own or "\0" in own or own.startswith("."):
         raise MailboxError(f"{address!r} is not the address of a mailbox")
+    try:
+        name = find_file(folder, address)
+    except OSError as error:
+        raise MailboxError(f"{folder / own}: {error.strerror}") from None
     try:
         # O_NONBLOCK: a FIFO of that name must not stop us; on a file it does nothing.
         descriptor = os.open(folder / name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -118,7 +155,7 @@ def open_mailbox(folder: Path, address: str) -> Iterator[MailboxFile]:
         os.close(descriptor)
         raise MailboxError(f"{folder / name} is not a file")
     with os.fdopen(descriptor, "rb") as file:
-        yield MailboxFile(file, _complete_size(file))
+        yield MailboxFile(file, _complete_size(file), shared=name != own)
 
 
 def _complete_size(file: BinaryIO) -> int:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import click
 
-from .mbox import Entry, MailboxFile, entries, open_mailbox
+from .mbox import Entry, MailboxFile, open_mailbox
 from .options import complete_address, mailboxes_option
-from .stored import StoredMail
+from .stored import StoredMail, mails
 from .terminal import harmless_line, harmless_text
 
 _RULE = "-" * 72
@@ -58,12 +58,13 @@ def command(address: str, mailboxes: Path, raw: bool) -> None:
         if raw:
             _copy(mailbox)
             return
-        number = 0
-        for number, entry in enumerate(entries(mailbox.lines()), 1):
-            if number > 1:
+        found = False
+        for mail in mails(mailbox, address):
+            if found:
                 click.echo(_RULE)
-            click.echo(render(number, entry))
-        if not number:
+            found = True
+            click.echo(render(mail.number, mail.entry))
+        if not found:
             click.echo(f"No mail for {address}.")
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from . import color
-from .connection import connect
+from .connection import Unreachable, connect
 from .guide import Guide
 from .interactive import Lines, PipedLines, converse
 from .language import Language, language_of
@@ -77,14 +77,18 @@ def session_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def hold(server: Server, wishes: Wishes) -> int:
     """Hold a session; gives the exit status."""
     typed = os.isatty(0) and os.isatty(1)
-    connection = connect(server.host, server.port)
+    language = Language(wishes.lang) if wishes.lang else language_of(os.environ)
+    try:
+        connection = connect(server.host, server.port)
+    except Unreachable as error:
+        raise error.in_language(language) from None
     try:
         record = Record(wishes.save, f"{server.host}:{server.port}") if wishes.save else None
     except click.BadParameter:
         connection.close()
         raise
     guide = Guide(
-        Language(wishes.lang) if wishes.lang else language_of(os.environ),
+        language,
         color.Paint(color.wanted(wishes.color, os.environ, terminal=os.isatty(1))),
         hints=typed if wishes.hints is None else wishes.hints,
         explain=wishes.explain,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from .mbox import MailboxError, entries, open_mailbox
+from .mbox import MailboxError, open_mailbox
 from .options import complete_address, json_option, mailboxes_option
 from .read import render
-from .stored import StoredMail
+from .stored import StoredMail, mails
 
 
 @click.command(
@@ -39,8 +39,7 @@ def command(address: str, which: str, raw: bool, mailboxes: Path, as_json: bool)
       $ correio show ana@example.org 1 --json | jq -r .html
     """
     with open_mailbox(mailboxes, address) as mailbox:
-        mails = (StoredMail(number, entry) for number, entry in enumerate(entries(mailbox.lines()), 1))
-        mail = _find(mails, which)
+        mail = _find(mails(mailbox, address), which)
     if mail is None:
         raise MailboxError(f"There is no message {which} in the mailbox of {address}; see: correio list {address}")
     if raw:
@@ -51,12 +50,12 @@ def command(address: str, which: str, raw: bool, mailboxes: Path, as_json: bool)
         click.echo(render(mail.number, mail.entry))
 
 
-def _find(mails: Iterator[StoredMail], which: str) -> StoredMail | None:
+def _find(found: Iterator[StoredMail], which: str) -> StoredMail | None:
     try:
         number = int(which)
     except ValueError:
-        return next((mail for mail in mails if mail.id == which), None)
+        return next((mail for mail in found if mail.id == which), None)
     if number < 0:
-        last = deque(mails, maxlen=-number)
+        last = deque(found, maxlen=-number)
         return last[0] if len(last) == -number else None
-    return next((mail for mail in mails if mail.number == number), None)
+    return next((mail for mail in found if mail.number == number), None)

@@ -1,6 +1,7 @@
 """A message as it stands in a mailbox file: who sent it, what it says, which delivery it was.
 
-Gives: `StoredMail`, a view of an `mbox.Entry`. Its texts are decoded but not made safe for a terminal.
+Gives: `StoredMail`, a view of an `mbox.Entry`; `mails`, those of an address. Texts are decoded but not made safe for
+a terminal.
 Fails: never for what is in the message. Headers and text that cannot be decoded appear as they are.
 Limits: the message is in memory, and taken apart when it is first asked for.
 """
@@ -8,6 +9,7 @@ Limits: the message is in memory, and taken apart when it is first asked for.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email import message_from_bytes, policy
@@ -19,10 +21,13 @@ from email.utils import getaddresses, parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 
-from .mbox import Entry
+from .mbox import Entry, MailboxFile, entries
 
 # RFC 5321 section 4.4: ID = CFWS "ID" FWS ( Atom / msg-id ), in the first Received: field the one of our server.
 _DELIVERY_ID = re.compile(r"\sid\s+<?([^\s;>]+)", re.IGNORECASE)
+
+# The last clause of that field: For = CFWS "FOR" FWS ( Path / Mailbox ).
+_ONLY_RECIPIENT = re.compile(r"\sfor\s+<([^>]*)>\s*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,18 @@ class StoredMail:
         named = getaddresses([self.sender_field])
         return {address.casefold() for _, address in [*named, ("", self.sender)] if address}
 
+    def is_for(self, address: str) -> bool:
+        """Whether it was sent to this address, letter case aside.
+
+        The server's trace names the recipient where there was one alone; of several only the header tells.
+        """
+        if only := _ONLY_RECIPIENT.search(self.field("Received").rpartition(";")[0]):
+            recipients = [only[1]]
+        else:
+            named = getaddresses([self.field(name) for name in ("To", "Cc", "Resent-To", "Resent-Cc")])
+            recipients = [recipient for _, recipient in named]
+        return _folded(address) in map(_folded, recipients)
+
     def field(self, name: str) -> str:
         """A header field, the first of its name, unfolded and decoded; "" where there is none."""
         for given, value in self._header.raw_items():
@@ -155,6 +172,18 @@ class StoredMail:
             else:
                 name = f", {found}" if (found := _name(part)) else ""
                 yield f"[{part.get_content_type()}, {len(_octets(part))} octets{name}]"
+
+
+def mails(mailbox: MailboxFile, address: str) -> Iterator[StoredMail]:
+    """The messages in the mailbox of an address; where it is shared, those that were sent to it."""
+    for number, entry in enumerate(entries(mailbox.lines()), 1):
+        mail = StoredMail(number, entry)
+        if not mailbox.shared or mail.is_for(address):
+            yield mail
+
+
+def _folded(address: str) -> str:
+    return unicodedata.normalize("NFC", address).casefold()
 
 
 def _field(value: Any) -> str:

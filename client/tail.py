@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from .mbox import Entry, MailboxFile, NoMailbox, entries, file_name, open_mailbox
+from .mbox import Entry, MailboxFile, NoMailbox, entries, is_there, open_mailbox
 from .stored import StoredMail
 
 
@@ -28,7 +28,6 @@ class Tail:
     def __init__(self, folder: Path, address: str) -> None:
         self._folder = folder
         self._address = address
-        self._path = folder / file_name(address)
         self._begin()
         self._given: set[str] = set()
 
@@ -37,7 +36,8 @@ class Tail:
 
         :raises MailboxError: the mailbox cannot be read.
         """
-        if not self._path.exists():
+        # Asked first, for what is said of a mailbox that is not there takes a look at all the others.
+        if not is_there(self._folder, self._address):
             self._begin()
             return
         try:
@@ -46,7 +46,7 @@ class Tail:
                 for entry in self._whole(mailbox):
                     self._number += 1
                     mail = StoredMail(self._number, entry)
-                    if mail.id and mail.id in self._given:
+                    if (mail.id and mail.id in self._given) or (mailbox.shared and not mail.is_for(self._address)):
                         continue
                     self._given.add(mail.id)
                     yield mail

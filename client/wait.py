@@ -54,7 +54,12 @@ class Pattern(click.ParamType):  # type: ignore[type-arg]
     "read, 2 wrong usage.",
 )
 @click.option(
-    "--to", "address", required=True, metavar="ADDRESS", shell_complete=complete_address, help="Whose mailbox."
+    "--to",
+    "address",
+    required=True,
+    metavar="ADDRESS",
+    shell_complete=complete_address,
+    help="Who it was sent to; user+tag@domain and addresses that a *@domain catches have their mail found as well.",
 )
 @click.option("--subject", type=Pattern(), metavar="REGEX", help="Found in the subject; (?i) ignores letter case.")
 @click.option("--from", "sender", default="", metavar="ADDRESS", help="The sender, of the header or the envelope.")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .changes import Changes
-from .mbox import file_name
+from .mbox import file_names
 from .stored import StoredMail
 from .tail import Tail
 
@@ -48,7 +48,7 @@ def wait_for(folder: Path, address: str, wanted: Wanted, seconds: float) -> Stor
     deadline = time.monotonic() + seconds
     tail = Tail(folder, address)
     passed = not wanted.after
-    with Changes(folder / file_name(address)) as changes:
+    with Changes(folder, file_names(address)) as changes:
         if wanted.new:
             for mail in tail.read():
                 passed = passed or mail.id == wanted.after

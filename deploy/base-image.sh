@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Makes the base image correio/base:bookworm from Debian packages, for a machine that reaches no image registry.
+# Another name may be given, and further packages: deploy/base-image.sh correio/systemd:bookworm systemd,dbus
 #
 # Needs root, debootstrap, a Debian mirror (MIRROR, default: the one that this machine's apt uses) and a Docker engine.
 # Takes about 90 s; the image has about 290 MB. `make up MODE=docker` runs it where no other base image is at hand.
 set -euo pipefail
 
 image=${1:-correio/base:bookworm}
+packages=python3,python3-venv${2:+,$2}
 
 fail() {
     echo "base-image: $*" >&2
@@ -30,7 +32,7 @@ trap 'rm -rf --one-file-system "$folder"' EXIT
 chmod 755 "$folder"
 
 echo "base-image: installing Debian packages from $mirror"
-debootstrap --variant=minbase --include=python3,python3-venv bookworm "$folder/root" "$mirror" >"$folder/log" 2>&1 || {
+debootstrap --variant=minbase --include="$packages" bookworm "$folder/root" "$mirror" >"$folder/log" 2>&1 || {
     tail -n 20 "$folder/log" >&2
     fail "debootstrap failed; its last lines are above"
 }

@@ -34,6 +34,7 @@ PASSED_ON = (
     "NO_WORKER_SECONDS",
     "CONVERSATION",
     "POSTMASTER",
+    "MAILBOX_MODE",
     "FAULTS",
     "FAULT_SEED",
 )

@@ -53,7 +53,7 @@ def build(base: str, say: Say) -> str:
         tag = _tag(base)
         missing = [name for name in SERVICES if not _has(f"correio/{name}:{tag}")]
         if missing:
-            _have_wheels(say)
+            have_wheels(say)
             for name in missing:
                 say(f"building the image correio/{name}")
                 _build_one(name, base, tag)
@@ -122,14 +122,17 @@ def _sources() -> Iterator[Path]:
                 yield path
 
 
-def _have_wheels(say: Say) -> None:
-    """Download the services' libraries for the engine's machine, unless this lock's are there already."""
+def have_wheels(say: Say) -> Path:
+    """Download the services' libraries for the engine's machine, unless this lock's are there already.
+
+    :returns: the folder that they are in.
+    """
     engine = docker("version", "--format", "{{.Server.Arch}}").strip()
     machine = _ARCHITECTURES.get(engine, engine)
     key = hashlib.sha256(_LOCK.read_bytes() + machine.encode()).hexdigest()
     complete = _WHEELS / "complete"
     if complete.is_file() and complete.read_text() == key:
-        return
+        return _WHEELS
     say("downloading the libraries of the services")
     shutil.rmtree(_WHEELS, ignore_errors=True)
     _WHEELS.mkdir(parents=True)
@@ -146,6 +149,7 @@ def _have_wheels(say: Say) -> None:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         raise DeployError(f"cannot download the libraries: {(errors or ['see below'])[-1]}", details=done.stderr)
     complete.write_text(key)
+    return _WHEELS
 
 
 @contextmanager

@@ -41,10 +41,10 @@ class StartError(Exception):
     """The store cannot start here and now; the text is the one line that a person needs."""
 
 
-def _make_folder(setting: str, folder: Path) -> None:
-    """Make a folder that only its owner can enter, if its parent is there."""
+def _make_folder(setting: str, folder: Path, mode: int = 0o700) -> None:
+    """Make a folder, which only its owner can enter unless `mode` says otherwise, if its parent is there."""
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=mode, exist_ok=True)
     except FileExistsError:
         raise ConfigError(f"{setting}: {folder} is not a folder") from None
     except OSError as error:
@@ -68,10 +68,14 @@ def _lock_journal(path: Path) -> int:
 
 def _serve(settings: StoreSettings) -> None:
     mailboxes, path = Path(settings.mailboxes), Path(settings.journal)
-    _make_folder("MAILBOXES", mailboxes)
+    mode = int(settings.mailbox_mode, 8)
+    if mode != 0o600:
+        # Whatever the one that it was started with: what is private is made with a mode that says so.
+        os.umask(0o027)
+    _make_folder("MAILBOXES", mailboxes, 0o750 if mode != 0o600 else 0o700)
     _make_folder("JOURNAL", path.parent)
     lock = _lock_journal(path)
-    files = DiskFiles(mailboxes)
+    files = DiskFiles(mailboxes, mode)
     totals = Totals()
     users = UsersFile(settings.users, files, settings.domain, settings.postmaster, totals)
     vitals = Vitals("mailbox_store", settings.ready_file)

@@ -15,12 +15,14 @@ class ConfigError(Exception):
 
 
 class StoreSettings(Settings):
-    """The variables USERS, MAILBOXES, JOURNAL, DOMAIN, POSTMASTER, STORE_ENDPOINT and CONVERSATION."""
+    """USERS, MAILBOXES, MAILBOX_MODE, JOURNAL, DOMAIN, POSTMASTER, STORE_ENDPOINT and CONVERSATION."""
 
     # An address a line; each has a mailbox.
     users: str = "users.txt"
     # The folder of the mailbox files; made if only it is missing.
     mailboxes: str = "mailboxes"
+    # The permissions of a mailbox file that is made here: its owner's alone, or to be read by its group.
+    mailbox_mode: Literal["0600", "0640"] = "0600"
     # The journal's file; SQLite keeps two more beside it, and a lock file.
     journal: str = "run/journal.sqlite3"
     # Mail to postmaster@DOMAIN is taken even where no user has that domain.

@@ -61,7 +61,7 @@ class Files(Protocol):
     """The folder of mailboxes; `mailbox` is a mailbox's name, never a path."""
 
     def open(self, mailbox: str) -> Handle:
-        """Open for reading and writing; made with mode 0600 if it is not there."""
+        """Open for reading and writing; made if it is not there."""
         ...
 
     def missing(self, mailboxes: Iterable[str]) -> list[str]:
@@ -143,16 +143,20 @@ class DiskHandle:
 
 
 class DiskFiles:
-    """A folder of mailbox files."""
+    """A folder of mailbox files.
 
-    def __init__(self, folder: str | Path) -> None:
+    :param mode: the permissions of files that are made here; the umask may take some of them away.
+    """
+
+    def __init__(self, folder: str | Path, mode: int = 0o600) -> None:
         self._folder = str(folder)
+        self._mode = mode
         self._is_root = os.geteuid() == 0
 
     def open(self, mailbox: str) -> DiskHandle:
         # O_NONBLOCK: what is not a regular file must be refused, not waited for.
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
-        fd = os.open(self._path(mailbox), flags, 0o600)
+        fd = os.open(self._path(mailbox), flags, self._mode)
         mode = os.fstat(fd).st_mode
         if not stat.S_ISREG(mode):
             os.close(fd)
@@ -171,7 +175,7 @@ class DiskFiles:
         for mailbox in mailboxes:
             with suppress(FileExistsError):
                 # One system call where open and close are two: 20 µs for each of perhaps 100,000 users.
-                os.mknod(self._path(mailbox), stat.S_IFREG | 0o600)
+                os.mknod(self._path(mailbox), stat.S_IFREG | self._mode)
         self.sync_folder()
 
     def sync(self, mailbox: str) -> int:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from session_worker import grammar, replies
 from session_worker.grammar import GrammarError, Path
-from session_worker.replies import Refusal
+from session_worker.replies import MAIL_FORM, Refusal
 from session_worker.rules import Rules
 from wire.address import AddressError
 from wire.limits import MAX_LINE
@@ -25,7 +25,6 @@ _OTHER_PROTOCOL = re.compile(
     rb"(?:GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH) .*HTTP/|Host: |SSH-|\x16\x03", re.IGNORECASE
 )
 
-MAIL_FORM = "MAIL FROM:<you@example.org>"
 RCPT_FORM = "RCPT TO:<name@domain>"
 VRFY_FORM = "VRFY name@domain"
 EXPLAIN_FORM = "XEXPLAIN, XEXPLAIN ON or XEXPLAIN OFF"

@@ -138,7 +138,8 @@ def _line(context: Context, line: bytes | None) -> Generator[Question, Outcome, 
         else:
             turn = yield from faults.command(context.rules.faults, context, command, _command)
     except Refusal as refusal:
-        turn = Turn(context.session, refusal.reply, Close() if refusal.close else ReadLines())
+        reply = replies.in_own_name(refusal.reply, context.session.hello)
+        turn = Turn(context.session, reply, Close() if refusal.close else ReadLines())
     if turn.reply is None or not turn.reply.is_error or isinstance(turn.next, Close):
         return verb, turn
     session = replace(turn.session, errors=turn.session.errors + 1)
@@ -255,7 +256,8 @@ def _transaction(context: Context) -> Transaction:
 
 def _rset(context: Context, command: Command) -> Turn:
     commands.nothing(command)
-    return Turn(context.session.with_transaction(None), replies.reset())
+    said = replies.in_own_name(replies.reset(), context.session.hello)
+    return Turn(context.session.with_transaction(None), said)
 
 
 def _noop(context: Context, _command: Command) -> Turn:
@@ -285,11 +287,10 @@ def _help(context: Context, command: Command) -> Turn:
     session = context.session
     utf8 = session.transaction is not None and session.transaction.utf8
     verb = command.argument.upper()
-    if not verb:
-        return Turn(session, replies.help_text(*help.overview(session, _TABLE[session.phase]), utf8=utf8))
-    if verb not in help.COMMANDS:
+    if verb and verb not in help.COMMANDS:
         raise Refusal(replies.no_help(command.argument, ", ".join(help.COMMANDS)))
-    return Turn(session, replies.help_text(*help.command(verb), utf8=utf8))
+    lines = help.command(verb, session) if verb else help.overview(session, _TABLE[session.phase])
+    return Turn(session, replies.help_text(*lines, utf8=utf8))
 
 
 Handler = Callable[[Context, Command], Turn | Talk]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from session_worker.replies import shown
+from session_worker.replies import MAIL_FORM, mail_form, shown
 from session_worker.state import Phase, Session
 
 # Each command offered, in the order in which a session uses them: an example, and what it does.
 COMMANDS = {
     "HELO": ("HELO example.org", "greets with your mail domain"),
     "EHLO": ("EHLO host.example.org", "greets with your host's name and lists the extensions"),
-    "MAIL": ("MAIL FROM:<you@example.org>", "begins a mail and names its sender; MAIL FROM:<> for none"),
+    "MAIL": (MAIL_FORM, "begins a mail and names its sender; MAIL FROM:<> for none"),
     "RCPT": ("RCPT TO:<name@domain>", "names a recipient; once for each of them"),
     "DATA": ("DATA", "begins the message, which a line with a single dot ends"),
     "RSET": ("RSET", "drops the mail under way"),
@@ -37,15 +37,19 @@ def next_example(phase: Phase) -> str:
 
 def overview(session: Session, allowed: Iterable[str]) -> list[str]:
     """Where the session stands, and an example of each command that is allowed now."""
-    examples = [f"  {COMMANDS[verb][0]:<28} {COMMANDS[verb][1]}" for verb in COMMANDS if verb in set(allowed)]
-    forward = " or ".join(COMMANDS[verb][0] for verb in _FORWARD[session.phase])
+    listed = set(allowed)
+    examples = [f"  {_example(verb, session):<28} {COMMANDS[verb][1]}" for verb in COMMANDS if verb in listed]
+    forward = " or ".join(_example(verb, session) for verb in _FORWARD[session.phase])
     return [_standing(session), f"To go on: {forward}", "You may say:", *examples]
 
 
-def command(verb: str) -> list[str]:
-    """How one command is written and what it does."""
-    example, purpose = COMMANDS[verb]
-    return [f"{verb} {purpose}", f"Example: {example}"]
+def command(verb: str, session: Session) -> list[str]:
+    """How one command is written in this session and what it does."""
+    return [f"{verb} {COMMANDS[verb][1]}", f"Example: {_example(verb, session)}"]
+
+
+def _example(verb: str, session: Session) -> str:
+    return mail_form(session.hello) if verb == "MAIL" else COMMANDS[verb][0]
 
 
 def _standing(session: Session) -> str:

@@ -7,6 +7,8 @@ Texts are ASCII unless the client asked for UTF-8 (RFC 6531 section 3.7.4); what
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from session_worker.state import TIMED_OUT
 from wire.outcomes import DISK_FULL, EXPIRED, TROUBLE, Failed, NoSuchUser, NotOurDomain, Outcome, TimedOut, Unwritable
 from wire.records import record
@@ -70,6 +72,27 @@ def _reply(code: int, enhanced: str, *lines: str, utf8: bool = False) -> Reply:
     return Reply(code, enhanced, lines, utf8)
 
 
+# How MAIL is written where the session has no name of its own to show it with.
+MAIL_FORM = "MAIL FROM:<you@example.org>"
+
+
+def mail_form(hello: str) -> str:
+    """How MAIL is written in a session of this name: after HELO the sender's domain is to be that one.
+
+    :param hello: as given in HELO or EHLO; "" before; an address literal is no domain of a sender.
+    """
+    return MAIL_FORM if not hello or hello.startswith("[") else f"MAIL FROM:<you@{shown(hello)}>"
+
+
+def in_own_name(reply: Reply, hello: str) -> Reply:
+    """The same reply with its example of MAIL, if it has one, as `mail_form` has it.
+
+    In a text the example stands behind what the client itself said, so it is the last one that counts.
+    """
+    own = mail_form(hello)
+    return replace(reply, lines=tuple(own.join(line.rsplit(MAIL_FORM, 1)) for line in reply.lines))
+
+
 # ---------------------------------------------------------------- the session
 
 
@@ -78,9 +101,7 @@ def greeting(domain: str) -> Reply:
 
 
 def helo(domain: str, name: str) -> Reply:
-    # After HELO the sender's domain is to be this one, so the form shows it; an address literal is no such domain.
-    named = "example.org" if name.startswith("[") else shown(name)
-    return _reply(250, "", f"{domain} welcomes {name}; now the sender: MAIL FROM:<you@{named}>")
+    return _reply(250, "", f"{domain} welcomes {name}; now the sender: {mail_form(name)}")
 
 
 def ehlo(domain: str, name: str, extensions: list[str]) -> Reply:
@@ -92,7 +113,7 @@ def bad_name(verb: str, why: str) -> Reply:
 
 
 def reset() -> Reply:
-    return _reply(250, "2.0.0", "Ok, no mail is under way; MAIL FROM:<you@example.org> begins one")
+    return _reply(250, "2.0.0", f"Ok, no mail is under way; {MAIL_FORM} begins one")
 
 
 def noop() -> Reply:
@@ -182,7 +203,7 @@ def say_hello_first(verb: str) -> Reply:
 
 
 def sender_first(verb: str) -> Reply:
-    return _reply(503, "5.5.1", f"Before {verb} comes the sender: MAIL FROM:<you@example.org>")
+    return _reply(503, "5.5.1", f"Before {verb} comes the sender: {MAIL_FORM}")
 
 
 def nested() -> Reply:
@@ -202,7 +223,7 @@ def sender_ok(sender: str, hints: str, *, utf8: bool) -> Reply:
 
 
 def bad_sender(text: str, why: str) -> Reply:
-    return _reply(501, "5.1.7", f'"{shown(text)}" is no sender address: {why}. Example: MAIL FROM:<you@example.org>')
+    return _reply(501, "5.1.7", f'"{shown(text)}" is no sender address: {why}. Example: {MAIL_FORM}')
 
 
 def foreign_sender(hello: str) -> Reply:

@@ -6,14 +6,22 @@ import fcntl
 from pathlib import Path
 
 
-def entry(id: str = "9f3a-1.1", subject: str = "Hello", sender: str = "bo@example.net", text: str = "hi\n") -> bytes:
-    """One message, as it stands in a mailbox."""
+def entry(
+    id: str = "9f3a-1.1",
+    subject: str = "Hello",
+    sender: str = "bo@example.net",
+    text: str = "hi\n",
+    to: str = "ana@example.org",
+) -> bytes:
+    """One message, as it stands in a mailbox; several recipients `to`, with commas between, are in its header."""
     path = sender or "MAILER-DAEMON"
+    only = "" if "," in to else f"\n\tfor <{to}>"
+    header = f"To: {to}\n" if "," in to else ""
     return (
         f"From {path} Mon Nov 23 07:05:55 2026\nReturn-Path: <{sender}>\nDelivered-To: ana@example.org\n"
-        f"Received: from home ([127.0.0.1])\n\tby correio.localhost with ESMTP id {id}\n"
-        f"\tfor <ana@example.org>; Mon, 23 Nov 2026 07:05:55 +0000\n"
-        f"From: Bo <{path}>\nSubject: {subject}\n\n{text}\n"
+        f"Received: from home ([127.0.0.1])\n\tby correio.localhost with ESMTP id {id}"
+        f"{only}; Mon, 23 Nov 2026 07:05:55 +0000\n"
+        f"From: Bo <{path}>\n{header}Subject: {subject}\n\n{text}\n"
     ).encode()
 
 

@@ -40,7 +40,7 @@ def test_an_append_a_creation_and_a_rename_are_noticed_at_once(tmp_path: Path) -
     path = tmp_path / "ana@example.org.txt"
     other = tmp_path / "beside"
     other.write_text("x")
-    with Changes(path) as watch:
+    with Changes(path.parent, [path.name]) as watch:
         watch.wait(0.2)
         for change in (path.touch, lambda: path.write_text("more"), lambda: other.replace(path)):
             assert waited(watch, change) < 5
@@ -51,7 +51,7 @@ def test_an_append_a_creation_and_a_rename_are_noticed_at_once(tmp_path: Path) -
 
 
 def test_a_wait_ends_in_time_when_nothing_happens(tmp_path: Path) -> None:
-    with Changes(tmp_path / "x") as watch:
+    with Changes(tmp_path, ["x"]) as watch:
         watch.wait(0)
         began = time.monotonic()
         watch.wait(0.2)
@@ -61,7 +61,7 @@ def test_a_wait_ends_in_time_when_nothing_happens(tmp_path: Path) -> None:
 def test_reading_the_file_and_changes_beside_it_wake_nobody(tmp_path: Path) -> None:
     path = tmp_path / "ana@example.org.txt"
     path.write_text("x")
-    with Changes(path) as watch:
+    with Changes(path.parent, [path.name]) as watch:
         watch.wait(0)
         path.read_text()
         (tmp_path / "other").write_text("y")
@@ -72,7 +72,7 @@ def test_reading_the_file_and_changes_beside_it_wake_nobody(tmp_path: Path) -> N
 
 def test_a_folder_that_comes_late_or_is_replaced_is_followed(tmp_path: Path) -> None:
     folder = tmp_path / "boxes"
-    with Changes(folder / "a") as watch:
+    with Changes(folder, ["a"]) as watch:
         watch.wait(0.01)
         folder.mkdir()
         (folder / "a").touch()
@@ -88,7 +88,7 @@ def test_without_a_watch_of_the_kernel_it_looks_often(tmp_path: Path, monkeypatc
     def used_up(*_: object, **__: object) -> None:
         raise OSError(28, "inotify watch limit reached")
 
-    with Changes(tmp_path / "a") as watch:
+    with Changes(tmp_path, ["a"]) as watch:
         watch._observer.unschedule_all()
         monkeypatch.setattr(watch._observer, "schedule", used_up)
         watch._watched = (0, 0)
@@ -101,7 +101,7 @@ def test_without_a_watch_of_the_kernel_it_looks_often(tmp_path: Path, monkeypatc
 
 def test_the_end_of_a_watch_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(20):
-        with Changes(tmp_path / "a") as watch:
+        with Changes(tmp_path, ["a"]) as watch:
             (tmp_path / "a").touch()
             watch.wait(10)
         watch._observer.join(20)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from client.connection import EXIT_NO_SERVER, ConnectionLost, Unreachable, connect
+from client.language import Language
 
 
 def unused_port() -> int:
@@ -22,6 +23,17 @@ def test_nobody_listening_is_said_with_what_to_do() -> None:
         connect("127.0.0.1", port)
     assert raised.value.message == f"Nobody listens on 127.0.0.1:{port}. Start the stack with: make up"
     assert raised.value.exit_code == EXIT_NO_SERVER == 3
+
+
+def test_errors_speak_portuguese_when_asked_to(capsys: pytest.CaptureFixture[str]) -> None:
+    port = unused_port()
+    with pytest.raises(Unreachable) as raised:
+        connect("127.0.0.1", port)
+    raised.value.show()
+    raised.value.in_language(Language.PORTUGUESE).show()
+    english, portuguese = capsys.readouterr().err.splitlines()
+    assert english == f"Error: Nobody listens on 127.0.0.1:{port}. Start the stack with: make up"
+    assert portuguese == f"Erro: Ninguém escuta em 127.0.0.1:{port}. Inicie o servidor com: make up"
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "x" * 300])

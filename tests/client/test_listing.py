@@ -38,3 +38,9 @@ def test_no_mail_and_no_mailbox_are_two_things(tmp_path: Path) -> None:
     put(tmp_path)
     assert run(tmp_path) == (0, "No mail for ana@example.org.\n")
     assert run(tmp_path, "--json") == (0, "")
+
+
+def test_of_a_shared_mailbox_only_the_address_s_own_mail_is_listed(tmp_path: Path) -> None:
+    put(tmp_path, entry("a.1", to="eva@example.org"), entry("a.2"), name="*@example.org")
+    status, output = run(tmp_path)
+    assert (status, [line.split()[:2] for line in output.splitlines()]) == (0, [["2", "a.2"]])

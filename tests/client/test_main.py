@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -30,13 +31,31 @@ def test_every_help_has_examples_and_exit_statuses(arguments: list[str]) -> None
     assert "Exit status" in result.output
 
 
-def test_a_session_with_nobody_says_what_to_do() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "locale", "said"),
+    [
+        ([], "C.UTF-8", "Error: Nobody listens on {where}. Start the stack with: make up\n"),
+        ([], "pt_BR.UTF-8", "Erro: Ninguém escuta em {where}. Inicie o servidor com: make up\n"),
+        (["--lang", "pt"], "C.UTF-8", "Erro: Ninguém escuta em {where}. Inicie o servidor com: make up\n"),
+    ],
+)
+def test_a_session_with_nobody_says_what_to_do(arguments: list[str], locale: str, said: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    command = [sys.executable, "-m", "client", "--port", str(port)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, input="", timeout=30, check=False)
+    command = [sys.executable, "-m", "client", "--port", str(port), *arguments]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"LC_ALL": locale, "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        input="",
+        timeout=30,
+        check=False,
+    )
     assert done.returncode == 3
-    assert done.stderr == f"Error: Nobody listens on 127.0.0.1:{port}. Start the stack with: make up\n"
+    assert done.stderr == said.format(where=f"127.0.0.1:{port}")
 
 
 def test_an_unknown_command_is_wrong_usage() -> None:

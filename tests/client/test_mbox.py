@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import client.mbox
-from client.mbox import Entry, MailboxError, entries, file_name, open_mailbox
+from client.mbox import Entry, MailboxError, entries, file_name, file_names, open_mailbox
 
 FROM = b"From ana@example.org Mon Nov 23 07:05:55 2026"
 
@@ -151,3 +151,33 @@ def test_a_lock_that_is_not_given_back_is_not_waited_for(tmp_path: Path, monkeyp
     monkeypatch.setattr(fcntl, "lockf", held)
     with open_mailbox(tmp_path, "a@b") as box:
         assert list(box.lines()) == [b"x\n"]
+
+
+@pytest.mark.parametrize(
+    ("address", "names"),
+    [
+        ("Ana@Example.org", ["ana@example.org", "*@example.org"]),
+        ("ana+shop+1@example.org", ["ana+shop+1@example.org", "ana@example.org", "*@example.org"]),
+        ("+tag@example.org", ["+tag@example.org", "*@example.org"]),
+        ("*@example.org", ["*@example.org"]),
+        ("ana", ["ana"]),
+        ("@example.org", ["@example.org"]),
+        ("", [""]),
+    ],
+)
+def test_an_address_s_mail_is_looked_for_where_the_server_puts_it(address: str, names: list[str]) -> None:
+    assert list(file_names(address)) == [f"{name}.txt" for name in names]
+
+
+def test_the_first_of_these_mailboxes_that_is_there_counts(tmp_path: Path) -> None:
+    for name, shared in (("*@b", True), ("a@b", True), ("a+c@b", False)):
+        (tmp_path / f"{name}.txt").write_text(f"From {name}\n")
+        with open_mailbox(tmp_path, "A+C@b") as found:
+            assert (list(found.lines()), found.shared) == ([f"From {name}\n".encode()], shared)
+
+
+@pytest.mark.parametrize("domain", ["b/../..", "../b", "b\0"])
+def test_no_other_mailbox_is_looked_for_outside_of_the_folder(tmp_path: Path, domain: str) -> None:
+    (tmp_path / "*@b").mkdir()
+    with pytest.raises(MailboxError, match="not the address of a mailbox"), open_mailbox(tmp_path, f"a@{domain}"):
+        pass

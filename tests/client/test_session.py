@@ -162,6 +162,17 @@ def test_the_locale_chooses_the_language(
     assert terminal.end() == 0
 
 
+def test_the_prompts_speak_the_language(serve: Any, answers: Any, terminals: Any) -> None:
+    terminal = terminals(serve(answers), "--lang", "pt")
+    terminal.wait_for("smtp>")
+    terminal.type("DATA\r")
+    terminal.wait_for("mensagem>")
+    terminal.type(".\r")
+    terminal.wait_for("smtp>")
+    terminal.type("QUIT\r")
+    assert terminal.end() == 0
+
+
 def test_no_color_is_respected_on_a_terminal(serve: Any, answers: Any, terminals: Any) -> None:
     terminal = terminals(serve(answers), NO_COLOR="1")
     terminal.wait_for("220 test ESMTP")

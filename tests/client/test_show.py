@@ -42,3 +42,10 @@ def test_it_is_json_or_the_octets_themselves(mailboxes: Path) -> None:
     shown = json.loads(run(mailboxes, "ana@example.org", "a.2", "--json")[1])
     assert (shown["text"], shown["headers"][0]) == ("second\n", ["Return-Path", "<bo@example.net>"])
     assert run(mailboxes, "ana@example.org", "a.2", "--raw")[1].startswith("Return-Path: <bo@example.net>\n")
+
+
+def test_of_a_shared_mailbox_only_the_address_s_own_mail_is_shown(tmp_path: Path) -> None:
+    put(tmp_path, entry("a.1", to="ana+x@example.org"), entry("a.2"), entry("a.3", to="ana+y@example.org"))
+    assert run(tmp_path, "ana+x@example.org")[1].splitlines()[0] == "Message 1"
+    assert run(tmp_path, "ana+x@example.org", "2")[0] == 1
+    assert run(tmp_path, "ana@example.org", "3")[0] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,25 @@ def test_it_says_who_sent_it_when_and_which_delivery_it_was() -> None:
         "received": "2026-11-23T07:05:55+00:00",
         "octets": 244,
     }
+
+
+@pytest.mark.parametrize(
+    ("to", "address", "is_for"),
+    [
+        ("ana+shop@example.org", "Ana+Shop@example.org", True),
+        ("ana+shop@example.org", "ana@example.org", False),
+        ("ana+shop@example.org", "ana+sho@example.org", False),
+        ("Ana <ana+a@example.org>, ana+b@example.org", "ana+b@example.org", True),
+        ("Ana <ana+a@example.org>, ana+b@example.org", "ana@example.org", False),
+    ],
+)
+def test_it_knows_the_address_it_was_sent_to(to: str, address: str, is_for: bool) -> None:
+    assert stored(entry(to=to)).is_for(address) is is_for
+
+
+def test_the_trace_counts_and_not_what_the_header_says() -> None:
+    forged = entry(to="joao@catch.example").replace(b"Subject:", b"To: maria@catch.example\nSubject:")
+    assert [stored(forged).is_for(f"{name}@catch.example") for name in ("joao", "maria")] == [True, False]
 
 
 def test_a_bounce_has_no_sender() -> None:

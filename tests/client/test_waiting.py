@@ -57,6 +57,27 @@ def test_neither_mailbox_nor_folder_need_be_there_yet(tmp_path: Path) -> None:
     timer.join()
 
 
+@pytest.mark.parametrize("mailbox", ["ana@example.org", "*@example.org"])
+def test_an_address_without_a_mailbox_of_its_own_has_its_mail_in_a_shared_one(tmp_path: Path, mailbox: str) -> None:
+    put(tmp_path, entry("a.1", to="ana+other@example.org"), entry("a.2", to="ana@example.org"), name=mailbox)
+    timer = threading.Timer(0.2, put, (tmp_path, entry("a.3", to="ana+shop@example.org")), {"name": mailbox})
+    timer.start()
+    mail = wait_for(tmp_path, "ana+shop@example.org", Wanted(), 20)
+    timer.join()
+    assert mail is not None
+    assert (mail.id, mail.number) == ("a.3", 3)
+
+
+def test_a_mailbox_of_its_own_that_is_made_meanwhile_is_the_one_that_counts(tmp_path: Path) -> None:
+    put(tmp_path, entry("a.1", to="eva@example.org"), name="*@example.org")
+    timer = threading.Timer(0.2, put, (tmp_path, entry("a.2")))
+    timer.start()
+    mail = wait_for(tmp_path, ANA, Wanted(), 20)
+    timer.join()
+    assert mail is not None
+    assert mail.id == "a.2"
+
+
 def test_waiting_costs_nothing(tmp_path: Path) -> None:
     put(tmp_path, entry("a.1"))
     before = time.process_time()

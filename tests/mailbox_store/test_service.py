@@ -6,6 +6,7 @@ import mailbox
 import os
 import random
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ import pytest
 import zmq
 
 from runtime.bus import open_socket
+from tests.stack import wait_until
 from wire.codec import PROTOCOL, decode, encode
 from wire.messages import Answer, Ask, Deliver, Lookup, Message, Ping, Pong, Question, Stage, WorkerGone
 from wire.outcomes import Delivered, Found, Outcome
@@ -213,6 +215,7 @@ def test_kill_9_at_any_time_loses_doubles_and_tears_nothing(store: StoreProcess)
         ({"MAILBOXES": "users.txt"}, 78, "store: MAILBOXES: users.txt is not a folder\n"),
         ({"JOURNAL": "no/where/journal"}, 78, "store: JOURNAL: the folder no/where cannot be made"),
         ({"POSTMASTER": "who@b.example"}, 78, "store: POSTMASTER=who@b.example: there is no such user"),
+        ({"MAILBOX_MODE": "0666"}, 78, "store: MAILBOX_MODE=0666: Input should be '0600' or '0640'\n"),
         ({"STORE_ENDPOINT": "tcp://203.0.113.7:9"}, 1, "store: STORE_ENDPOINT=tcp://203.0.113.7:9: "),
     ],
 )
@@ -226,3 +229,19 @@ def test_a_second_store_on_the_same_journal_does_not_start(store: StoreProcess, 
     assert worker.ask(Lookup("ana", "b.example"))
     code, error = StoreProcess(store.folder, STORE_ENDPOINT=f"ipc://{store.folder}/other").run()
     assert (code, error) == (1, "store: another store is using the journal run/journal.sqlite3\n")
+
+
+@pytest.mark.parametrize(("mode", "folder_mode"), [("0600", 0o700), ("0640", 0o750)])
+def test_the_group_may_read_mailboxes_where_it_is_told_so_and_never_the_journal(
+    folder: Path, mode: str, folder_mode: int
+) -> None:
+    store = StoreProcess(folder, MAILBOX_MODE=mode)
+    store.start()
+    try:
+        wait_until((folder / "ready").exists, "the store is ready")
+        of_journal = {stat.S_IMODE(path.stat().st_mode) for path in (folder / "run").iterdir()}
+    finally:
+        assert store.end() == 0
+    of_mailboxes = {stat.S_IMODE(path.stat().st_mode) for path in (folder / "mailboxes").iterdir()}
+    assert stat.S_IMODE((folder / "mailboxes").stat().st_mode) == folder_mode
+    assert (of_mailboxes, of_journal) == ({int(mode, 8)}, {0o600})

@@ -11,7 +11,7 @@ from session_worker.state import Phase, Recipient, Session, Transaction
 
 @pytest.mark.parametrize("verb", help.COMMANDS)
 def test_every_command_has_an_example_that_is_that_command(verb: str) -> None:
-    example = help.command(verb)[1].removeprefix("Example: ")
+    example = help.command(verb, Session("p"))[1].removeprefix("Example: ")
     assert commands.parse(example.encode()).verb == verb
 
 

@@ -88,3 +88,21 @@ def test_only_5xx_is_an_error_of_the_client() -> None:
 @pytest.mark.parametrize(("name", "sender"), [("gmail.com", "you@gmail.com"), ("[127.0.0.1]", "you@example.org")])
 def test_the_welcome_shows_a_sender_that_would_be_accepted(name: str, sender: str) -> None:
     assert replies.helo("mail.example.com", name).lines[0].endswith(f"MAIL FROM:<{sender}>")
+
+
+@pytest.mark.parametrize(
+    ("hello", "form"),
+    [
+        ("", "MAIL FROM:<you@example.org>"),
+        ("gmail.com", "MAIL FROM:<you@gmail.com>"),
+        ("[127.0.0.1]", "MAIL FROM:<you@example.org>"),
+    ],
+)
+def test_the_example_of_mail_is_one_that_this_session_may_send(hello: str, form: str) -> None:
+    assert replies.in_own_name(replies.sender_first("DATA"), hello).lines[0].endswith(f": {form}")
+    assert replies.in_own_name(replies.noop(), hello) == replies.noop()
+
+
+def test_what_the_client_said_itself_is_shown_as_it_said_it() -> None:
+    said = replies.in_own_name(replies.bad_sender("MAIL FROM:<you@example.org>", "why"), "gmail.com").lines[0]
+    assert said == '"MAIL FROM:<you@example.org>" is no sender address: why. Example: MAIL FROM:<you@gmail.com>'
