@@ -11,7 +11,8 @@ reserved for it, so that no step which only shared a worker with a poisoned one 
 
 A loss counts against a step unless its worker is known to have lived on with it: workers begin steps in the order in
 which they get them, so one that has answered a later step, or has named this one in a heartbeat, did not die of
-beginning it. Without that, a storm of killed workers would make poison of steps that merely were there.
+beginning it. Nor does it count while workers are lost that did not have the step: then something else kills them.
+Without both, a storm of killed workers would make poison of steps that merely were there.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ MAX_TRIES = 10
 # Steps that wait at the same time go to one worker, up to so many: a message between processes costs as much as doing
 # a step or two, and carries one step or many.
 _TOGETHER = 16
+# A worker that was lost so many seconds ago tells of what happens now.
+_STORM = 5.0
 # Silence is counted only while the gateway looks. If it has not looked for so long, it was asleep itself.
 _BLINK = 0.4
 
@@ -92,6 +95,8 @@ class WorkerPool:
         self._reserved = 0
         self._looked: float | None = None
         self._turn = 0
+        # When workers were lost of late, and whose steps each had.
+        self._lost: deque[tuple[float, Collection[str]]] = deque()
 
     # ------------------------------------------------------------ what can be seen
 
@@ -193,15 +198,22 @@ class WorkerPool:
             # It has the step that it was kept free for, which is retried below like the others.
             self._free(member)
         innocent = {(step.session, step.seq) for step in undelivered}
+        before = self._lost_of_late(now)
+        if blame:
+            self._lost.append((now, frozenset(member.tasks)))
         poisoned = []
         # Backwards, because each one goes to the head of its queue.
         for task in reversed(member.tasks.values()):
             lived_on = task.named or task.turn < member.answered
             tried = blame and (task.step.session, task.step.seq) not in innocent
             task.tries += tried
-            blamed = tried and not lived_on
+            stormy = any(task.step.session not in sessions for sessions in before)
+            blamed = tried and not lived_on and not stormy
             if not self._retry(task, now, blamed):
                 poisoned.append(task.step)
+        for step in poisoned:
+            # Whatever else was lost with it is explained, and is no storm.
+            self._lost = deque(entry for entry in self._lost if step.session not in entry[1])
         return poisoned
 
     # ------------------------------------------------------------ steps come, are sent, and are answered
@@ -313,6 +325,11 @@ class WorkerPool:
         for worker, member in takers.items():
             if member.reserved is not None and not member.tasks:
                 self._give(worker, member.reserved, now, sent)
+
+    def _lost_of_late(self, now: float) -> list[Collection[str]]:
+        while self._lost and now - self._lost[0][0] > _STORM:
+            self._lost.popleft()
+        return [sessions for _, sessions in self._lost]
 
     def _unreserve(self, member: _Member) -> None:
         """Let a step that still waits for this worker find another; one that runs already keeps it."""

@@ -156,10 +156,11 @@ def test_after_a_way_back_to_older_workers_only_sessions_of_the_newer_ones_are_c
         wait_until(stack.takes_mail, "the newer worker serves")
         with Connection(stack.port) as touched:
             assert touched.reply().startswith("220 ")
+            assert touched.command("HELO example.net").startswith("250 ")
             stack.terminate("session_worker-1")
             stack.start("session_worker-1")
             wait_until(stack.takes_mail, "the older worker serves")
-            assert touched.command("HELO example.net").startswith("421 4.3.2 ")
+            assert touched.command("MAIL FROM:<a@example.net>").startswith("421 4.3.2 ")
         untouched.go_on()
         untouched.close()
 

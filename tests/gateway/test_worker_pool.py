@@ -544,6 +544,31 @@ PoolMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40
 TestPoolMachine = PoolMachine.TestCase
 
 
+def test_a_storm_that_kills_all_workers_again_and_again_makes_no_poison() -> None:
+    pool = pool_of(b"a0", b"b0")
+    send(pool, "s")
+    for storm in range(1, 9):
+        for name in (b"a%d" % (storm - 1), b"b%d" % (storm - 1)):
+            assert pool.lose(name, storm) == []
+        for name in (b"a%d" % storm, b"b%d" % storm):
+            pool.alive(name, draining=False, now=storm)
+        assert [step.session for _, step in pool.assign(storm)] == ["s"]
+    pool.finish("s")
+
+
+def test_two_steps_that_kill_are_told_apart_from_a_storm() -> None:
+    pool = pool_of(b"w0")
+    send(pool, "one", "two")
+    killed, poisoned = 0, list[str]()
+    while pool.pending:
+        killed += 1
+        poisoned += [step.session for step in pool.lose(b"w%d" % (killed - 1), killed)]
+        pool.alive(b"w%d" % killed, draining=False, now=killed)
+        pool.assign(killed)
+    assert sorted(poisoned) == ["one", "two"]
+    assert killed == 4, "two together, then each alone"
+
+
 def test_a_worker_that_is_lost_while_it_runs_a_step_alone_leaves_nothing_to_be_assigned() -> None:
     pool = pool_of(b"w1")
     for name in (b"w1", b"w2", b"w3"):
