@@ -11,7 +11,7 @@ reserved for it, so that no step which only shared a worker with a poisoned one 
 
 A loss counts against a step unless its worker is known to have lived on with it: workers begin steps in the order in
 which they get them, so one that has answered a later step, or has named this one in a heartbeat, did not die of
-beginning it. Nor does it count while workers are lost that did not have the step: then something else kills them.
+beginning it. Nor does it count while workers are lost that did not have the step, for then something else kills them.
 Without both, a storm of killed workers would make poison of steps that merely were there.
 """
 
@@ -28,7 +28,7 @@ Worker = bytes
 
 # wire/SPEC.md: heartbeats come every 400 ms, three missed and the worker is gone.
 SILENCE = 1.2
-# A step that has cost two workers their life gets the third one for itself; it gets no fourth one.
+# A step that may have cost two workers their life gets the third one for itself; it gets no fourth one.
 ALONE_LOSSES = 2
 # wire/SPEC.md: a step of some age that so many heartbeats in a row do not name was lost on the way.
 _UNNAMED = 2
@@ -38,8 +38,10 @@ MAX_TRIES = 10
 # Steps that wait at the same time go to one worker, up to so many: a message between processes costs as much as doing
 # a step or two, and carries one step or many.
 _TOGETHER = 16
-# A worker that was lost so many seconds ago tells of what happens now.
+# A worker that was lost so many seconds ago without a step tells that something else kills workers now. Where the
+# worker had only this one step, that is believed of a worker that was lost at the same time.
 _STORM = 5.0
+_STORM_ALONE = 0.2
 # Silence is counted only while the gateway looks. If it has not looked for so long, it was asleep itself.
 _BLINK = 0.4
 
@@ -48,15 +50,16 @@ _BLINK = 0.4
 class _Task:
     """A step that has not been answered. `worker` has it, if anyone; `since` is when it got it, or began to wait.
 
-    `tries` counts the workers it was lost with, `losses` those that may have died of it. `turn` orders what a worker
-    was given; `named`: its worker said in a heartbeat that it has the step; `unnamed` counts the heartbeats in a row
-    that should have said so and did not.
+    `tries` counts the workers it was lost with, `suspected` those that may have died of it, `losses` those of them
+    that nothing else seems to have killed. `turn` orders what a worker was given; `named`: its worker said in a
+    heartbeat that it has the step; `unnamed` counts the heartbeats in a row that should have said so and did not.
     """
 
     step: Step
     since: float
     worker: Worker | None = None
     tries: int = 0
+    suspected: int = 0
     losses: int = 0
     turn: int = 0
     named: bool = False
@@ -194,6 +197,7 @@ class WorkerPool:
         if member is None:
             return []
         self._unreserve(member)
+        alone = member.reserved
         if member.reserved is not None:
             # It has the step that it was kept free for, which is retried below like the others.
             self._free(member)
@@ -207,8 +211,11 @@ class WorkerPool:
             lived_on = task.named or task.turn < member.answered
             tried = blame and (task.step.session, task.step.seq) not in innocent
             task.tries += tried
-            stormy = any(task.step.session not in sessions for sessions in before)
-            blamed = tried and not lived_on and not stormy
+            suspected = tried and not lived_on
+            task.suspected += suspected
+            window = _STORM_ALONE if task is alone else _STORM
+            stormy = any(now - since <= window and task.step.session not in sessions for since, sessions in before)
+            blamed = suspected and not stormy
             if not self._retry(task, now, blamed):
                 poisoned.append(task.step)
         for step in poisoned:
@@ -284,6 +291,7 @@ class WorkerPool:
         task = self._tasks[session]
         self._release(task)
         task.tries += 1
+        task.suspected += 1
         return None if self._retry(task, now, blamed=True) else task.step
 
     def overdue(self, now: float, patience: float) -> list[Step]:
@@ -326,10 +334,10 @@ class WorkerPool:
             if member.reserved is not None and not member.tasks:
                 self._give(worker, member.reserved, now, sent)
 
-    def _lost_of_late(self, now: float) -> list[Collection[str]]:
+    def _lost_of_late(self, now: float) -> list[tuple[float, Collection[str]]]:
         while self._lost and now - self._lost[0][0] > _STORM:
             self._lost.popleft()
-        return [sessions for _, sessions in self._lost]
+        return list(self._lost)
 
     def _unreserve(self, member: _Member) -> None:
         """Let a step that still waits for this worker find another; one that runs already keeps it."""
@@ -369,7 +377,7 @@ class WorkerPool:
         if task.losses >= MAX_LOSSES or task.tries >= MAX_TRIES:
             del self._tasks[task.step.session]
             return False
-        (self._alone if task.losses >= ALONE_LOSSES else self._waiting).appendleft(task)
+        (self._alone if task.suspected >= ALONE_LOSSES else self._waiting).appendleft(task)
         return True
 
 

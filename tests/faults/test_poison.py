@@ -24,7 +24,8 @@ ENDS = {"dies": "die()", "leaves": "os._exit(3)"}
 def arm(stack: Stack, program: str) -> dict[str, str]:
     """Replace every worker by one that runs this program; gives what each one is to run when it dies."""
     for name in stack.worker_names:
-        stack.kill(name)
+        # In order: a worker that is killed without the step would speak for it.
+        stack.terminate(name)
         stack.start(name, program)
     wait_until(stack.takes_mail, "the stack takes mail")
     return dict.fromkeys(stack.worker_names, program)

@@ -545,15 +545,33 @@ TestPoolMachine = PoolMachine.TestCase
 
 
 def test_a_storm_that_kills_all_workers_again_and_again_makes_no_poison() -> None:
+    """The step is on the last worker of each storm: what the others' loss tells is known by then."""
     pool = pool_of(b"a0", b"b0")
-    send(pool, "s")
+    sent = send(pool, "s")["s"]
     for storm in range(1, 9):
-        for name in (b"a%d" % (storm - 1), b"b%d" % (storm - 1)):
-            assert pool.lose(name, storm) == []
+        names = sorted((b"a%d" % (storm - 1), b"b%d" % (storm - 1)), key=lambda name: name == sent)
+        assert [pool.lose(name, storm) for name in names] == [[], []]
         for name in (b"a%d" % storm, b"b%d" % storm):
             pool.alive(name, draining=False, now=storm)
-        assert [step.session for _, step in pool.assign(storm)] == ["s"]
+        ((sent, _),) = pool.assign(storm)
     pool.finish("s")
+
+
+def test_a_step_that_kills_is_found_in_a_storm_too_and_costs_nobody_else_a_reply() -> None:
+    pool = pool_of(b"idle", b"w0")
+    pool.lose(b"idle", 0)
+    send(pool, "kills", "harmless")
+    killed, poisoned = 0, list[str]()
+    while "kills" not in poisoned:
+        holder = b"w%d" % killed
+        if pool.holds(holder, "kills", 0):
+            killed += 1
+            poisoned += [step.session for step in pool.lose(holder, killed)]
+            pool.alive(b"w%d" % killed, draining=False, now=killed)
+        else:
+            pool.finish("harmless")
+        pool.assign(killed)
+    assert (poisoned, killed) == (["kills"], 5)
 
 
 def test_two_steps_that_kill_are_told_apart_from_a_storm() -> None:
