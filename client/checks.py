@@ -45,7 +45,7 @@ def checks(server: Server, users: Path, mailboxes: Path) -> Iterator[Finding]:
     yield _port(seen)
     if seen.listening:
         yield _smtp(seen)
-    yield _users(users)
+    yield _users(users, needed=not seen.takes_mail)
     yield _folder(mailboxes)
     yield _space(mailboxes)
     yield _engine()
@@ -82,7 +82,11 @@ def _smtp(seen: Probe) -> Finding:
     return Finding("smtp", OK, f"mail is taken; the greeting took {seen.times['greeting']:.0f} ms")
 
 
-def _users(path: Path) -> Finding:
+def _users(path: Path, *, needed: bool) -> Finding:
+    if not needed and not path.exists():
+        # As in a project that only sends to a server which was started elsewhere.
+        what = f"{path} is not here; the server that takes mail has its own"
+        return Finding("users", WARNING, what, "to check that one: --users")
     advice = f"write an address a line into {path}, or name another file: --users"
     try:
         lines = path.read_text("utf-8").splitlines()

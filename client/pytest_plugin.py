@@ -31,7 +31,7 @@ from .stored import StoredMail
 from .wait import there_is
 from .waiting import Wanted, all_mail, wait_for
 
-__all__ = ["Mail", "MailTimeout", "StoredMail"]
+__all__ = ["Mail", "MailTimeout", "NoMailbox", "StoredMail"]
 
 USERS = ["ana@example.com", "bruno@example.com", "carla@example.com"]
 # A test's own server answers in milliseconds; what takes longer is the program that sends.
@@ -42,6 +42,10 @@ _LOOK = 0.02
 
 class MailTimeout(AssertionError):
     """The mail that a test waited for did not come; the text says what is in the mailbox instead."""
+
+
+class NoMailbox(AssertionError):
+    """A test asked for the mail of an address that has no mailbox; an empty list would hide a spelling mistake."""
 
 
 class Mail:
@@ -101,7 +105,10 @@ class Mail:
         :param after: only mail behind this one (or its delivery id).
         :param timeout: seconds.
         :raises MailTimeout: it did not come in time.
+        :raises NoMailbox: at once, for no mailbox takes such mail.
         """
+        __tracebackhide__ = True
+        self._check(to)
         wanted = Wanted(
             re.compile(subject) if subject else None, sender, after.id if isinstance(after, StoredMail) else after
         )
@@ -111,7 +118,12 @@ class Mail:
         return mail
 
     def mailbox(self, address: str) -> list[StoredMail]:
-        """All mail of a mailbox, oldest first."""
+        """All mail to an address, oldest first.
+
+        :raises NoMailbox: no mailbox takes such mail.
+        """
+        __tracebackhide__ = True
+        self._check(address)
         return list(all_mail(self.mailboxes, address))
 
     def add_user(self, address: str) -> None:
@@ -124,6 +136,17 @@ class Mail:
     def conversations(self) -> str:
         """The server's log: each line of each conversation."""
         return self._stack.log("gateway")
+
+    def _check(self, address: str) -> None:
+        """:raises NoMailbox: no mailbox takes mail for the address, which is a spelling mistake and no empty mailbox."""
+        __tracebackhide__ = True
+        lines = (line.partition("#")[0].strip() for line in self._stack.users_file.read_text("utf-8").splitlines())
+        users = {file_name(line): line for line in lines if line}
+        local, _, domain = address.rpartition("@")
+        # As the server looks them up, and the mailboxes are searched.
+        holders = (address, f"{local.partition('+')[0]}@{domain}", f"*@{domain}")
+        if not any(file_name(holder) in users for holder in holders):
+            raise NoMailbox(f"{address} is no user of this server; these are: {', '.join(users.values())}")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -146,12 +169,14 @@ def mail_server(mail_users: list[str], pytestconfig: pytest.Config) -> Iterator[
         if not equals:
             raise pytest.UsageError(f"mail_settings: {line!r} is not NAME=value")
         settings[name.strip()] = value.strip()
+    failure = ""
     try:
-        stack = PrivateStack(mail_users, settings)
-        with stack:
+        with PrivateStack(mail_users, settings) as stack:
             yield stack
     except StackError as error:
-        pytest.fail(f"correio: the mail server of this test run cannot be started: {error}", pytrace=False)
+        failure = str(error)
+    if failure:  # not in the handler: pytest would print what was handled as well, the same text twice
+        pytest.fail(f"correio: the mail server of this test run cannot be started: {failure}", pytrace=False)
 
 
 @pytest.fixture

@@ -29,6 +29,9 @@ class Stack:
     mode: str
     sockets: Path | None
     workers: int
+    # Where its clients connect; "" and 0 where that is not told.
+    host: str = ""
+    port: int = 0
 
 
 def run_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,4 +65,6 @@ def read_stack(run: Path) -> Stack:
         mode=str(told.get("mode", "")),
         sockets=Path(sockets) if isinstance(sockets, str) and sockets else None,
         workers=int(workers) if workers.isascii() and workers.isdigit() else 0,
+        host=str(told.get("host", "")),
+        port=port if isinstance(port := told.get("port"), int) else 0,
     )

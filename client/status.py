@@ -14,7 +14,7 @@ import click
 from .connection import EXIT_NO_SERVER
 from .options import Server, json_option, server_options
 from .probe import Probe, probe
-from .run_folder import run_option
+from .run_folder import NoStack, read_stack, run_option
 from .services import services, table, versions
 from .terminal import harmless_line, harmless_text
 
@@ -49,8 +49,20 @@ def command(server: Server, run: Path, as_json: bool) -> None:
         }
         click.echo(json.dumps(told, ensure_ascii=False))
     else:
-        click.echo("\n".join([*_in_words(seen), *(f"  {line}" for line in table(found))]))
+        elsewhere = [] if seen.listening else _elsewhere(seen, run)
+        click.echo("\n".join([*_in_words(seen), *elsewhere, *(f"  {line}" for line in table(found))]))
     sys.exit(0 if seen.takes_mail else 1 if seen.listening else EXIT_NO_SERVER)
+
+
+def _elsewhere(seen: Probe, run: Path) -> list[str]:
+    """Where nobody listens: the stack of RUN may have been started on another port."""
+    try:
+        stack = read_stack(run)
+    except NoStack:
+        return []
+    if not stack.port or (stack.host, stack.port) == (seen.server.host, seen.server.port):
+        return []
+    return [f"  But the stack of {run} was started on {stack.host} port {stack.port}: --port {stack.port}"]
 
 
 def _in_words(seen: Probe) -> list[str]:

@@ -10,9 +10,9 @@ import os
 import sys
 
 from deploy import images, stack
-from deploy.config import RunSettings, StackSettings
+from deploy.config import RunSettings, StackSettings, misspelled
 from deploy.errors import DeployError, ServiceFailed
-from runtime.settings import load
+from runtime.settings import EX_CONFIG, load
 
 # The shell's status for a command that Ctrl-C ended: 128 + SIGINT.
 _EX_INTERRUPTED = 130
@@ -30,7 +30,7 @@ def main() -> int:
     command = parser.parse_args().command
     try:
         if command == "up":
-            return stack.up(load(StackSettings, "make up"), _say)
+            return _up()
         if command == "images":
             # The tag alone is the output; what is being done goes beside it.
             _say(images.build(os.environ.get("BASE", ""), lambda text: print(text, file=sys.stderr, flush=True)))
@@ -51,6 +51,12 @@ def main() -> int:
     except KeyboardInterrupt:
         print(f"make {command}: interrupted", file=sys.stderr)
         return _EX_INTERRUPTED
+
+
+def _up() -> int:
+    if wrong := misspelled(os.environ.get("MAKEFLAGS", "")):
+        raise DeployError("; ".join(wrong), EX_CONFIG)
+    return stack.up(load(StackSettings, "make up"), _say)
 
 
 def _say(text: str) -> None:

@@ -11,6 +11,8 @@ import hashlib
 import ipaddress
 import math
 import os
+import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -41,6 +43,22 @@ PASSED_ON = (
 _MAX_PORT = 65535
 # A stop may take what the gateway grants to open transactions, and then the time to finish what is in hand.
 _STOP_MARGIN_SECONDS = 5
+
+
+# What make has on its command line: words that end with NAME=value, blanks in values behind a backslash.
+_OVERRIDE = re.compile(r"(?:^|(?<!\\)\s)([A-Z_]+)=")
+_NEAR = 0.75  # that of PROT and PORT
+
+
+def misspelled(makeflags: str) -> list[str]:
+    """What to say of names that were given to make and are nearly, but not quite, a setting's.
+
+    :param makeflags: the variable MAKEFLAGS, in which make hands on what was typed (GNU make manual, section 5.7.3).
+    """
+    settings = [*(name.upper() for name in StackSettings.model_fields), *PASSED_ON]
+    given = [name for name in _OVERRIDE.findall(makeflags) if name not in settings]
+    near = ((name, get_close_matches(name, settings, 1, _NEAR)) for name in given)
+    return [f"{name} is no setting; is it {found[0]}?" for name, found in near if found]
 
 
 def _absolute(path: Path) -> Path:

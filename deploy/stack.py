@@ -173,6 +173,7 @@ def _already(before: Remembered, services: list[Service], kind: str, settings: S
     if differing:
         raise DeployError(
             f"runs with other settings: {'; '.join(differing)}; first: make down{_run_argument(settings.run)}"
+            "; or, for a stack beside it, another RUN and MAILBOXES"
         )
     down = [f"{each.name} is {each.state}" for each in services if not each.running]
     if down:

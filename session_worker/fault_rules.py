@@ -135,7 +135,11 @@ def _rule(words: list[str]) -> Rule:
         rule = _CONDITIONS[rest[0]](rule, rest[1])
         rest = rest[2:]
     if not rest or rest[0] not in _ACTIONS:
-        raise RuleError(f'"{rest[0]}" is neither' if rest else "there is no action: fail, delay or drop")
+        if not rest:
+            raise RuleError(f"there is no action: {', '.join(_ACTIONS)}")
+        raise RuleError(
+            f'"{rest[0]}" is neither a condition ({", ".join(_CONDITIONS)}) nor an action ({", ".join(_ACTIONS)})'
+        )
     return replace(rule, action=_ACTIONS[rest[0]](rest[1:]))
 
 

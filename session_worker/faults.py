@@ -11,7 +11,8 @@ the same, and connections that come in the same order meet the same failures. Pa
 gateway's: a turn's `next` says what (`wire.messages.Injected`).
 
 Gives: `connected`, `command` and `end`, each around what it is given. Fails: as what it is around does.
-Limits: `_MAX_WORDS` words in a transaction; a word beyond them is a recipient like any other.
+Limits: no rule at rcpt is for a bare <postmaster> from <>: the question whether mail is taken. `_MAX_WORDS` words in
+a transaction; a word beyond them is a recipient like any other.
 """
 
 from __future__ import annotations
@@ -73,6 +74,9 @@ def command(faults: Faults, context: Context, command: Command, serve: Callable[
     if rule is not None:
         words = (wanted.local,)
         turn = replace(turn, session=_with_word(turn.session, wanted.local))
+    if not mail.sender and wanted.local.lower() == "postmaster" and not wanted.domain:
+        # So `make up`, the plugin and `correio status` ask whether mail is taken: a rule for all must not say no.
+        return turn
     return _apply(_due(faults, context, stage, mail.sender, (wanted.given,), words), context.session, turn)
 
 

@@ -38,6 +38,14 @@ def test_a_sound_machine_has_nothing_to_mend(sound: Path, serve: Serve, answers:
     assert findings["users"].what.endswith("users.txt: 2 users")
 
 
+def test_a_users_file_that_is_elsewhere_is_no_failure_where_mail_is_taken(
+    sound: Path, serve: Serve, answers: Answers
+) -> None:
+    (sound / "users.txt").unlink()
+    finding = found(sound, serve(answers))["users"]
+    assert (finding.state, "is not here" in finding.what, "--users" in finding.advice) == (WARNING, True, True)
+
+
 def test_a_server_that_is_not_there_or_another_one_is_told(sound: Path, serve: Serve, answers: Answers) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -43,6 +43,14 @@ def test_what_the_server_refuses_is_raised(mail):
         mail.send(to="ana+drop-at-250@example.com", subject="Stored all the same")
     assert [each.subject for each in mail.mailbox("ana@example.com")] == ["Stored all the same"]
 
+def test_an_address_without_a_mailbox_is_no_empty_mailbox(mail):
+    for ask in (mail.mailbox, lambda address: mail.wait(to=address)):
+        with pytest.raises(AssertionError, match="nina@example.com is no user of this server; these are: ana@"):
+            ask("nina@example.com")
+    assert mail.mailbox("ana+tag@example.com") == []
+    mail.send(to="ana+tag@example.com", subject="tagged")
+    assert [each.subject for each in mail.mailbox("ana+tag@example.com")] == ["tagged"]
+
 def test_a_user_can_be_added(mail):
     mail.add_user("dora@example.org")
     mail.send(to="dora@example.org")
@@ -69,7 +77,7 @@ def test_what_tests_are_given(tmp_path: Path, workers: list[str]) -> None:
     (tmp_path / "test_it.py").write_text(TESTS)
     done = run(tmp_path, *workers, "-W", "error")
     assert done.returncode == 0, done.stdout
-    assert "4 passed" in done.stdout
+    assert "5 passed" in done.stdout
 
 
 def test_a_mail_that_does_not_come_fails_the_test_and_says_what_came_instead(tmp_path: Path) -> None:
@@ -109,4 +117,5 @@ def test_a_server_that_cannot_start_is_an_error_in_one_line(tmp_path: Path, sett
     done = run(tmp_path)
     assert done.returncode == 1
     assert said in done.stdout
+    assert "During handling" not in done.stdout
     assert "1 error" in done.stdout

@@ -45,6 +45,13 @@ def test_settings_on_the_command_line_count(folder: Path) -> None:
     assert processes_of(folder / "run") == []
 
 
+def test_a_misspelled_setting_starts_nothing(folder: Path) -> None:
+    done = make("up", "WORKER=3", f"RUN={folder}/run")
+    assert done.returncode != 0
+    assert done.stderr.startswith("make up: WORKER is no setting; is it WORKERS?\n")
+    assert not (folder / "run").exists()
+
+
 def test_an_old_python_is_named_and_nothing_is_made(folder: Path) -> None:
     old = folder / "python"
     old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo Python 3.9.2 && exit\nexit 1\n')

@@ -67,7 +67,8 @@ def test_up_twice_is_harmless_and_other_settings_are_told_apart(folder: Path, se
     other = deploy("up", folder, **settings | {"WORKERS": "3", "PROFILE": "strict"})
     assert other.returncode == 1
     assert other.stderr == (
-        "make up: runs with other settings: PROFILE is unset, not strict; WORKERS is 1, not 3; first: make down\n"
+        "make up: runs with other settings: PROFILE is unset, not strict; WORKERS is 1, not 3; first: make down; "
+        "or, for a stack beside it, another RUN and MAILBOXES\n"
     )
     assert sorted(processes_of(folder / "run")) == sorted(before)
 

@@ -58,7 +58,10 @@ def test_rules_stand_on_lines_or_behind_semicolons_and_may_be_commented() -> Non
         ("rcpt drop", 'rule 1, "rcpt drop": begins with "at" and one of connect'),
         ("at lunch drop", "begins with"),
         ("at rcpt", "there is no action"),
-        ("at rcpt explode", '"explode" is neither'),
+        (
+            "at rcpt explode",
+            '"explode" is neither a condition (from, to, nth, connection, chance) nor an action (fail',
+        ),
         ("at noop drop; at rcpt nth", 'rule 2, "at rcpt nth": "nth" needs a value'),
         ("at rcpt nth 0 drop", '"0" is no number'),
         ("at rcpt chance 2 drop", "no chance from 0 to 1"),

@@ -125,6 +125,14 @@ def test_a_rule_of_a_connection_is_for_that_one_alone() -> None:
     assert [b"451 4.7.1" in session(about, number, b"EHLO a.example") for number in (1, 2, 3)] == [False, True, False]
 
 
+def test_whoever_asks_whether_mail_is_taken_is_told_so_whatever_goes_wrong_at_rcpt() -> None:
+    it = server("at rcpt fail 451")
+    it.feed(b"HELO a.example\r\nMAIL FROM:<>\r\nRCPT TO:<postmaster>\r\n")
+    assert it.said.endswith(b"250 2.1.5 Recipient <postmaster> accepted; another RCPT, or DATA.\r\n")
+    it.feed(b"RCPT TO:<ana@example.org>\r\n")
+    assert it.said.endswith(b"451 4.0.0 Injected: fail 451 4.0.0 at rcpt\r\n")
+
+
 def test_chance_is_the_same_for_the_same_seed_and_about_as_often_as_it_says() -> None:
     def failed(seed: int) -> list[bool]:
         about = rules("at noop chance 0.25 fail 451", seed)
