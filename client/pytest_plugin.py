@@ -138,7 +138,7 @@ class Mail:
         return self._stack.log("gateway")
 
     def _check(self, address: str) -> None:
-        """:raises NoMailbox: no mailbox takes mail for the address, which is a spelling mistake and no empty mailbox."""
+        """:raises NoMailbox: no mailbox takes mail for the address: a spelling mistake, and no empty mailbox."""
         __tracebackhide__ = True
         lines = (line.partition("#")[0].strip() for line in self._stack.users_file.read_text("utf-8").splitlines())
         users = {file_name(line): line for line in lines if line}
