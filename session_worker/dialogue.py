@@ -151,22 +151,23 @@ def _command(context: Context, command: Command) -> Talk:
     phase = context.session.phase
     handler = _TABLE[phase].get(command.verb)
     if handler is None:
-        raise Refusal(_out_of_order(phase, command.verb))
+        raise Refusal(_out_of_order(context, command.verb))
     served = handler(context, command)
     return served if isinstance(served, Turn) else (yield from served)
 
 
-def _out_of_order(phase: Phase, verb: str) -> Reply:
+def _out_of_order(context: Context, verb: str) -> Reply:
+    phase = context.session.phase
     if verb in _NOT_OFFERED:
         return replies.not_implemented(verb)
     if verb not in help.COMMANDS:
         similar = difflib.get_close_matches(verb[:8].upper(), help.COMMANDS, n=1)
-        return replies.not_recognized(verb, "".join(similar), help.next_example(phase))
+        return replies.not_recognized(verb, "".join(similar), help.next_example(phase, _mail_example(context)))
     if phase is Phase.CONNECTED:
         return replies.say_hello_first(verb)
     if verb == "MAIL":
         return replies.nested()
-    return replies.no_recipient() if phase is Phase.SENDER else replies.sender_first(verb)
+    return replies.no_recipient() if phase is Phase.SENDER else replies.sender_first(verb, _mail_example(context))
 
 
 # ---------------------------------------------------------------- greeting
@@ -216,6 +217,10 @@ def _bound(context: Context) -> bool:
     return rule is SenderDomainRule.ALWAYS or (rule is SenderDomainRule.HELO and not context.session.extended)
 
 
+def _mail_example(context: Context) -> str:
+    return replies.mail_example(context.session.hello if _bound(context) else "")
+
+
 def _rcpt(context: Context, command: Command) -> Talk:
     """RCPT (RFC 5321 section 4.1.1.3); a mailbox named twice gets the message once."""
     mail = _transaction(context)
@@ -255,7 +260,7 @@ def _transaction(context: Context) -> Transaction:
 
 def _rset(context: Context, command: Command) -> Turn:
     commands.nothing(command)
-    return Turn(context.session.with_transaction(None), replies.reset())
+    return Turn(context.session.with_transaction(None), replies.reset(_mail_example(context)))
 
 
 def _noop(context: Context, _command: Command) -> Turn:
@@ -286,7 +291,10 @@ def _help(context: Context, command: Command) -> Turn:
     utf8 = session.transaction is not None and session.transaction.utf8
     verb = command.argument.upper()
     if not verb:
-        return Turn(session, replies.help_text(*help.overview(session, _TABLE[session.phase]), utf8=utf8))
+        return Turn(
+            session,
+            replies.help_text(*help.overview(session, _TABLE[session.phase], _mail_example(context)), utf8=utf8),
+        )
     if verb not in help.COMMANDS:
         raise Refusal(replies.no_help(command.argument, ", ".join(help.COMMANDS)))
     return Turn(session, replies.help_text(*help.command(verb), utf8=utf8))

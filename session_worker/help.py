@@ -30,15 +30,19 @@ _FORWARD = {
 }
 
 
-def next_example(phase: Phase) -> str:
-    """An example of the command that moves the session on."""
-    return COMMANDS[_FORWARD[phase][0]][0]
+def next_example(phase: Phase, mail: str) -> str:
+    """An example of the command that moves the session on; `mail` is the one of MAIL."""
+    if phase is Phase.RECIPIENTS:
+        # Who types "Subject: hello" here has forgotten DATA.
+        return "DATA, and after it the message; or RCPT TO:<name@domain>"
+    return _example(_FORWARD[phase][0], mail)
 
 
-def overview(session: Session, allowed: Iterable[str]) -> list[str]:
-    """Where the session stands, and an example of each command that is allowed now."""
-    examples = [f"  {COMMANDS[verb][0]:<28} {COMMANDS[verb][1]}" for verb in COMMANDS if verb in set(allowed)]
-    forward = " or ".join(COMMANDS[verb][0] for verb in _FORWARD[session.phase])
+def overview(session: Session, allowed: Iterable[str], mail: str) -> list[str]:
+    """Where the session stands, and an example of each command that is allowed now; `mail` is the one of MAIL."""
+    offered = [verb for verb in COMMANDS if verb in set(allowed)]
+    examples = [f"  {_example(verb, mail):<28} {COMMANDS[verb][1]}" for verb in offered]
+    forward = " or ".join(_example(verb, mail) for verb in _FORWARD[session.phase])
     return [_standing(session), f"To go on: {forward}", "You may say:", *examples]
 
 
@@ -46,6 +50,10 @@ def command(verb: str) -> list[str]:
     """How one command is written and what it does."""
     example, purpose = COMMANDS[verb]
     return [f"{verb} {purpose}", f"Example: {example}"]
+
+
+def _example(verb: str, mail: str) -> str:
+    return mail if verb == "MAIL" else COMMANDS[verb][0]
 
 
 def _standing(session: Session) -> str:

@@ -78,9 +78,12 @@ def greeting(domain: str) -> Reply:
 
 
 def helo(domain: str, name: str) -> Reply:
-    # After HELO the sender's domain is to be this one, so the form shows it; an address literal is no such domain.
-    named = "example.org" if name.startswith("[") else shown(name)
-    return _reply(250, "", f"{domain} welcomes {name}; now the sender: MAIL FROM:<you@{named}>")
+    return _reply(250, "", f"{domain} welcomes {name}; now the sender: {mail_example(name)}")
+
+
+def mail_example(hello: str) -> str:
+    """MAIL as one would type it whose sender's domain is to be the greeting's, `hello`; "" for any domain."""
+    return f"MAIL FROM:<you@{shown(hello) if hello else 'example.org'}>"
 
 
 def ehlo(domain: str, name: str, extensions: list[str]) -> Reply:
@@ -91,8 +94,8 @@ def bad_name(verb: str, why: str) -> Reply:
     return _reply(501, "5.5.4", f"{verb} needs your domain: {why}. Example: {verb} example.org")
 
 
-def reset() -> Reply:
-    return _reply(250, "2.0.0", "Ok, no mail is under way; MAIL FROM:<you@example.org> begins one")
+def reset(example: str) -> Reply:
+    return _reply(250, "2.0.0", f"Ok, no mail is under way; {example} begins one")
 
 
 def noop() -> Reply:
@@ -181,8 +184,8 @@ def say_hello_first(verb: str) -> Reply:
     return _reply(503, "5.5.1", f"Before {verb} comes a greeting: HELO example.org or EHLO host.example.org")
 
 
-def sender_first(verb: str) -> Reply:
-    return _reply(503, "5.5.1", f"Before {verb} comes the sender: MAIL FROM:<you@example.org>")
+def sender_first(verb: str, example: str) -> Reply:
+    return _reply(503, "5.5.1", f"Before {verb} comes the sender: {example}")
 
 
 def nested() -> Reply:
@@ -206,10 +209,8 @@ def bad_sender(text: str, why: str) -> Reply:
 
 
 def foreign_sender(hello: str) -> Reply:
-    name = shown(hello)
-    return _reply(
-        553, "5.1.8", f"The sender's domain must be the one you said in HELO ({name}): MAIL FROM:<you@{name}>"
-    )
+    must = f"The sender's domain must be the one you said in HELO ({shown(hello)})"
+    return _reply(553, "5.1.8", f"{must}: {mail_example(hello)}")
 
 
 def unknown_parameter(verb: str, keyword: str, known: str) -> Reply:

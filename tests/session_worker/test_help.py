@@ -23,18 +23,20 @@ def test_the_examples_of_mail_and_rcpt_are_right_in_the_strict_profile() -> None
 
 @pytest.mark.parametrize(
     ("phase", "verb"),
-    [(Phase.CONNECTED, "HELO"), (Phase.GREETED, "MAIL"), (Phase.SENDER, "RCPT"), (Phase.RECIPIENTS, "RCPT")],
+    [(Phase.CONNECTED, "HELO"), (Phase.GREETED, "MAIL"), (Phase.SENDER, "RCPT"), (Phase.RECIPIENTS, "DATA")],
 )
 def test_each_phase_has_an_example_that_moves_it_on(phase: Phase, verb: str) -> None:
-    assert help.next_example(phase).startswith(verb)
+    assert help.next_example(phase, "MAIL FROM:<you@example.org>").startswith(verb)
 
 
 def test_only_what_is_allowed_is_listed_in_the_order_of_a_session() -> None:
-    lines = help.overview(Session("p", "h"), ["QUIT", "MAIL"])
+    lines = help.overview(Session("p", "h"), ["QUIT", "MAIL"], "MAIL FROM:<you@h>")
     assert [line.split()[0] for line in lines[3:]] == ["MAIL", "QUIT"]
+    assert lines[1] == "To go on: MAIL FROM:<you@h>"
+    assert lines[3].startswith("  MAIL FROM:<you@h> ")
 
 
 def test_it_says_how_many_mailboxes_the_mail_has() -> None:
     one, two = Recipient("a@b", "a@b"), Recipient("c@d", "c@d")
     mail = Transaction(1, "", recipients=(one, two))
-    assert help.overview(Session("p", "h", transaction=mail), [])[0].endswith("to 2 mailboxes so far.")
+    assert help.overview(Session("p", "h", transaction=mail), [], "")[0].endswith("to 2 mailboxes so far.")
