@@ -13,10 +13,10 @@ import socket
 
 import click
 
+from .options import EXIT_NO_SERVER
+from .run_folder import other_port
 from .smtp import Reply, ReplyError, ReplyReader
 
-# Exit status when nobody listens or the connection was lost before the last reply.
-EXIT_NO_SERVER = 3
 # A host that drops packets shows itself only by silence; a working one answers in well under a second.
 CONNECT_SECONDS = 15.0
 _READ_SIZE = 64 * 1024
@@ -107,7 +107,8 @@ def connect(host: str, port: int) -> Connection:
     try:
         return Connection(socket.create_connection((host, port), CONNECT_SECONDS))
     except ConnectionRefusedError:
-        raise Unreachable(f"Nobody listens on {where}. Start the stack with: make up") from None
+        advice = other_port(port) or "Start the stack with: make up"
+        raise Unreachable(f"Nobody listens on {where}. {advice}") from None
     except (socket.gaierror, UnicodeError):
         raise Unreachable(f"There is no host named {host}") from None
     except TimeoutError:

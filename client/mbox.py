@@ -146,6 +146,7 @@ def _missing(folder: Path, name: str, address: str) -> str:
     with suppress(OSError), os.scandir(folder) as files:
         names = (file.name for file in itertools.islice(files, _NAMES_COMPARED))
         known = [known.removesuffix(SUFFIX) for known in names if known.endswith(SUFFIX)]
-    near = get_close_matches(name.removesuffix(SUFFIX), known, _NAMES_TOLD, _NEAR)
+    of_that_name = [each for each in known if each.partition("@")[0] == name.removesuffix(SUFFIX)]
+    near = of_that_name[:_NAMES_TOLD] or get_close_matches(name.removesuffix(SUFFIX), known, _NAMES_TOLD, _NEAR)
     hint = f" Is it one of these? {', '.join(near)}" if near else ""
     return f"There is no mailbox {address} in {folder}.{hint}"

@@ -30,7 +30,8 @@ def test_every_help_has_examples_and_exit_statuses(arguments: list[str]) -> None
     assert "Exit status" in result.output
 
 
-def test_a_session_with_nobody_says_what_to_do() -> None:
+def test_a_session_with_nobody_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUN", str(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     command = [sys.executable, "-m", "client", "--port", str(port)]

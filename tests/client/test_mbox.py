@@ -83,6 +83,16 @@ def test_a_missing_mailbox_is_said_with_names_that_are_near(tmp_path: Path) -> N
     assert ".bak" not in raised.value.message
 
 
+def test_a_name_without_its_domain_is_answered_with_the_whole_address(tmp_path: Path) -> None:
+    for name in ("ana@correio.localhost.txt", "anna@example.com.txt"):
+        (tmp_path / name).touch()
+    with (
+        pytest.raises(MailboxError, match=r"Is it one of these\? ana@correio\.localhost$"),
+        open_mailbox(tmp_path, "ana"),
+    ):
+        pass
+
+
 def test_a_missing_folder_is_said(tmp_path: Path) -> None:
     with (
         pytest.raises(MailboxError, match=r"There is no folder .*nowhere"),
