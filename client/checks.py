@@ -19,6 +19,7 @@ from pathlib import Path
 from .listener import listeners
 from .options import Server
 from .probe import Probe, probe
+from .run_folder import other_port
 
 _OLDEST = (3, 11)
 # A few thousand messages of a common size, and the journal beside them.
@@ -66,7 +67,8 @@ def _port(seen: Probe) -> Finding:
     who = listeners(port) if seen.server.host in ("127.0.0.1", "localhost", "::1") else []
     by = f" by {'; '.join(who)}" if who else ""
     if not seen.listening:
-        return Finding("port", FAILED, seen.trouble, f"start it: make up PORT={port}; or name another: --port")
+        start = f"start it: make up PORT={port}; or name another: --port"
+        return Finding("port", FAILED, seen.trouble, "name that port: --port" if other_port(port) else start)
     return Finding("port", OK, f"{seen.server.host} port {port} is listened on{by}")
 
 

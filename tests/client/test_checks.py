@@ -40,10 +40,15 @@ def test_a_sound_machine_has_nothing_to_mend(sound: Path, serve: Serve, answers:
     assert findings["users"].what.endswith("users.txt: 3 users")
 
 
-def test_a_server_that_is_not_there_or_another_one_is_told(sound: Path, serve: Serve, answers: Answers) -> None:
+def test_a_server_that_is_not_there_or_another_one_is_told(
+    sound: Path, serve: Serve, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUN", str(sound))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     assert found(sound, port)["port"].advice.startswith(f"start it: make up PORT={port}")
+    (sound / "stack.json").write_text('{"port": 2525}')
+    assert found(sound, port)["port"].advice == "name that port: --port"
     assert found(sound, serve(answers))["smtp"].state == WARNING
     answers.changed["RCPT"] = "451 4.3.2 No store"
     assert found(sound, serve(answers))["smtp"].state == FAILED
