@@ -1,13 +1,14 @@
 """What `correio doctor` looks at. Each check says what is, whether that is well, and what to do if it is not.
 
 Gives: `checks`. Fails: never; a check that cannot be made is a finding of its own.
-Limits: the users file is looked at roughly: whether it can be read, and whether its lines have an @. The store itself
-says exactly what is wrong with one.
+Limits: the users file is looked at roughly: whether it can be read, and whether its lines have the shape of addresses
+and differ. The store itself says exactly what is wrong with one.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,11 +19,14 @@ from pathlib import Path
 from .listener import listeners
 from .options import Server
 from .probe import Probe, probe
+from .run_folder import other_port
 
 _OLDEST = (3, 11)
 # A few thousand messages of a common size, and the journal beside them.
 _LEAST_SPACE = 100 * 1024 * 1024
 _ENGINE_SECONDS = 10.0
+# An address or a catch-all, roughly: letters of any script, no second @ but in quotes, no empty label.
+_ADDRESS = re.compile(r"""(?:"[^"]+"|[^\s@"<>,;]+)@(?:\[[^]\s]+]|[\w-]+(?:\.[\w-]+)*)""")
 OK, WARNING, FAILED = "ok", "warning", "failed"
 # What Correio always offers (RFC 2920, 1870, 6152, 2034).
 _OFFERED = ("PIPELINING", "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES")
@@ -63,7 +67,8 @@ def _port(seen: Probe) -> Finding:
     who = listeners(port) if seen.server.host in ("127.0.0.1", "localhost", "::1") else []
     by = f" by {'; '.join(who)}" if who else ""
     if not seen.listening:
-        return Finding("port", FAILED, seen.trouble, f"start it: make up PORT={port}; or name another: --port")
+        start = f"start it: make up PORT={port}; or name another: --port"
+        return Finding("port", FAILED, seen.trouble, "name that port: --port" if other_port(port) else start)
     return Finding("port", OK, f"{seen.server.host} port {port} is listened on{by}")
 
 
@@ -93,9 +98,13 @@ def _users(path: Path, *, needed: bool) -> Finding:
     except (OSError, UnicodeDecodeError) as error:
         return Finding("users", FAILED, f"{path}: {error}", advice)
     given = [(number, text) for number, line in enumerate(lines, 1) if (text := line.partition("#")[0].strip())]
-    wrong = [number for number, text in given if "@" not in text or " " in text]
-    if wrong:
-        return Finding("users", FAILED, f"{path}:{wrong[0]}: this is no address", "correct the line: name@domain")
+    first: dict[str, int] = {}
+    for number, text in given:
+        if not _ADDRESS.fullmatch(text):
+            return Finding("users", FAILED, f"{path}:{number}: this is no address", "correct the line: name@domain")
+        if (same := first.setdefault(text.casefold(), number)) != number:
+            what = f"{path}:{number}: the same mailbox as on line {same}"
+            return Finding("users", FAILED, what, "take one of the lines out")
     if not given:
         return Finding("users", FAILED, f"{path} has no address", advice)
     return Finding("users", OK, f"{path}: {len(given)} users")

@@ -16,10 +16,10 @@ from typing import IO, Any, Self
 import click
 
 from .language import Language, Text
+from .options import EXIT_NO_SERVER
+from .run_folder import other_port
 from .smtp import Reply, ReplyError, ReplyReader
 
-# Exit status when nobody listens or the connection was lost before the last reply.
-EXIT_NO_SERVER = 3
 # A host that drops packets shows itself only by silence; a working one answers in well under a second.
 CONNECT_SECONDS = 15.0
 _READ_SIZE = 64 * 1024
@@ -29,6 +29,10 @@ _ERROR = Text("Error: {message}", "Erro: {message}")
 _NOBODY = Text(
     "Nobody listens on {where}. Start the stack with: make up",
     "Ninguém escuta em {where}. Inicie o servidor com: make up",
+)
+_NOBODY_HERE = Text(
+    "Nobody listens on {where}. The stack in RUN={run} takes mail on port {port}: --port {port}",
+    "Ninguém escuta em {where}. O servidor de RUN={run} recebe correio na porta {port}: --port {port}",
 )
 _NO_HOST = Text("There is no host named {host}", "Não existe máquina com o nome {host}")
 _NO_ANSWER = Text("{where} does not answer", "{where} não responde")
@@ -145,7 +149,10 @@ def connect(host: str, port: int) -> Connection:
     try:
         return Connection(socket.create_connection((host, port), CONNECT_SECONDS))
     except ConnectionRefusedError:
-        raise Unreachable(_NOBODY, where=where) from None
+        started = other_port(port)
+        if started is None:
+            raise Unreachable(_NOBODY, where=where) from None
+        raise Unreachable(_NOBODY_HERE, where=where, run=started[0], port=started[1]) from None
     except (socket.gaierror, UnicodeError):
         raise Unreachable(_NO_HOST, host=host) from None
     except TimeoutError:

@@ -159,7 +159,7 @@ class Look:
             case "client":
                 return f"C: {text}"
             case "message":
-                size = "too big" if event.get("too_big") else f"{event.get('octets')} octets"
+                size = "too big" if event.get("too_big") else f"{harmless_line(str(event.get('octets')))} octets"
                 return f"C: (message, {size})"
             case "server":
                 return f"S: {self._paint.reply(text)}{self._served(event, text)}"

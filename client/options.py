@@ -15,6 +15,8 @@ from click.shell_completion import CompletionItem
 
 from .mbox import SUFFIX
 
+# Exit status when nobody listens or the connection was lost before the last reply.
+EXIT_NO_SERVER = 3
 # Where `make up` listens unless told otherwise.
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 12000

@@ -1,11 +1,13 @@
 """What a stack's RUN folder tells whoever is on its machine: how the stack was started, and where its sockets are.
 
-Gives: `Stack`, read from RUN/stack.json. Fails: `NoStack`, with what to do about it.
+Gives: `Stack`, read from RUN/stack.json; `other_port`, for who tried the wrong one.
+Fails: `NoStack`, with what to do about it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 import click
 
-from .connection import EXIT_NO_SERVER
+from .options import EXIT_NO_SERVER
 
 
 class NoStack(click.ClickException):
@@ -61,10 +63,21 @@ def read_stack(run: Path) -> Stack:
         raise NoStack(f"{path} is not what make up writes")
     sockets, settings = told.get("sockets"), told.get("settings")
     workers = str(settings.get("WORKERS", "")) if isinstance(settings, dict) else ""
+    port = told.get("port")
     return Stack(
         mode=str(told.get("mode", "")),
         sockets=Path(sockets) if isinstance(sockets, str) and sockets else None,
         workers=int(workers) if workers.isascii() and workers.isdigit() else 0,
         host=str(told.get("host", "")),
-        port=port if isinstance(port := told.get("port"), int) else 0,
+        port=port if isinstance(port, int) else 0,
     )
+
+
+def other_port(port: int) -> tuple[Path, int] | None:
+    """For who found nobody at this port: RUN, and the port that the stack in it has, if that is another."""
+    run = Path(os.environ.get("RUN") or "run")
+    try:
+        started = read_stack(run).port
+    except NoStack:
+        return None
+    return None if started in (0, port) else (run, started)

@@ -93,8 +93,7 @@ class Standing:
     @property
     def sender_domain(self) -> str:
         """The domain that a sender's address has here: after HELO it must be the one of the greeting."""
-        named = self.hello if _DOMAIN.fullmatch(self.hello) else ""
-        return named if named and not self.extended else "example.org"
+        return self.hello if self.hello and not self.extended else "example.org"
 
     def form(self, verb: str) -> str:
         """The right form of a command, to be typed as it is or with another name in it; "" for an unknown one."""

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import click
 
-from .connection import EXIT_NO_SERVER
-from .options import Server, json_option, server_options
+from .options import EXIT_NO_SERVER, Server, json_option, server_options
 from .probe import Probe, probe
 from .run_folder import NoStack, read_stack, run_option
 from .services import services, table, versions

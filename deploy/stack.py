@@ -236,9 +236,9 @@ def _what_next(settings: StackSettings) -> str:
     mailbox = settings.mailboxes / "ADDRESS.txt"
     commands = {
         f"nc {settings.connect_host} {settings.port}": "speak SMTP by hand",
-        f".venv/bin/python -m client{here}": "the same with our client",
-        f".venv/bin/python -m client read ADDRESS{boxes}": f"read a mailbox; or: cat {mailbox}",
-        f".venv/bin/python -m client watch{watched}": "watch the conversations",
+        f".venv/bin/correio{here}": "the same with our client",
+        f".venv/bin/correio read ADDRESS{boxes}": f"read a mailbox; or: cat {mailbox}",
+        f".venv/bin/correio watch{watched}": "watch the conversations",
         f"make logs{run}": "follow the logs",
         f"make down{run}": "stop it",
     }

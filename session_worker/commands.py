@@ -234,7 +234,10 @@ def _path(
     begin = keyword.match(command.argument)
     if begin is None:
         word = form.split(" ")[1].partition(":")[0]
-        raise Refusal(replies.bad_form(command.verb, f"{word}: must follow {command.verb}", form))
+        said = re.match(r"[A-Za-z]*", command.argument)
+        forgotten = said is not None and said[0].upper() == word
+        why = f"the colon after {word} is missing" if forgotten else f"{word}: must follow {command.verb}"
+        raise Refusal(replies.bad_form(command.verb, why, form))
     argument = command.argument[begin.end() :]
     try:
         path, rest = grammar.path(argument)

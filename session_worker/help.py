@@ -32,6 +32,9 @@ _FORWARD = {
 
 def next_example(phase: Phase) -> str:
     """An example of the command that moves the session on."""
+    if phase is Phase.RECIPIENTS:
+        # Who types "Subject: hello" here has forgotten DATA.
+        return f"DATA, and after it the message; or {COMMANDS['RCPT'][0]}"
     return COMMANDS[_FORWARD[phase][0]][0]
 
 

@@ -79,9 +79,9 @@ MAIL_FORM = "MAIL FROM:<you@example.org>"
 def mail_form(hello: str) -> str:
     """How MAIL is written in a session of this name: after HELO the sender's domain is to be that one.
 
-    :param hello: as given in HELO or EHLO; "" before; an address literal is no domain of a sender.
+    :param hello: as given in HELO or EHLO; "" before.
     """
-    return MAIL_FORM if not hello or hello.startswith("[") else f"MAIL FROM:<you@{shown(hello)}>"
+    return f"MAIL FROM:<you@{shown(hello)}>" if hello else MAIL_FORM
 
 
 def in_own_name(reply: Reply, hello: str) -> Reply:

@@ -24,7 +24,9 @@ def found(folder: Path, port: int = 1) -> dict[str, Finding]:
 
 @pytest.fixture
 def sound(tmp_path: Path) -> Path:
-    (tmp_path / "users.txt").write_text("# course\nana@example.org\n*@example.org\n")
+    (tmp_path / "users.txt").write_text(
+        "# course\nana@example.org\n*@example.org\njos\u00e9@ex\u00e1mple.org\n", "utf-8"
+    )
     (tmp_path / "mailboxes").mkdir()
     return tmp_path
 
@@ -35,7 +37,7 @@ def test_a_sound_machine_has_nothing_to_mend(sound: Path, serve: Serve, answers:
     findings.pop("docker")
     assert {finding.state for finding in findings.values()} == {OK}
     assert f"pid {os.getpid()}" in findings["port"].what
-    assert findings["users"].what.endswith("users.txt: 2 users")
+    assert findings["users"].what.endswith("users.txt: 3 users")
 
 
 def test_a_users_file_that_is_elsewhere_is_no_failure_where_mail_is_taken(
@@ -46,10 +48,15 @@ def test_a_users_file_that_is_elsewhere_is_no_failure_where_mail_is_taken(
     assert (finding.state, "is not here" in finding.what, "--users" in finding.advice) == (WARNING, True, True)
 
 
-def test_a_server_that_is_not_there_or_another_one_is_told(sound: Path, serve: Serve, answers: Answers) -> None:
+def test_a_server_that_is_not_there_or_another_one_is_told(
+    sound: Path, serve: Serve, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUN", str(sound))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     assert found(sound, port)["port"].advice.startswith(f"start it: make up PORT={port}")
+    (sound / "stack.json").write_text('{"port": 2525}')
+    assert found(sound, port)["port"].advice == "name that port: --port"
     assert found(sound, serve(answers))["smtp"].state == WARNING
     answers.changed["RCPT"] = "451 4.3.2 No store"
     assert found(sound, serve(answers))["smtp"].state == FAILED
@@ -59,7 +66,15 @@ def test_a_server_that_is_not_there_or_another_one_is_told(sound: Path, serve: S
 
 @pytest.mark.parametrize(
     ("octets", "said"),
-    [(b"ana\n", "users.txt:1: "), (b"\n#\n", "has no address"), (b"\xff@b\n", "utf-8"), (None, "No such file")],
+    [
+        (b"ana\n", "users.txt:1: "),
+        (b"ana@b\nana@@b\n", "users.txt:2: this is no address"),
+        (b"Ana <ana@b>\n", "users.txt:1: this is no address"),
+        (b"ana@b\n#\nAna@B # again\n", "users.txt:3: the same mailbox as on line 1"),
+        (b"\n#\n", "has no address"),
+        (b"\xff@b\n", "utf-8"),
+        (None, "No such file"),
+    ],
 )
 def test_a_users_file_that_will_not_do_is_named(sound: Path, octets: bytes | None, said: str) -> None:
     if octets is None:

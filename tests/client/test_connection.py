@@ -4,12 +4,14 @@ import asyncio
 import socket
 import struct
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from client.connection import EXIT_NO_SERVER, ConnectionLost, Unreachable, connect
+from client.connection import ConnectionLost, Unreachable, connect
 from client.language import Language
+from client.options import EXIT_NO_SERVER
 
 
 def unused_port() -> int:
@@ -17,12 +19,16 @@ def unused_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def test_nobody_listening_is_said_with_what_to_do() -> None:
+def test_nobody_listening_is_said_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUN", str(tmp_path))
     port = unused_port()
     with pytest.raises(Unreachable) as raised:
         connect("127.0.0.1", port)
     assert raised.value.message == f"Nobody listens on 127.0.0.1:{port}. Start the stack with: make up"
     assert raised.value.exit_code == EXIT_NO_SERVER == 3
+    (tmp_path / "stack.json").write_text('{"port": 2525}')
+    with pytest.raises(Unreachable, match=r"takes mail on port 2525: --port 2525$"):
+        connect("127.0.0.1", port)
 
 
 def test_errors_speak_portuguese_when_asked_to(capsys: pytest.CaptureFixture[str]) -> None:

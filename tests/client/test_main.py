@@ -39,7 +39,10 @@ def test_every_help_has_examples_and_exit_statuses(arguments: list[str]) -> None
         (["--lang", "pt"], "C.UTF-8", "Erro: Ninguém escuta em {where}. Inicie o servidor com: make up\n"),
     ],
 )
-def test_a_session_with_nobody_says_what_to_do(arguments: list[str], locale: str, said: str) -> None:
+def test_a_session_with_nobody_says_what_to_do(
+    arguments: list[str], locale: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUN", str(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     command = [sys.executable, "-m", "client", "--port", str(port), *arguments]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from client.run_folder import NoStack, Stack, read_stack
+from client.run_folder import NoStack, Stack, other_port, read_stack
 from deploy import owner, state
 
 
@@ -32,6 +32,16 @@ def test_a_file_that_is_none_of_ours_is_named(tmp_path: Path, text: str, said: s
     (tmp_path / "stack.json").write_text(text)
     with pytest.raises(NoStack, match=said):
         read_stack(tmp_path)
+
+
+def test_who_tried_the_wrong_port_is_told_the_one_of_the_stack_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUN", str(tmp_path))
+    assert other_port(12000) is None
+    state.save(tmp_path, state.Remembered("processes", "", "/tmp/x", "127.0.0.1", 2525, 35, {}), owner.caller())
+    assert other_port(12000) == (tmp_path, 2525)
+    assert other_port(2525) is None
 
 
 def test_no_stack_says_how_to_start_one(tmp_path: Path) -> None:

@@ -68,9 +68,9 @@ def test_ehlo_brings_the_extensions_and_helo_takes_them_away() -> None:
 
 
 def test_after_helo_the_sender_is_of_the_domain_said_there() -> None:
-    assert stood((b"HELO gmail.com", Reply(250, ("hi",)))).form("MAIL") == "MAIL FROM:<you@gmail.com>"
-    for line in (b"EHLO host.gmail.com", b"HELO [127.0.0.1]"):
-        assert stood((line, Reply(250, ("hi",)))).form("MAIL") == "MAIL FROM:<you@example.org>"
+    for name in ("gmail.com", "gmail", "[127.0.0.1]"):
+        assert stood((b"HELO " + name.encode(), Reply(250, ("hi",)))).form("MAIL") == f"MAIL FROM:<you@{name}>"
+    assert stood((b"EHLO host.gmail.com", Reply(250, ("hi",)))).form("MAIL") == "MAIL FROM:<you@example.org>"
 
 
 def test_the_recipient_is_of_the_domain_that_the_server_greeted_with() -> None:

@@ -23,7 +23,7 @@ def test_the_examples_of_mail_and_rcpt_are_right_in_the_strict_profile() -> None
 
 @pytest.mark.parametrize(
     ("phase", "verb"),
-    [(Phase.CONNECTED, "HELO"), (Phase.GREETED, "MAIL"), (Phase.SENDER, "RCPT"), (Phase.RECIPIENTS, "RCPT")],
+    [(Phase.CONNECTED, "HELO"), (Phase.GREETED, "MAIL"), (Phase.SENDER, "RCPT"), (Phase.RECIPIENTS, "DATA")],
 )
 def test_each_phase_has_an_example_that_moves_it_on(phase: Phase, verb: str) -> None:
     assert help.next_example(phase).startswith(verb)

@@ -85,7 +85,7 @@ def test_only_5xx_is_an_error_of_the_client() -> None:
     assert not Reply(250, "2.0.0", ("x",)).is_error
 
 
-@pytest.mark.parametrize(("name", "sender"), [("gmail.com", "you@gmail.com"), ("[127.0.0.1]", "you@example.org")])
+@pytest.mark.parametrize(("name", "sender"), [("gmail.com", "you@gmail.com"), ("[127.0.0.1]", "you@[127.0.0.1]")])
 def test_the_welcome_shows_a_sender_that_would_be_accepted(name: str, sender: str) -> None:
     assert replies.helo("mail.example.com", name).lines[0].endswith(f"MAIL FROM:<{sender}>")
 
@@ -95,7 +95,7 @@ def test_the_welcome_shows_a_sender_that_would_be_accepted(name: str, sender: st
     [
         ("", "MAIL FROM:<you@example.org>"),
         ("gmail.com", "MAIL FROM:<you@gmail.com>"),
-        ("[127.0.0.1]", "MAIL FROM:<you@example.org>"),
+        ("[127.0.0.1]", "MAIL FROM:<you@[127.0.0.1]>"),
     ],
 )
 def test_the_example_of_mail_is_one_that_this_session_may_send(hello: str, form: str) -> None:
