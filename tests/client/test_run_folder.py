@@ -14,7 +14,7 @@ from deploy import owner, state
 def test_it_reads_what_make_up_writes(tmp_path: Path) -> None:
     remembered = state.Remembered("processes", "", "/tmp/x", "127.0.0.1", 2525, 35, {"WORKERS": "3"})
     state.save(tmp_path, remembered, owner.caller())
-    assert read_stack(tmp_path) == Stack("processes", Path("/tmp/x"), 3)
+    assert read_stack(tmp_path) == Stack("processes", Path("/tmp/x"), 3, "127.0.0.1", 2525)
 
 
 @pytest.mark.parametrize(

@@ -50,3 +50,17 @@ def test_the_services_of_the_stack_are_told_with_their_figures(
     seen = json.loads(shown)
     assert seen["services"] == {"gateway": {**told, "ready": True}}
     assert seen["versions"] == {"1.0": ["gateway"]}
+
+
+def test_the_server_is_the_stack_s_unless_another_one_is_named(
+    serve: Callable[[Callable[[Peer], None]], int], answers: Answers, tmp_path: Path
+) -> None:
+    port = serve(answers)
+    (tmp_path / "stack.json").write_text(json.dumps({"host": "127.0.0.1", "port": port}))
+    arguments = ["status", "--run", str(tmp_path)]
+    shown = CliRunner().invoke(main, arguments)
+    assert (shown.exit_code, shown.output.splitlines()[0]) == (0, f"127.0.0.1 port {port}: takes mail")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        another = str(listener.getsockname()[1])
+    for options, environment in (["--port", another], {}), ([], {"CORREIO_PORT": another}):
+        assert CliRunner().invoke(main, [*options, *arguments], env=environment).exit_code == 3
