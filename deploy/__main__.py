@@ -10,8 +10,8 @@ import os
 import sys
 
 from deploy import images, stack
-from deploy.config import RunSettings, StackSettings
-from deploy.errors import DeployError, ServiceFailed
+from deploy.config import RunSettings, StackSettings, unknown
+from deploy.errors import EX_CONFIG, DeployError, ServiceFailed
 from runtime.settings import load
 
 # The shell's status for a command that Ctrl-C ended: 128 + SIGINT.
@@ -30,7 +30,7 @@ def main() -> int:
     command = parser.parse_args().command
     try:
         if command == "up":
-            return stack.up(load(StackSettings, "make up"), _say)
+            return _up()
         if command == "images":
             # The tag alone is the output; what is being done goes beside it.
             _say(images.build(os.environ.get("BASE", ""), lambda text: print(text, file=sys.stderr, flush=True)))
@@ -51,6 +51,13 @@ def main() -> int:
     except KeyboardInterrupt:
         print(f"make {command}: interrupted", file=sys.stderr)
         return _EX_INTERRUPTED
+
+
+def _up() -> int:
+    # Of the environment's variables most are not ours; those of make's command line are meant for us.
+    if lines := unknown(os.environ.get("CORREIO_GIVEN", "").split()):
+        raise DeployError(lines[0], EX_CONFIG, "\n".join(lines[1:]))
+    return stack.up(load(StackSettings, "make up"), _say)
 
 
 def _say(text: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.config import PASSED_ON, RunSettings, StackSettings
+from deploy.config import PASSED_ON, RunSettings, StackSettings, unknown
 
 
 @pytest.fixture(autouse=True)
@@ -105,3 +105,12 @@ def test_a_stack_without_numbers_remembers_nothing_of_them(monkeypatch: pytest.M
     assert "METRICS_PORT" not in StackSettings().remembered()
     monkeypatch.setenv("METRICS_PORT", "9120")
     assert StackSettings().remembered()["METRICS_PORT"] == "9120"
+
+
+def test_a_name_that_is_no_setting_is_told_with_the_one_that_it_is_like() -> None:
+    assert unknown(["PORT", "MAX_ERRORS", "RUN", "LOG_FORMAT", "PYTHON"]) == []
+    assert unknown(["PORTT", "PORT", "METRICS", "xyz"]) == [
+        "METRICS: there is no such setting; did you mean METRICS_PORT?",
+        "PORTT: there is no such setting; did you mean PORT?",
+        "xyz: there is no such setting",
+    ]

@@ -45,6 +45,12 @@ def test_settings_on_the_command_line_count(folder: Path) -> None:
     assert processes_of(folder / "run") == []
 
 
+def test_a_setting_with_a_typing_error_starts_nothing(folder: Path) -> None:
+    done = make("up", "MODE=processes", "METRIC_PORT=9120", f"RUN={folder}/run")
+    assert done.stderr.startswith("make up: METRIC_PORT: there is no such setting; did you mean METRICS_PORT?\n")
+    assert not (folder / "run").exists()
+
+
 def test_an_old_python_is_named_and_nothing_is_made(folder: Path) -> None:
     old = folder / "python"
     old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo Python 3.9.2 && exit\nexit 1\n')
