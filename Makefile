@@ -12,6 +12,9 @@ ARGS ?=
 # What `make bench` needs beside it: the peers and matplotlib.
 BENCH := build/bench
 
+# The names of the variables on the command line: the tool says which of them is no setting.
+GIVEN = $(strip $(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name))))
+
 .DEFAULT_GOAL := help
 .PHONY: help up down restart-workers restart-store restart-gateway status logs test chaos lint bench curves budget lock pictures clean
 
@@ -24,7 +27,7 @@ help: ## show this
 	@echo "make down, status and logs take RUN."
 
 up: $(INSTALLED) ## start the stack, and return when it takes mail
-	@$(RUN_PYTHON) -m deploy up
+	@CORREIO_GIVEN="$(GIVEN)" $(RUN_PYTHON) -m deploy up
 
 down: $(INSTALLED) ## stop it; nothing is left running
 	@$(RUN_PYTHON) -m deploy down

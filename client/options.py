@@ -24,10 +24,11 @@ DEFAULT_PORT = 12000
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where a server listens."""
+    """Where a server listens; `told` is whether somebody said so."""
 
     host: str
     port: int
+    told: bool = True
 
 
 def server_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,9 +48,11 @@ def server_options(function: Callable[..., Any]) -> Callable[..., Any]:
     def with_server(context: click.Context, /, *args: Any, host: str | None, port: int | None, **rest: Any) -> Any:
         outer = context.parent.obj if context.parent else None
         known = outer if isinstance(outer, Server) else None
+        environment = any(os.environ.get(name) for name in ("CORREIO_HOST", "CORREIO_PORT"))
         server = Server(
             host or (known.host if known else os.environ.get("CORREIO_HOST") or DEFAULT_HOST),
             port or (known.port if known else _port_of_environment()),
+            bool(host or port or (known.told if known else environment)),
         )
         return function(*args, server=server, **rest)
 

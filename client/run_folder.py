@@ -26,7 +26,10 @@ class NoStack(click.ClickException):
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A stack that was started; `sockets` is None where it has none that this machine reaches."""
+    """A stack that was started; `sockets` is None where it has none that this machine reaches.
+
+    `host` and `port` are where this machine reaches its server; empty and 0 where that is not told.
+    """
 
     mode: str
     sockets: Path | None
@@ -62,13 +65,13 @@ def read_stack(run: Path) -> Stack:
     if not isinstance(told, dict):
         raise NoStack(f"{path} is not what make up writes")
     sockets, settings = told.get("sockets"), told.get("settings")
+    host, port = told.get("host"), told.get("port")
     workers = str(settings.get("WORKERS", "")) if isinstance(settings, dict) else ""
-    port = told.get("port")
     return Stack(
         mode=str(told.get("mode", "")),
         sockets=Path(sockets) if isinstance(sockets, str) and sockets else None,
         workers=int(workers) if workers.isascii() and workers.isdigit() else 0,
-        host=str(told.get("host", "")),
+        host=host if isinstance(host, str) else "",
         port=port if isinstance(port, int) else 0,
     )
 

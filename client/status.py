@@ -29,7 +29,8 @@ def command(server: Server, run: Path, as_json: bool) -> None:
     """Tell whether the server takes mail: its greeting, its extensions, how long each reply took.
 
     Nothing is stored: the session goes as far as an accepted recipient. Where the stack's RUN folder can be read, it
-    tells of each service whether it is ready, its release, how long it has been running, and its load.
+    tells of each service whether it is ready, its release, how long it has been running, and its load; and without
+    --host and --port the server that is asked is that stack's.
 
     \b
     Examples:
@@ -38,7 +39,7 @@ def command(server: Server, run: Path, as_json: bool) -> None:
       $ correio status --json | jq '.services[] | select(.service == "gateway").connections'
       $ until correio status >/dev/null 2>&1; do sleep 0.2; done
     """
-    seen = probe(server)
+    seen = probe(server if server.told else _of_stack(run) or server)
     found = services(run)
     if as_json:
         told = {
@@ -48,20 +49,17 @@ def command(server: Server, run: Path, as_json: bool) -> None:
         }
         click.echo(json.dumps(told, ensure_ascii=False))
     else:
-        elsewhere = [] if seen.listening else _elsewhere(seen, run)
-        click.echo("\n".join([*_in_words(seen), *elsewhere, *(f"  {line}" for line in table(found))]))
+        click.echo("\n".join([*_in_words(seen), *(f"  {line}" for line in table(found))]))
     sys.exit(0 if seen.takes_mail else 1 if seen.listening else EXIT_NO_SERVER)
 
 
-def _elsewhere(seen: Probe, run: Path) -> list[str]:
-    """Where nobody listens: the stack of RUN may have been started on another port."""
+def _of_stack(run: Path) -> Server | None:
+    """Where the stack of this folder listens."""
     try:
         stack = read_stack(run)
     except NoStack:
-        return []
-    if not stack.port or (stack.host, stack.port) == (seen.server.host, seen.server.port):
-        return []
-    return [f"  But the stack of {run} was started on {stack.host} port {stack.port}: --port {stack.port}"]
+        return None
+    return Server(stack.host, stack.port) if stack.host and stack.port else None
 
 
 def _in_words(seen: Probe) -> list[str]:

@@ -10,9 +10,9 @@ import os
 import sys
 
 from deploy import images, stack
-from deploy.config import RunSettings, StackSettings, misspelled
-from deploy.errors import DeployError, ServiceFailed
-from runtime.settings import EX_CONFIG, load
+from deploy.config import RunSettings, StackSettings, unknown
+from deploy.errors import EX_CONFIG, DeployError, ServiceFailed
+from runtime.settings import load
 
 # The shell's status for a command that Ctrl-C ended: 128 + SIGINT.
 _EX_INTERRUPTED = 130
@@ -54,8 +54,9 @@ def main() -> int:
 
 
 def _up() -> int:
-    if wrong := misspelled(os.environ.get("MAKEFLAGS", "")):
-        raise DeployError("; ".join(wrong), EX_CONFIG)
+    # Of the environment's variables most are not ours; those of make's command line are meant for us.
+    if lines := unknown(os.environ.get("CORREIO_GIVEN", "").split()):
+        raise DeployError(lines[0], EX_CONFIG, "\n".join(lines[1:]))
     return stack.up(load(StackSettings, "make up"), _say)
 
 

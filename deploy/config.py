@@ -7,12 +7,12 @@ Fails: `runtime.settings.load` prints one line per bad variable and ends the pro
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import ipaddress
 import math
 import os
-import re
-from difflib import get_close_matches
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -41,24 +41,25 @@ PASSED_ON = (
     "FAULT_SEED",
 )
 _MAX_PORT = 65535
+# Variables of the Makefile itself, which may stand in the same command line.
+_OF_MAKE = frozenset({"PYTHON", "VENV", "ARGS"})
+# Each service has its own; `make up` gives them out.
+_NOT_OF_STACKS = frozenset({"metrics", "ready_file"})
 # A stop may take what the gateway grants to open transactions, and then the time to finish what is in hand.
 _STOP_MARGIN_SECONDS = 5
 
 
-# What make has on its command line: words that end with NAME=value, blanks in values behind a backslash.
-_OVERRIDE = re.compile(r"(?:^|(?<!\\)\s)([A-Z_]+)=")
-_NEAR = 0.75  # that of PROT and PORT
+def unknown(names: Iterable[str]) -> list[str]:
+    """A line for each name that is no setting of `make up`, with the setting that it is like.
 
-
-def misspelled(makeflags: str) -> list[str]:
-    """What to say of names that were given to make and are nearly, but not quite, a setting's.
-
-    :param makeflags: the variable MAKEFLAGS, in which make hands on what was typed (GNU make manual, section 5.7.3).
+    :param names: as they were typed.
     """
-    settings = [*(name.upper() for name in StackSettings.model_fields), *PASSED_ON]
-    given = [name for name in _OVERRIDE.findall(makeflags) if name not in settings]
-    near = ((name, get_close_matches(name, settings, 1, _NEAR)) for name in given)
-    return [f"{name} is no setting; is it {found[0]}?" for name, found in near if found]
+    settings = {name.upper() for name in StackSettings.model_fields if name not in _NOT_OF_STACKS} | set(PASSED_ON)
+    lines = []
+    for name in sorted(set(names) - settings - _OF_MAKE):
+        like = difflib.get_close_matches(name.upper(), sorted(settings), 1)
+        lines.append(f"{name}: there is no such setting" + (f"; did you mean {like[0]}?" if like else ""))
+    return lines
 
 
 def _absolute(path: Path) -> Path:

@@ -71,7 +71,7 @@ class Processes:
         with errors.open("wb") as output:
             try:
                 supervisord = subprocess.Popen(
-                    [sys.executable, "-m", "supervisor.supervisord", "-c", str(_CONFIGURATION)],
+                    [sys.executable, "-m", "deploy.supervisord", "-c", str(_CONFIGURATION)],
                     cwd=self._run,
                     env=self._environment(settings, remembered),
                     stdin=subprocess.DEVNULL,

@@ -208,7 +208,10 @@ def _allow_descriptors(connections: int) -> None:
 
 
 async def _beat(stop: asyncio.Event, gateway: Gateway, vitals: Vitals) -> None:
-    """Show every second that the gateway is ready, which takes a worker, until it is told to stop."""
+    """Show every second that the gateway is ready, which takes a worker, until it is told to stop.
+
+    A worker that comes is seen at once: who has just got a greeting must not be told by a probe that it is not ready.
+    """
     ready = False
     while not stop.is_set():
         workers = gateway.dispatcher.pool.workers
@@ -218,8 +221,11 @@ async def _beat(stop: asyncio.Event, gateway: Gateway, vitals: Vitals) -> None:
         vitals.beat(ready, gateway.figures(), "there is no worker")
         if gateway.feed is not None:
             gateway.feed.beat()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _BEAT)
+        if ready:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _BEAT)
+        else:
+            await _until(lambda: stop.is_set() or gateway.dispatcher.pool.workers > 0, _BEAT)
     vitals.leave()
 
 

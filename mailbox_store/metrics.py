@@ -71,7 +71,7 @@ def families(totals: Totals, now: Figures) -> Iterator[Metric]:
     yield counter(
         "correio_store_refused",
         "Questions that could not be done: trouble, disk_full, expired (asked too late, or a wrong clock), "
-        "unwritable (a mailbox). Worry about each of the first two.",
+        "unwritable (a mailbox, which the log names). Worry about each but expired.",
         dict(totals.refused),
         "kind",
     )

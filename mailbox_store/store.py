@@ -117,6 +117,8 @@ class Store:
         self._told = told
         self._mailboxes = Mailboxes(files, journal, monotonic)
         self._checkpoint = Checkpoint(files, journal, self._mailboxes, executor, monotonic, self.totals)
+        # Those of which it was told that they cannot be written.
+        self._unwritable: set[str] = set()
         self._boot = ""
         self._boot_named = False
         self._record_due: float | None = None
@@ -244,8 +246,18 @@ class Store:
             try:
                 self._mailboxes.check(mailbox)
             except OSError as error:
+                self._tell_unwritable(mailbox, _reason(error))
                 return outcomes.Unwritable(mailbox, _reason(error))
+            if self._unwritable and mailbox in self._unwritable:
+                self._unwritable.remove(mailbox)
+                log.info("= %s can be written again", mailbox)
         return outcomes.Writable()
+
+    def _tell_unwritable(self, mailbox: str, reason: str) -> None:
+        """Once, not for each client that tries again."""
+        if mailbox not in self._unwritable:
+            self._unwritable.add(mailbox)
+            log.error("! %s cannot be written, mail for it is refused: %s", mailbox, reason)
 
     def _write(self, asks: Sequence[Ask]) -> list[Outcome]:
         batch = _Batch(Plan(self._mailboxes), self._clock(), None, [])

@@ -37,17 +37,6 @@ def test_its_status_tells_trouble_from_nobody(
     assert run(port)[0] == 3
 
 
-def test_where_nobody_listens_it_says_where_the_stack_of_run_does(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    (tmp_path / "stack.json").write_text(json.dumps({"host": "127.0.0.1", "port": 2525}))
-    arguments = ["status", "--run", str(tmp_path)]
-    told = f"But the stack of {tmp_path} was started on 127.0.0.1 port 2525: --port 2525"
-    assert told in CliRunner().invoke(main, ["--port", str(port), *arguments]).output
-    (tmp_path / "stack.json").write_text(json.dumps({"host": "127.0.0.1", "port": port}))
-    assert "But the stack" not in CliRunner().invoke(main, ["--port", str(port), *arguments]).output
-
-
 def test_the_services_of_the_stack_are_told_with_their_figures(
     serve: Callable[[Callable[[Peer], None]], int], answers: Answers, tmp_path: Path
 ) -> None:
@@ -61,3 +50,17 @@ def test_the_services_of_the_stack_are_told_with_their_figures(
     seen = json.loads(shown)
     assert seen["services"] == {"gateway": {**told, "ready": True}}
     assert seen["versions"] == {"1.0": ["gateway"]}
+
+
+def test_the_server_is_the_stack_s_unless_another_one_is_named(
+    serve: Callable[[Callable[[Peer], None]], int], answers: Answers, tmp_path: Path
+) -> None:
+    port = serve(answers)
+    (tmp_path / "stack.json").write_text(json.dumps({"host": "127.0.0.1", "port": port}))
+    arguments = ["status", "--run", str(tmp_path)]
+    shown = CliRunner().invoke(main, arguments)
+    assert (shown.exit_code, shown.output.splitlines()[0]) == (0, f"127.0.0.1 port {port}: takes mail")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        another = str(listener.getsockname()[1])
+    for options, environment in (["--port", another], {}), ([], {"CORREIO_PORT": another}):
+        assert CliRunner().invoke(main, [*options, *arguments], env=environment).exit_code == 3

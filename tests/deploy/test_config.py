@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.config import PASSED_ON, RunSettings, StackSettings, misspelled
+from deploy.config import PASSED_ON, RunSettings, StackSettings, unknown
 
 
 @pytest.fixture(autouse=True)
@@ -107,22 +107,10 @@ def test_a_stack_without_numbers_remembers_nothing_of_them(monkeypatch: pytest.M
     assert StackSettings().remembered()["METRICS_PORT"] == "9120"
 
 
-@pytest.mark.parametrize(
-    ("makeflags", "said"),
-    [
-        ("", []),
-        ("s --no-print-directory -- PORT=2525 FAULT_SEED=3", []),
-        (
-            " -- WORKER=3 MAXERRORS=2",
-            ["MAXERRORS is no setting; is it MAX_ERRORS?", "WORKER is no setting; is it WORKERS?"],
-        ),
-        ("PORTS=2525", ["PORTS is no setting; is it PORT?"]),
-        ("PROT=2525", ["PROT is no setting; is it PORT?"]),
-        # what is no setting of ours at all is somebody else's
-        (" -- PYTHON=python3.12 VENV=/tmp/v EXTRA=1", []),
-        # a name within a value is none
-        (r" -- FAULT_RULES=at\ rcpt\ fail\ 451\ WORKER=1", []),
-    ],
-)
-def test_a_name_that_is_nearly_a_setting_s_is_told(makeflags: str, said: list[str]) -> None:
-    assert sorted(misspelled(makeflags)) == said
+def test_a_name_that_is_no_setting_is_told_with_the_one_that_it_is_like() -> None:
+    assert unknown(["PORT", "MAX_ERRORS", "RUN", "LOG_FORMAT", "PYTHON"]) == []
+    assert unknown(["PORTT", "PORT", "METRICS", "xyz"]) == [
+        "METRICS: there is no such setting; did you mean METRICS_PORT?",
+        "PORTT: there is no such setting; did you mean PORT?",
+        "xyz: there is no such setting",
+    ]

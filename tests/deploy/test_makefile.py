@@ -45,10 +45,9 @@ def test_settings_on_the_command_line_count(folder: Path) -> None:
     assert processes_of(folder / "run") == []
 
 
-def test_a_misspelled_setting_starts_nothing(folder: Path) -> None:
-    done = make("up", "WORKER=3", f"RUN={folder}/run")
-    assert done.returncode != 0
-    assert done.stderr.startswith("make up: WORKER is no setting; is it WORKERS?\n")
+def test_a_setting_with_a_typing_error_starts_nothing(folder: Path) -> None:
+    done = make("up", "MODE=processes", "METRIC_PORT=9120", f"RUN={folder}/run")
+    assert done.stderr.startswith("make up: METRIC_PORT: there is no such setting; did you mean METRICS_PORT?\n")
     assert not (folder / "run").exists()
 
 

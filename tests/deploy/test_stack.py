@@ -134,7 +134,7 @@ def test_what_dies_is_started_again(folder: Path, settings: dict[str, str]) -> N
     assert deploy("up", folder, **settings).returncode == 0
     for pid in processes_of(folder / "run"):
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if b"supervisor.supervisord" not in command:
+        if b"deploy.supervisord" not in command:
             os.kill(pid, signal.SIGKILL)
     wait_until(lambda: deploy("status", folder).returncode == 0, "the stack takes mail again")
     send(settings["PORT"])

@@ -119,6 +119,18 @@ def test_the_ready_file_is_there_while_there_is_a_worker(tmp_path: Path) -> None
     assert not ready.exists()
 
 
+def test_the_first_worker_makes_it_ready_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.server._BEAT", 3600.0)
+    ready = tmp_path / "ready"
+
+    async def test() -> None:
+        async with gateway(ready_file=str(ready)) as running:
+            await running.worker()
+            await until(ready.exists, "for the ready file")
+
+    run(test())
+
+
 def test_a_ready_file_that_cannot_be_written_ends_nothing(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     async def test() -> None:
         async with gateway(ready_file=str(tmp_path / "missing" / "ready")) as running:

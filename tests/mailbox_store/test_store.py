@@ -172,6 +172,24 @@ def test_an_unwritable_mailbox_is_named_and_nothing_is_stored() -> None:
     assert (bench.count("one"), bench.count("two")) == (0, 1)
 
 
+def test_an_unwritable_mailbox_is_told_once_until_it_can_be_written(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+
+    def refuse(_kind: str, name: str) -> None:
+        if name == B:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    for _ in range(2):
+        caplog.clear()
+        bench.files.before = refuse
+        with caplog.at_level(logging.INFO):
+            bench.ask(Check((B,)), Check((A,)), Check((B,)))
+            assert caplog.messages == [f"! {B} cannot be written, mail for it is refused: Permission denied"]
+            bench.files.before = lambda _kind, _name: None
+            bench.ask(Check((B,)), Check((B,)))
+        assert caplog.messages[1:] == [f"= {B} can be written again"]
+
+
 def test_a_mailbox_folder_without_room_is_a_full_disk() -> None:
     bench = Bench()
     bench.files.free = 1024 * 1024 + 300
