@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 
 import uvloop
 
 from gateway.config import GatewaySettings
 from gateway.server import CannotStart, serve
+from runtime import signals
 from runtime.logs import configure
 from runtime.settings import load
 
@@ -17,7 +17,7 @@ from runtime.settings import load
 async def _run(settings: GatewaySettings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in signals.STOP:
         loop.add_signal_handler(number, stop.set)
     await serve(settings, stop)
 
@@ -31,6 +31,7 @@ def main() -> int:
     except CannotStart as error:
         print(f"gateway: {error}", file=sys.stderr)
         return 1
+    signals.heed_no_more()
     return 0
 
 

@@ -26,7 +26,7 @@ from mailbox_store.service import Service
 from mailbox_store.sqlite_journal import SqliteJournal
 from mailbox_store.store import Store
 from mailbox_store.users_file import UsersFile
-from runtime import garbage, logs
+from runtime import garbage, logs, signals
 from runtime.metrics import Exposition
 from runtime.probes import Probes, ProbesError
 from runtime.settings import EX_CONFIG, load
@@ -122,7 +122,7 @@ def _probes(settings: StoreSettings, vitals: Vitals, totals: Totals) -> Probes:
 
 
 def _run(service: Service, store: Store, users: UsersFile, vitals: Vitals) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in signals.STOP:
         signal.signal(number, lambda *_: service.stop())
     beat = 0.0
 
@@ -141,6 +141,7 @@ def _run(service: Service, store: Store, users: UsersFile, vitals: Vitals) -> No
     users.watch()
     log.info("= ready on %s with %d mailboxes", service.endpoint, len(users.current.mailboxes))
     service.run(each_turn)
+    signals.heed_no_more()
     log.info("= stopping")
     vitals.leave()
     users.close()

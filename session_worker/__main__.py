@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 
 import uvloop
 import zmq
 
-from runtime import garbage, logs
+from runtime import garbage, logs, signals
 from runtime.metrics import Exposition
 from runtime.probes import Probes, ProbesError
 from runtime.settings import load
@@ -37,7 +36,7 @@ async def _serve(settings: WorkerSettings) -> int:
             return 1
         garbage.tune()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in signals.STOP:
             loop.add_signal_handler(number, worker.stop)
         watching = asyncio.create_task(_watch(Watchdog(_HUNG_SECONDS)))
         try:
@@ -62,7 +61,9 @@ def main() -> int:
     settings = load(WorkerSettings, "session_worker")
     logs.configure("session_worker", settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings))
+        status = runner.run(_serve(settings))
+    signals.heed_no_more()
+    return status
 
 
 if __name__ == "__main__":
