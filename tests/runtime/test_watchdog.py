@@ -18,7 +18,7 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("hang", ["while True: pass", "time.sleep(60)", "'a'.join('b' for _ in iter(int, 1))"])
+@pytest.mark.parametrize("hang", ["while True: pass", "time.sleep(60)", "sum(iter(int, 1))"])
 def test_a_process_that_hangs_ends_itself_and_says_where(hang: str) -> None:
     done = run(f"def hung():\n    {hang}\nhung()")
     assert done.returncode == 1
