@@ -8,13 +8,12 @@ Limits: numbers of now (`figures`) are up to a second old.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import cast
 
 from prometheus_client.core import Metric
 
 from gateway.farewells import Farewell
 from runtime.histogram import Histogram
-from runtime.metrics import counter, gauge, histogram
+from runtime.metrics import counter, figure, gauge, histogram
 from runtime.vitals import Figures
 
 # Of the answers to messages: the first digit of the reply. A failure on cue may say nothing at all.
@@ -74,7 +73,7 @@ def families(counts: Counts, now: Figures, malformed: int, senseless: int) -> It
     yield gauge(
         "correio_gateway_connections",
         "Clients that are connected. Worry near MAX_CONNECTIONS.",
-        _number(now, "connections"),
+        figure(now, "connections"),
     )
     yield counter(
         "correio_gateway_connections_accepted",
@@ -120,9 +119,9 @@ def families(counts: Counts, now: Figures, malformed: int, senseless: int) -> It
     yield gauge(
         "correio_gateway_steps_waiting",
         "Steps that no worker has. Worry where it stays over 0: workers are too few, or gone.",
-        _number(now, "steps_waiting"),
+        figure(now, "steps_waiting"),
     )
-    yield gauge("correio_gateway_steps_under_way", "Steps that a worker has.", _number(now, "steps_under_way"))
+    yield gauge("correio_gateway_steps_under_way", "Steps that a worker has.", figure(now, "steps_under_way"))
     yield counter(
         "correio_gateway_steps_redispatched",
         "Steps that went to another worker. refused is a worker that stops; worry about wrong_answer.",
@@ -135,7 +134,7 @@ def families(counts: Counts, now: Figures, malformed: int, senseless: int) -> It
         counts.poisoned,
     )
     yield gauge(
-        "correio_gateway_workers", "Workers that take steps. Worry at 0: no mail is taken.", _number(now, "workers")
+        "correio_gateway_workers", "Workers that take steps. Worry at 0: no mail is taken.", figure(now, "workers")
     )
     yield counter(
         "correio_gateway_workers_lost",
@@ -154,8 +153,3 @@ def families(counts: Counts, now: Figures, malformed: int, senseless: int) -> It
 
 def _named(counts: Mapping[Farewell, int]) -> dict[str, int]:
     return {farewell.name.lower(): number for farewell, number in counts.items()}
-
-
-def _number(now: Figures, name: str) -> float:
-    # There are none before the first beat.
-    return cast(float, now.get(name, 0))

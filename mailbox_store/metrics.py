@@ -8,13 +8,12 @@ Limits: numbers of now (the figures) are up to a second old.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 from prometheus_client.core import Metric
 
 from mailbox_store.journal import Entry
 from runtime.histogram import Histogram
-from runtime.metrics import counter, gauge, histogram
+from runtime.metrics import counter, figure, gauge, histogram
 from runtime.vitals import Figures
 from wire.outcomes import DISK_FULL, EXPIRED, TROUBLE, Delivered, Failed, Outcome
 
@@ -94,19 +93,19 @@ def families(totals: Totals, now: Figures) -> Iterator[Metric]:
     yield gauge(
         "correio_store_journal_messages",
         "Messages that the journal holds, until their mailboxes are synced. Some seconds' worth is normal.",
-        _number(now, "journal_messages"),
+        figure(now, "journal_messages"),
     )
     yield gauge(
         "correio_store_journal_oldest_seconds",
         "Age of the oldest of them. Worry over 60 s: a mailbox is locked or cannot be written, or the disk is slow.",
-        _number(now, "journal_oldest_seconds"),
+        figure(now, "journal_oldest_seconds"),
     )
     yield gauge(
         "correio_store_entries_waiting",
         "Copies that are acknowledged and in the journal, and not in their mailbox yet. Worry where it stays over 0.",
-        _number(now, "entries_waiting"),
+        figure(now, "entries_waiting"),
     )
-    yield gauge("correio_store_users", "Mailboxes of the list of users.", _number(now, "users"))
+    yield gauge("correio_store_users", "Mailboxes of the list of users.", figure(now, "users"))
     yield counter("correio_store_users_reloads", "Times that an edited list of users was taken over.", totals.reloads)
     yield counter(
         "correio_store_users_reload_errors",
@@ -118,8 +117,3 @@ def families(totals: Totals, now: Figures) -> Iterator[Metric]:
         "Messages of workers that were malformed or senseless. Worry about each one.",
         totals.dropped,
     )
-
-
-def _number(now: Figures, name: str) -> float:
-    # There are none before the first beat.
-    return cast(float, now.get(name, 0))

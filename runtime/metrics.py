@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.core import (
@@ -29,7 +29,7 @@ from prometheus_client.registry import Collector
 
 from runtime import VERSION
 from runtime.histogram import Histogram
-from runtime.vitals import Vitals
+from runtime.vitals import Figures, Vitals
 
 # A scrape takes milliseconds of the interpreter, which the service's loop needs: more of them get the same text.
 _FRESH_SECONDS = 0.2
@@ -68,6 +68,11 @@ def histogram(name: str, text: str, values: Histogram | Mapping[str, Histogram],
             buckets.append(("+Inf" if bound == float("inf") else str(bound), float(below)))
         family.add_metric([key] if key else [], buckets, total)
     return family
+
+
+def figure(now: Figures, name: str) -> float:
+    """A figure of those that a service last told, as a gauge's value; 0 before its first beat."""
+    return cast(float, now.get(name, 0))
 
 
 def _rows(values: Numbers) -> Iterator[tuple[list[str], float]]:

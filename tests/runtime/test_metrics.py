@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as plain
 
 from runtime import VERSION
 from runtime.histogram import Histogram
-from runtime.metrics import Exposition, counter, gauge, histogram
+from runtime.metrics import Exposition, counter, figure, gauge, histogram
 from runtime.vitals import Vitals
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -86,3 +86,7 @@ def test_a_flood_of_scrapes_makes_the_families_once(monkeypatch: pytest.MonkeyPa
     assert made == 1
     now += 1
     assert samples(exposition.render("")[0])["correio_test_made", ()] == 2
+
+
+def test_a_figure_that_was_not_told_yet_is_0() -> None:
+    assert (figure({"users": 3}, "users"), figure({}, "users")) == (3, 0)

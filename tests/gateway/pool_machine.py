@@ -1,0 +1,152 @@
+"""The pool as a machine that hypothesis drives: whatever happens in whatever order, its promises hold."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from gateway.worker_pool import MAX_LOSSES, MAX_TRIES, Worker, WorkerPool
+from wire.messages import Disconnected, Step
+
+
+def step(session: str, seq: int = 0) -> Step:
+    return Step(session, seq, 0, b"", Disconnected())
+
+
+WORKERS = [b"w1", b"w2", b"w3", b"w4"]
+workers = st.sampled_from(WORKERS)
+
+
+class PoolMachine(RuleBasedStateMachine):
+    """A model beside the pool: who was told to do which step, and how many deaths each step has seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = WorkerPool()
+        self.now = 0.0
+        self.alive: set[Worker] = set()
+        self.draining: set[Worker] = set()
+        self.at: dict[str, Worker] = {}  # where each sent step is
+        self.losses: dict[str, int] = {}  # of every step that is not answered
+        self.tries: dict[str, int] = {}
+        self.order: dict[str, int] = {}  # in which steps were sent
+        self.answered: dict[Worker, int] = {}  # the latest of those that a worker has answered
+        self.refused: dict[str, set[Worker]] = {}
+        self.count = 0
+        self.sent = 0
+
+    def forget(self, session: str) -> None:
+        del self.losses[session], self.tries[session], self.refused[session]
+        self.at.pop(session, None)
+
+    def lost(self, session: str, poisoned: list[Step], *, blamed: bool) -> None:
+        self.at.pop(session)
+        self.tries[session] += 1
+        self.losses[session] += blamed
+        last = self.losses[session] == MAX_LOSSES or self.tries[session] == MAX_TRIES
+        assert (step(session) in poisoned) == last
+        if last:
+            self.forget(session)
+
+    @rule()
+    def submit(self) -> None:
+        self.count += 1
+        session = str(self.count)
+        self.losses[session] = self.tries[session] = 0
+        self.refused[session] = set()
+        self.pool.submit(step(session), self.now)
+
+    @rule()
+    def assign(self) -> None:
+        for worker, sent in self.pool.assign(0):
+            assert worker in self.alive
+            assert worker not in self.draining
+            assert worker not in self.refused[sent.session]
+            assert sent.session not in self.at
+            self.at[sent.session] = worker
+            self.sent += 1
+            self.order[sent.session] = self.sent
+            if self.losses[sent.session] == MAX_LOSSES - 1:
+                assert list(self.at.values()).count(worker) == 1, "a step with two losses runs alone"
+        for session, worker in self.at.items():
+            if self.losses[session] == MAX_LOSSES - 1:
+                assert [other for other in self.at if self.at[other] == worker] == [session]
+
+    @rule(worker=workers, draining=st.booleans())
+    def beat(self, worker: Worker, draining: bool) -> None:
+        assert self.pool.alive(worker, draining, self.now) == (worker not in self.alive)
+        self.alive.add(worker)
+        (self.draining.add if draining else self.draining.discard)(worker)
+
+    @rule(worker=workers, blame=st.booleans())
+    def lose(self, worker: Worker, blame: bool) -> None:
+        had = [session for session, at in self.at.items() if at == worker]
+        poisoned = self.pool.lose(worker, self.now, blame=blame)
+        self.alive.discard(worker)
+        self.draining.discard(worker)
+        answered = self.answered.pop(worker, 0)
+        for session in had:
+            if blame:
+                self.lost(session, poisoned, blamed=self.order[session] > answered)
+            else:
+                del self.at[session]
+
+    @rule(data=st.data(), how=st.sampled_from(["done", "draining", "state", "wrong"]))
+    def answer(self, data: st.DataObject, how: str) -> None:
+        if not self.at:
+            return
+        session = data.draw(st.sampled_from(sorted(self.at)))
+        worker = self.at[session]
+        assert self.pool.holds(worker, session, 0) == step(session)
+        if how == "done":
+            self.pool.finish(session)
+            self.answered[worker] = max(self.answered.get(worker, 0), self.order[session])
+            self.forget(session)
+        elif how == "wrong":
+            poisoned = self.pool.fail(session, self.now)
+            self.lost(session, [poisoned] if poisoned else [], blamed=True)
+        else:
+            self.pool.hand_back(session, self.now, for_good=how == "state")
+            del self.at[session]
+            if how == "state":
+                self.refused[session].add(worker)
+            else:
+                self.draining.add(worker)
+
+    @rule(seconds=st.sampled_from([0.1, 0.3, 0.5, 40.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        for worker in self.pool.silent(self.now):
+            assert worker in self.alive
+            self.lose(worker, blame=True)
+        self.assign()
+        for late in self.pool.overdue(self.now, 30):
+            assert late.session not in self.at
+            self.forget(late.session)
+
+    @invariant()
+    def reservations_are_counted(self) -> None:
+        reserved = [member for member in self.pool._members.values() if member.reserved is not None]
+        assert self.pool._reserved == len(reserved)
+
+    @invariant()
+    def every_step_is_in_one_place(self) -> None:
+        assert self.pool.pending == len(self.losses)
+        assert self.pool.waiting == len(self.losses) - len(self.at)
+        for session, at in self.at.items():
+            assert at in self.alive
+            assert [worker for worker in WORKERS if self.pool.holds(worker, session, 0)] == [at]
+
+    def teardown(self) -> None:
+        """Whatever came before, a fresh worker that answers everything serves all that is left."""
+        for worker in WORKERS:
+            self.lose(worker, blame=False)
+        self.pool.alive(b"fresh", draining=False, now=self.now)
+        while sent := self.pool.assign(0):
+            for _, done in sent:
+                self.pool.finish(done.session)
+        assert self.pool.pending == 0
+
+
+PoolMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
