@@ -21,7 +21,8 @@ from typing import Any, TypeAlias
 from .color import Paint
 from .terminal import harmless_line
 
-TOPIC = b"correio-feed/1"
+# The blank ends the version: without it this would be the beginning of a version 10 as well.
+TOPIC = b"correio-feed/1 "
 Event: TypeAlias = dict[str, Any]
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -33,10 +34,10 @@ _ADDRESS = re.compile(r"^(?:MAIL\s+FROM:|RCPT\s+TO:|VRFY\s)\s*<?([^<>\s]+)", re.
 
 def parse(frames: Sequence[bytes]) -> Event | None:
     """One message of the feed; None if it is none."""
-    if len(frames) != 2 or frames[0] != TOPIC:
+    if len(frames) != 1 or not frames[0].startswith(TOPIC):
         return None
     try:
-        event = json.loads(frames[1])
+        event = json.loads(frames[0][len(TOPIC) :])
     except ValueError:
         return None
     return event if isinstance(event, dict) and isinstance(event.get("seq"), int) else None

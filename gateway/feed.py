@@ -23,8 +23,8 @@ from runtime.logs import rfc3339
 
 log = logging.getLogger(__name__)
 
-# The first frame, and its version: a watcher of another one gets nothing.
-TOPIC = b"correio-feed/1"
+# What each event begins with, and its version: a watcher of another one gets nothing. The blank ends the version.
+TOPIC = b"correio-feed/1 "
 # Some 400 octets each: a burst of 100 mails, and less than a megabyte of memory for a watcher that sleeps.
 _WAITING = 2000
 # Words of subscribers before the loop's other work is served.
@@ -67,8 +67,9 @@ class Feed:
         """
         self._seq += 1
         told = {"seq": self._seq, "gateway": self._instance, "time": rfc3339(self._wall()), "event": event, **fields}
-        # Never blocks: an XPUB drops what a subscriber has no room for.
-        self._socket.send_multipart([TOPIC, json.dumps(told).encode()], zmq.NOBLOCK)
+        # Never blocks: an XPUB drops what a subscriber has no room for. One frame: libzmq 4.3 ends the process with an
+        # assertion where a socket closes while a slow subscriber has got only some frames of a message.
+        self._socket.send(TOPIC + json.dumps(told).encode(), zmq.NOBLOCK)
         # The FD is edge-triggered, and a send may have swallowed its edge.
         self._look_soon()
 

@@ -31,7 +31,7 @@ def said(text: str, session: str = SESSION) -> Event:
 
 
 def test_an_event_is_its_topic_and_an_object_with_a_number() -> None:
-    assert parse([TOPIC, json.dumps(event("closed")).encode()]) == event("closed")
+    assert parse([TOPIC + json.dumps(event("closed")).encode()]) == event("closed")
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,13 @@ def test_an_event_is_its_topic_and_an_object_with_a_number() -> None:
     [
         [],
         [TOPIC],
-        [TOPIC, b"{"],
-        [TOPIC, b"[]"],
-        [TOPIC, b"{}"],
-        [TOPIC, b"\xff"],
-        [b"correio-feed/2", b'{"seq": 1}'],
+        [TOPIC + b"{"],
+        [TOPIC + b"[]"],
+        [TOPIC + b"{}"],
+        [TOPIC + b"\xff"],
+        [TOPIC, b'{"seq": 1}'],
+        [b'correio-feed/2 {"seq": 1}'],
+        [b'correio-feed/10 {"seq": 1}'],
     ],
 )
 def test_what_is_no_event_is_none(frames: list[bytes]) -> None:
@@ -52,7 +54,7 @@ def test_what_is_no_event_is_none(frames: list[bytes]) -> None:
 
 @given(st.binary())
 def test_no_octets_break_it(octets: bytes) -> None:
-    parse([TOPIC, octets])
+    parse([TOPIC + octets])
 
 
 # ---------------------------------------------------------------- gaps
