@@ -34,8 +34,12 @@ class Memory:
         return found if now - since < KEPT_SECONDS else None
 
     def learn(self, question: Question, outcome: Outcome, asked: float) -> None:
-        """The store gave this outcome to a question that was asked at `asked`. Only what was found is kept."""
-        if isinstance(question, Lookup) and isinstance(outcome, Found):
+        """The store gave this outcome to a question that was asked at `asked`. Only what was found is kept.
+
+        Postmaster without a domain is asked for anew each time: with that recipient, which every server has (RFC 5321
+        section 4.5.1), probes ask whether the store answers now.
+        """
+        if isinstance(question, Lookup) and question.domain and isinstance(outcome, Found):
             if len(self._found) >= _MOST:
                 self._found.clear()
             self._found[question] = (outcome, asked)

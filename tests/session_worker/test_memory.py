@@ -30,6 +30,7 @@ def test_the_store_and_the_worker_together_see_a_change_within_a_second() -> Non
 @pytest.mark.parametrize(
     ("question", "outcome"),
     [
+        (Lookup("postmaster", ""), FOUND),
         (MARIA, NoSuchUser()),
         (MARIA, NotOurDomain()),
         (MARIA, Failed("trouble", "")),
