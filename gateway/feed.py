@@ -67,7 +67,7 @@ class Feed:
         """
         self._seq += 1
         told = {"seq": self._seq, "gateway": self._instance, "time": rfc3339(self._wall()), "event": event, **fields}
-        # Never blocks: an XPUB drops what a subscriber has no room for. One frame: libzmq 4.3 ends the process with an
+        # Never blocks: an XPUB drops what a subscriber has no room for. One frame: libzmq 4.3 ends the process by an
         # assertion where a socket closes while a slow subscriber has got only some frames of a message.
         self._socket.send(TOPIC + json.dumps(told).encode(), zmq.NOBLOCK)
         # The FD is edge-triggered, and a send may have swallowed its edge.

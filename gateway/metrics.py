@@ -7,6 +7,7 @@ Limits: numbers of now (`figures`) are up to a second old.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import Metric
@@ -34,6 +35,8 @@ class Counts:
         self.message = Histogram()
         # From a step's beginning to its answer, whatever happened to workers in between.
         self.step = Histogram()
+        # Commands that were answered as a worker had foreseen: the line, and the code.
+        self.foreseen: defaultdict[tuple[bytes, bytes], int] = defaultdict(int)
         self.answers = dict.fromkeys(_ANSWERS, 0)
         self.redispatched = {"worker_lost": 0, "refused": 0, "wrong_answer": 0, "lost_on_the_way": 0}
         self.workers_lost = {"silent": 0, "disconnected": 0, "left": 0}
@@ -116,6 +119,13 @@ def families(counts: Counts, now: Figures, malformed: int, senseless: int) -> It
         {_ANSWERS[answer]: number for answer, number in counts.answers.items()},
         "answer",
     )
+    yield counter(
+        "correio_gateway_replies_foreseen",
+        "Commands that took no step, for a worker had given the answer in advance: these replies no worker counts.",
+        {(_word(line), _word(code)): number for (line, code), number in dict(counts.foreseen).items()},
+        "verb",
+        "code",
+    )
     yield gauge(
         "correio_gateway_steps_waiting",
         "Steps that no worker has. Worry where it stays over 0: workers are too few, or gone.",
@@ -149,6 +159,10 @@ def families(counts: Counts, now: Figures, malformed: int, senseless: int) -> It
         {"malformed": malformed, "senseless": senseless},
         "reason",
     )
+
+
+def _word(octets: bytes) -> str:
+    return octets.decode("ascii", "backslashreplace")
 
 
 def _named(counts: Mapping[Farewell, int]) -> dict[str, int]:

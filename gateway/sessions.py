@@ -14,14 +14,27 @@ Closing a socket with unread input would make the kernel send a reset, which tak
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
 from gateway.farewells import Farewell
 from gateway.framing import Framer
 from wire.limits import BODY_PIECE
-from wire.messages import Body, Close, Connected, Disconnected, Injected, Input, Step, StepDone
+from wire.messages import (
+    Body,
+    Close,
+    Connected,
+    Disconnected,
+    Foreseen,
+    Injected,
+    Input,
+    Lines,
+    ReadBody,
+    ReadLines,
+    Step,
+    StepDone,
+)
+from wire.records import replace
 
 if TYPE_CHECKING:
     from gateway.registry import Registry
@@ -53,6 +66,7 @@ class Session(asyncio.Protocol):
         "_body_open",
         "_end_read",
         "_eof",
+        "_foreseen",
         "_framer",
         "_heard",
         "_in_transaction",
@@ -68,6 +82,7 @@ class Session(asyncio.Protocol):
         "_transport",
         "_unread",
         "_why",
+        "_worker",
         "admitted",
         "id",
         "submitted",
@@ -83,6 +98,9 @@ class Session(asyncio.Protocol):
         self._peer = ""
         self._seq = 0
         self._state = b""
+        # What the latest step's worker would answer to what the client may say next, and which worker that is.
+        self._foreseen: tuple[Foreseen, ...] = ()
+        self._worker = b""
         self._step: Step | None = None
         # When the step began, by the conversation's clock; 0 if nobody is told.
         self._begun = 0.0
@@ -169,7 +187,8 @@ class Session(asyncio.Protocol):
 
     def on_done(self, done: StepDone, worker: bytes) -> None:
         """The step has been done by a worker: send its replies and read on."""
-        if isinstance(done.next, Injected):
+        if done.next.__class__ is Injected:
+            assert isinstance(done.next, Injected)
             # The step counts as under way meanwhile, so nobody takes the session for idle.
             self._registry.conversation.injected(self.id, self._peer, done.next.what)
             now = replace(done, next=done.next.then)
@@ -177,31 +196,21 @@ class Session(asyncio.Protocol):
             return
         step, self._step = self._step, None
         assert step is not None
-        self._state = done.state
-        self._in_transaction = done.in_transaction
-        if isinstance(done.next, Close):
+        registry = self._registry
+        if done.next.__class__ is Close:
             self._body_open = False
-        message = step.input.__class__ is Body and step.input.last
-        if message:
-            self._registry.counts.answered(done.replies)
-        if self._phase is not _Phase.OPEN:
-            self._call_off_body()
-            return
-        self._heard = self._registry.loop.time()
-        if self._registry.conversation.told:
-            self._registry.conversation.answered(self.id, self._peer, step.input, done, worker, self._begun)
-        if done.replies:
-            self._registry.counts.octets_out += len(done.replies)
-            self._transport.write(done.replies)
-        if message:
-            self._registry.counts.message.add(self._registry.dispatcher.clock() - (self._end_read or self.submitted))
+        spoken = step.input
+        if spoken.__class__ is Body and spoken.last:
+            registry.counts.answered(done.replies)
+            if self._phase is _Phase.OPEN:
+                registry.counts.message.add(registry.dispatcher.clock() - (self._end_read or self.submitted))
         elif step.seq == 0:
-            self._registry.counts.greeting.add(self._registry.dispatcher.clock() - self.submitted)
-        if isinstance(done.next, Close):
-            self._close("the server said good-bye")
+            registry.counts.greeting.add(registry.dispatcher.clock() - self.submitted)
+        if self._phase is _Phase.OPEN:
+            self._go_on(spoken, done, worker)
         else:
-            self._framer.resume(done.consumed, done.next)
-            self.advance()
+            self._state = done.state
+            self._call_off_body()
 
     def on_failed(self, farewell: Farewell) -> None:
         """The step will not be done: the session cannot go on."""
@@ -216,12 +225,17 @@ class Session(asyncio.Protocol):
         """Begin the next step if there is one and it may begin; otherwise see that reading is paused or goes on."""
         if self._phase is not _Phase.OPEN:
             return
-        if self._step is None and self._registry.ends(self._in_transaction):
+        if self._step is None and self._registry.draining and self._registry.ends(self._in_transaction):
             self._farewell(Farewell.SHUTDOWN)
             return
         if self._step is None and not self._unread:
             spoken = self._framer.take()
             if spoken is not None:
+                done = self._foresaw(spoken) if self._foreseen else None
+                if done is not None:
+                    self._begun = 0.0
+                    self._go_on(spoken, done, self._worker)
+                    return
                 self._submit(spoken)
             elif self._eof:
                 self._close("the client left")
@@ -235,6 +249,37 @@ class Session(asyncio.Protocol):
         self._transport.abort()
 
     # ------------------------------------------------------------ inside
+
+    def _go_on(self, spoken: Input, done: StepDone, worker: bytes) -> None:
+        """Take an answer: what it says is sent, what it foresees is kept, and what it wants is read."""
+        registry = self._registry
+        self._state = done.state
+        self._in_transaction = done.in_transaction
+        self._foreseen = done.foreseen
+        self._worker = worker
+        self._heard = registry.loop.time()
+        if registry.conversation.told:
+            registry.conversation.answered(self.id, self._peer, spoken, done, worker, self._begun)
+        if done.replies:
+            registry.counts.octets_out += len(done.replies)
+            self._transport.write(done.replies)
+        then = done.next
+        if then.__class__ is Close:
+            self._close("the server said good-bye")
+            return
+        assert isinstance(then, ReadLines | ReadBody)
+        self._framer.resume(done.consumed, then)
+        self.advance()
+
+    def _foresaw(self, spoken: Input) -> StepDone | None:
+        """The answer to this, if a worker has given it in advance."""
+        if not isinstance(spoken, Lines):
+            return None
+        for seen in self._foreseen:
+            if spoken.lines[0] == seen.line and (seen.until is None or self._registry.now_ms() <= seen.until):
+                self._registry.counts.foreseen[seen.line, seen.replies[:3]] += 1
+                return StepDone(self.id, self._seq, 1, seen.state, seen.replies, seen.next, seen.in_transaction)
+        return None
 
     def _submit(self, spoken: Input) -> None:
         peer = "" if self._state else self._peer
@@ -254,9 +299,10 @@ class Session(asyncio.Protocol):
 
     def _press_back(self) -> None:
         """Read the socket only while what it brings has room."""
-        busy = self._step is not None or self._unread
-        room = BODY_PIECE if self._body_open else READ_AHEAD
-        reading = not (busy and self._framer.held >= room)
+        if self._step is None and not self._unread:
+            reading = True
+        else:
+            reading = self._framer.held < (BODY_PIECE if self._body_open else READ_AHEAD)
         if reading is not self._reading and not self._eof:
             self._reading = reading
             if reading:

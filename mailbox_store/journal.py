@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from wire.records import record
+from wire.records import Record
 
 
 class JournalError(Exception):
@@ -31,8 +31,7 @@ class JournalFull(JournalError):
     """No space is left for the journal; nothing of the transaction was kept."""
 
 
-@record
-class Message:
+class Message(Record):
     """One delivery as it was asked for; its text is `staged` octets of pieces, then `data`."""
 
     delivery: str
@@ -43,8 +42,7 @@ class Message:
     data: bytes
 
 
-@record
-class Entry:
+class Entry(Record):
     """Where one message goes in one mailbox: at `start`, `lead` newlines and the rendered text, `length` octets.
 
     `length` counts the newlines too. `number` is the message's, growing with each delivery; `rank` tells the entries
@@ -59,8 +57,7 @@ class Entry:
     length: int
 
 
-@record
-class Place:
+class Place(Record):
     """An entry that has no number yet."""
 
     mailbox: str
@@ -69,16 +66,14 @@ class Place:
     length: int
 
 
-@record
-class Pending:
+class Pending(Record):
     """An entry that is not known to be on disk; `appended`: it was in the mailbox file, by this boot's memory."""
 
     entry: Entry
     appended: bool
 
 
-@record
-class Forgotten:
+class Forgotten(Record):
     """What a checkpoint found on disk: entries, and the messages of which those were the last."""
 
     entries: Sequence[Entry]

@@ -18,14 +18,14 @@ import enum
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from mailbox_store.evidence import Evidence, examine
 from mailbox_store.files import Files, Handle
 from mailbox_store.journal import Entry, Journal, JournalError, Place
 from mailbox_store.mbox import newlines_before
 from mailbox_store.rendering import Rendering
-from wire.records import record
+from wire.records import Record, replace
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +44,7 @@ class Doubt(enum.Enum):
     UNSYNCED = enum.auto()  # all of it, but the kernel could not bring it to the disk and has forgotten that
 
 
-@record
-class Task:
+class Task(Record):
     """An entry to append."""
 
     entry: Entry

@@ -33,7 +33,7 @@ from wire import outcomes
 from wire.ids import session_of
 from wire.limits import MAX_TEXT
 from wire.messages import Ask, Check, Deliver, Discard, Lookup, Stage
-from wire.outcomes import Outcome
+from wire.outcomes import Said
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class _Batch:
 class _RefusedError(Exception):
     """A question that cannot be done; carries its outcome."""
 
-    def __init__(self, kind: str, detail: str) -> None:
+    def __init__(self, kind: outcomes.Failure, detail: str) -> None:
         super().__init__(detail)
         self.outcome = _failed(kind, detail)
 
@@ -166,9 +166,9 @@ class Store:
         self._checkpoint.finish()
         return entries
 
-    def answer(self, asks: Sequence[Ask]) -> list[Outcome]:
+    def answer(self, asks: Sequence[Ask]) -> list[Said]:
         """One outcome for each question, in order."""
-        answers: dict[int, Outcome] = {}
+        answers: dict[int, Said] = {}
         writes: list[int] = []
         for index, ask in enumerate(asks):
             if isinstance(ask.question, Lookup):
@@ -232,14 +232,14 @@ class Store:
             if stale:
                 log.info("= dropped the pieces of %d messages that never ended", stale)
 
-    def _lookup(self, question: Lookup) -> Outcome:
+    def _lookup(self, question: Lookup) -> Said:
         outcome = self._users.current.lookup(question.local, question.domain)
         if isinstance(outcome, outcomes.Found):
             checked = self._check(Check((outcome.mailbox,)))
             return outcomes.Found(outcome.mailbox, isinstance(checked, outcomes.Writable))
         return outcome
 
-    def _check(self, question: Check) -> Outcome:
+    def _check(self, question: Check) -> Said:
         for mailbox in question.mailboxes:
             if not self._users.knows(mailbox):
                 return outcomes.Unwritable(mailbox, "no such mailbox")
@@ -259,7 +259,7 @@ class Store:
             self._unwritable.add(mailbox)
             log.error("! %s cannot be written, mail for it is refused: %s", mailbox, reason)
 
-    def _write(self, asks: Sequence[Ask]) -> list[Outcome]:
+    def _write(self, asks: Sequence[Ask]) -> list[Said]:
         batch = _Batch(Plan(self._mailboxes), self._clock(), None, [])
         try:
             given = self._commit(asks, batch)
@@ -268,7 +268,7 @@ class Store:
                 log.warning("! a batch of %d failed, each is tried alone: %s", len(asks), error)
                 return [outcome for ask in asks for outcome in self._write([ask])]
             log.error("! %s", error, exc_info=not isinstance(error, JournalError))  # noqa: TRY400
-            kind = outcomes.DISK_FULL if isinstance(error, JournalFull) else outcomes.TROUBLE
+            kind: outcomes.Failure = outcomes.DISK_FULL if isinstance(error, JournalFull) else outcomes.TROUBLE
             self.totals.refused[kind] += 1
             return [_failed(kind, str(error))]
         self._checkpoint.recorded()
@@ -282,8 +282,8 @@ class Store:
             _tell(batch.deliveries)
         return given
 
-    def _commit(self, asks: Sequence[Ask], batch: _Batch) -> list[Outcome]:
-        given: list[Outcome] = []
+    def _commit(self, asks: Sequence[Ask], batch: _Batch) -> list[Said]:
+        given: list[Said] = []
         with self._journal.transaction():
             self._checkpoint.record()
             for ask in asks:
@@ -293,7 +293,7 @@ class Store:
                     given.append(refused.outcome)
         return given
 
-    def _do(self, ask: Ask, batch: _Batch) -> Outcome:
+    def _do(self, ask: Ask, batch: _Batch) -> Said:
         question = ask.question
         assert isinstance(question, Stage | Deliver | Discard)
         delivered = self._journal.known(question.delivery)
@@ -383,7 +383,7 @@ def _check_deadline(ask: Ask, batch: _Batch) -> None:
         raise _RefusedError(outcomes.EXPIRED, f"the deadline passed {batch.now - ask.deadline} ms ago")
 
 
-def _failed(kind: str, detail: str) -> outcomes.Failed:
+def _failed(kind: outcomes.Failure, detail: str) -> outcomes.Failed:
     return outcomes.Failed(kind, detail[:MAX_TEXT])
 
 

@@ -14,7 +14,7 @@ import re
 
 from wire.address import Address, AddressError, parse, parse_domain
 from wire.outcomes import Found, NoSuchUser, NotOurDomain
-from wire.records import record
+from wire.records import Record
 
 SUFFIX = ".txt"
 # NAME_MAX of Linux file systems, in octets.
@@ -28,8 +28,7 @@ class UsersError(ValueError):
     """The users file cannot be used; the text is `file:line: rule`."""
 
 
-@record
-class Users:
+class Users(Record):
     """One reading of the users file, as the dictionaries that a look-up needs."""
 
     # Every mailbox in the order of the file, catch-alls included.

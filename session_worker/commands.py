@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 
 from session_worker import grammar, replies
 from session_worker.grammar import GrammarError, Path
@@ -16,7 +15,7 @@ from session_worker.replies import MAIL_FORM, Refusal
 from session_worker.rules import Rules
 from wire.address import AddressError
 from wire.limits import MAX_LINE
-from wire.records import record
+from wire.records import Record, replace
 
 # C0 and DEL; and C1, which terminals obey as well (RFC 6531 section 3.3 excludes them from UTF8-non-ascii addresses).
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -31,16 +30,14 @@ EXPLAIN_FORM = "XEXPLAIN, XEXPLAIN ON or XEXPLAIN OFF"
 BODY_VALUES = ("7BIT", "8BITMIME")  # RFC 6152 section 2
 
 
-@record
-class Command:
+class Command(Record):
     """A verb in capitals, and what follows it without blanks around."""
 
     verb: str
     argument: str
 
 
-@record
-class Mail:
+class Mail(Record):
     """MAIL: `sender` is canonical, "" the null reverse-path; `domain` is that of the sender."""
 
     sender: str = ""
@@ -49,8 +46,7 @@ class Mail:
     hints: str = ""
 
 
-@record
-class Mailbox:
+class Mailbox(Record):
     """An address to look up: as given, and its canonical parts; `domain` is "" for a local part alone."""
 
     given: str

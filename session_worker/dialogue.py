@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Callable, Generator
-from dataclasses import replace
+from collections.abc import Generator
 
-from session_worker import commands, explain, faults, grammar, help, message, replies, state
+from session_worker import commands, explain, faults, foresight, grammar, help, message, replies, state
 from session_worker.commands import Command
+from session_worker.foresight import CHECK_KEPT, Handler
 from session_worker.replies import Refusal, Reply
 from session_worker.rules import Rules, SenderDomainRule
 from session_worker.state import Phase, Recipient, Session, StateError, Transaction
@@ -32,6 +32,7 @@ from wire.messages import (
     Close,
     Connected,
     Disconnected,
+    Foreseen,
     Injected,
     Lines,
     Lookup,
@@ -43,12 +44,11 @@ from wire.messages import (
     StepDone,
 )
 from wire.outcomes import Found, NoSuchUser, NotOurDomain, Outcome, Writable
+from wire.records import replace
 
 # Octets of replies after which a step ends though it has more lines. Those to MAIL, 100 RCPT and DATA fit; those to
 # 128 HELP do not, which thousands of sessions could ask for at once.
 _SAID_ENOUGH = 32 * 1024
-# How long what RCPT learned of a mailbox, that it can be written, spares DATA the question; in milliseconds.
-_CHECK_KEPT = 250
 
 
 def step(rules: Rules, step: Step, tally: Tally | None = None) -> Generator[Question, Outcome, StepDone]:
@@ -81,6 +81,9 @@ def step(rules: Rules, step: Step, tally: Tally | None = None) -> Generator[Ques
         if step.input.lines and turn.reply is not None and isinstance(turn.next, ReadLines):
             after = context.after(turn.session)
             return (yield from _lines(after, step, step.input.lines, tally, turn.reply.render()))
+        if step.input.last and isinstance(turn.next, ReadLines):
+            said = turn.reply.render() if turn.reply else b""
+            return _done(step, 0, turn.session, said, turn.next, _foreseen(context.after(turn.session)))
     else:
         turn = yield from message.abandoned(context)
     return _done(step, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next)
@@ -99,9 +102,15 @@ def fault(rules: Rules, step: Step) -> StepDone:
     )
 
 
-def _done(step: Step, consumed: int, session: Session, said: bytes, then: Next) -> StepDone:
+def _done(
+    step: Step, consumed: int, session: Session, said: bytes, then: Next, foreseen: tuple[Foreseen, ...] = ()
+) -> StepDone:
     under_way = session.transaction is not None
-    return StepDone(step.session, step.seq, consumed, state.encode(session), said, then, under_way)
+    return StepDone(step.session, step.seq, consumed, state.encode(session), said, then, under_way, foreseen)
+
+
+def _foreseen(context: Context) -> tuple[Foreseen, ...]:
+    return foresight.foreseen(context, _TABLE[context.session.phase])
 
 
 def _lines(
@@ -123,7 +132,7 @@ def _lines(
         if not isinstance(turn.next, ReadLines) or len(said) > _SAID_ENOUGH:
             # The rest is text of a message, or nobody listens to it any more, or it comes again in the next step.
             return _done(step, consumed, context.session, said, turn.next)
-    return _done(step, len(lines), context.session, said, ReadLines())
+    return _done(step, len(lines), context.session, said, ReadLines(), _foreseen(context))
 
 
 def _line(context: Context, line: bytes | None) -> Generator[Question, Outcome, tuple[str, Turn]]:
@@ -237,7 +246,7 @@ def _data(context: Context, command: Command) -> Talk:
     """DATA (RFC 5321 section 4.1.1.4), once every mailbox can be written."""
     commands.nothing(command)
     mail = _transaction(context)
-    if not mail.checked or context.time - mail.checked > _CHECK_KEPT:
+    if not mail.checked or context.time - mail.checked > CHECK_KEPT:
         outcome = yield Check(mail.mailboxes)
         if not isinstance(outcome, Writable):
             raise Refusal(replies.refused(outcome, ""))
@@ -292,8 +301,6 @@ def _help(context: Context, command: Command) -> Turn:
     lines = help.command(verb, session) if verb else help.overview(session, _TABLE[session.phase])
     return Turn(session, replies.help_text(*lines, utf8=utf8))
 
-
-Handler = Callable[[Context, Command], Turn | Talk]
 
 _ANY_TIME: dict[str, Handler] = {
     "HELO": _hello,

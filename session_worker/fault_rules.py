@@ -21,10 +21,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeAlias
 
-from wire.records import record
+from wire.records import Record, replace
 
 # Longer than any client's time limit (RFC 5321 section 4.5.3.2.6: ten minutes).
 MAX_DELAY_MS = 15 * 60 * 1000
@@ -45,8 +44,7 @@ class RuleError(ValueError):
     """A rule breaks the grammar; the text names the rule by its number and says what is wrong."""
 
 
-@record
-class Fail:
+class Fail(Record):
     """Reply with this code; `text` is "" for one that says what was injected."""
 
     code: int
@@ -57,8 +55,7 @@ class Fail:
         return f"fail {self.code} {self.enhanced}"
 
 
-@record
-class Delay:
+class Delay(Record):
     """Reply so many milliseconds later."""
 
     milliseconds: int
@@ -67,8 +64,7 @@ class Delay:
         return f"delay {self.milliseconds} ms"
 
 
-@record
-class Drop:
+class Drop(Record):
     """Close the connection without a reply."""
 
     def __str__(self) -> str:
@@ -78,8 +74,7 @@ class Drop:
 Action: TypeAlias = Fail | Delay | Drop
 
 
-@record
-class Rule:
+class Rule(Record):
     """When (`stage` and conditions; "" and 0 hold always), and what."""
 
     stage: str

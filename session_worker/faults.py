@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from session_worker import commands, fault_rules
@@ -30,7 +29,7 @@ from session_worker.rules import Faults
 from session_worker.state import Session, Transaction
 from session_worker.turn import Context, Talk, Turn
 from wire.messages import Body, Close, Discard, Injected, Lookup, ReadLines
-from wire.records import record
+from wire.records import Record, replace
 
 # More than a test can want, and a bound for the state.
 _MAX_WORDS = 16
@@ -38,8 +37,7 @@ _MAX_WORDS = 16
 _POSTMASTER = Lookup("postmaster", "")
 
 
-@record
-class _Due:
+class _Due(Record):
     """What is to go wrong now: for so long, and then this; `met` is the session's count for each rule after it."""
 
     met: tuple[int, ...]

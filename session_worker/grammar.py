@@ -13,7 +13,7 @@ import re
 
 from wire import address
 from wire.address import Address, AddressError
-from wire.records import record
+from wire.records import Record
 
 # RFC 5321 section 4.1.2 Quoted-string; what it may hold is checked when the address is parsed.
 _QUOTED = r'"(?:[^"\\]|\\.)*+"'
@@ -37,8 +37,7 @@ class GrammarError(ValueError):
     """The command does not have its form; the text says which part breaks it."""
 
 
-@record
-class Path:
+class Path(Record):
     """A reverse-path or forward-path.
 
     `text` is the mailbox as it was given, "" for the null path; `bracketed`: it stood in `<>`; `routed`: a source

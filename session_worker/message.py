@@ -8,7 +8,6 @@ that the client does not listen. Whatever happened, the end of data ends the tra
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import replace
 
 from session_worker import replies, trace
 from session_worker.replies import Reply
@@ -16,6 +15,7 @@ from session_worker.state import TIMED_OUT, Session, StateError, Transaction
 from session_worker.turn import Context, Talk, Turn
 from wire.messages import Body, Close, Deliver, Discard, Question, ReadBody, Stage
 from wire.outcomes import Delivered, Outcome, Staged
+from wire.records import replace
 
 
 def piece(context: Context, body: Body) -> Talk:

@@ -7,11 +7,9 @@ Texts are ASCII unless the client asked for UTF-8 (RFC 6531 section 3.7.4); what
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from session_worker.state import TIMED_OUT
 from wire.outcomes import DISK_FULL, EXPIRED, TROUBLE, Failed, NoSuchUser, NotOurDomain, Outcome, TimedOut, Unwritable
-from wire.records import record
+from wire.records import Record, replace
 
 # RFC 5321 section 4.5.3.1.5: a reply line has at most 512 octets, CRLF included.
 MAX_REPLY_LINE = 512
@@ -21,8 +19,7 @@ _SURELY_SHORT = 490
 _SHOWN = 64
 
 
-@record
-class Reply:
+class Reply(Record):
     """A reply: `code`, the enhanced code ("" where there is none) and at least one line of text.
 
     `utf8`: the client takes UTF-8 in the text.

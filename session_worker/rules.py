@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from session_worker.fault_rules import Rule
-from wire.records import record
+from wire.records import Record
 
 
 class SenderDomainRule(Enum):
@@ -16,16 +16,14 @@ class SenderDomainRule(Enum):
     NEVER = "never"
 
 
-@record
-class Faults:
+class Faults(Record):
     """What is to fail on cue: the rules of FAULT_RULES, and FAULT_SEED."""
 
     rules: tuple[Rule, ...] = ()
     seed: int = 0
 
 
-@record
-class Rules:
+class Rules(Record):
     """The limits and habits of this server.
 
     `domain` is its own name, `strict` the profile that tolerates no deviation from RFC 5321. `max_message_octets`

@@ -17,7 +17,7 @@ import os
 import time
 import uuid
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import zmq
 from prometheus_client.core import Metric
@@ -49,6 +49,7 @@ from wire.messages import (
     WorkerGone,
 )
 from wire.outcomes import Delivered, Failed, Outcome, TimedOut
+from wire.records import replace
 
 log = logging.getLogger(__name__)
 

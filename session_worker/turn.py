@@ -10,11 +10,10 @@ from session_worker.rules import Rules
 from session_worker.state import Session
 from wire.messages import Next, Question, ReadLines
 from wire.outcomes import Outcome
-from wire.records import record
+from wire.records import Record
 
 
-@record
-class Context:
+class Context(Record):
     """The rules, the step's session id, time (ms since the epoch) and number, and the session as it is now."""
 
     rules: Rules
@@ -36,8 +35,7 @@ class Context:
 READ_LINES = ReadLines()
 
 
-@record
-class Turn:
+class Turn(Record):
     """One exchange: the session after it, the reply (None: nothing is said yet) and what to read next."""
 
     session: Session

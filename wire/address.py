@@ -14,7 +14,7 @@ import unicodedata
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
-from wire.records import record
+from wire.records import Record
 
 # RFC 5321 section 4.5.3.1: local part 64 octets, domain 255 octets.
 MAX_LOCAL = 64
@@ -38,8 +38,7 @@ class AddressError(ValueError):
     """Not an address; the text says which part breaks which rule."""
 
 
-@record
-class Address:
+class Address(Record):
     """A mailbox's address in canonical form; `local` is without quotes, `domain` in lower case."""
 
     local: str

@@ -1,48 +1,60 @@
 """Messages to ZeroMQ frames and back.
 
 A batch is `[PROTOCOL, envelope, body, body, ...]`. The envelope is a msgpack array of messages, each an array of its
-kind and its fields in the order of its dataclass. Octets of mail (`data` fields) are frames of their own, named by
-their index, so that they never pass through msgpack.
+kind and its fields in the order of its class. Octets of mail (`data` fields) are frames of their own, named by their
+index, so that they never pass through msgpack.
 
 `decode` never raises on bad input: it returns the good messages and one reason for each bad one. A batch that
 cannot be taken apart at all gives no message and one reason. Fields beyond those known are ignored, which is how a
 newer peer may add some.
+
+msgspec makes values of octets and holds each field to its type (`fields.py`) in one go. It is asked for a batch as a
+whole; only one that breaks a rule is taken apart, message by message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import MISSING, fields
-from typing import Any
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, get_args
 
 import msgpack
+import msgspec
+from msgspec.structs import force_setattr
 
-from wire import limits, schema
-from wire.messages import Message
-from wire.records import record
-from wire.schema import MESSAGES, SCHEMA, Field, Piece, Plain, Union
+from wire import limits
+from wire.messages import Ask, Body, Deliver, Foreseen, Input, Message, Next, Question, Stage, Step
+from wire.outcomes import Said
+from wire.records import Record, replace
 
 PROTOCOL = b"correio/1"
+# Kind → class, of all that an envelope may hold.
+KINDS: dict[str, type[Any]] = {
+    cls.__struct_config__.tag: cls
+    for cls in (Foreseen, *(cls for union in (Message, Input, Next, Question, Said) for cls in get_args(union)))
+}
+# The fields that hold a value with a kind.
+_UNIONS = frozenset({"input", "next", "then", "question", "outcome"})
+
+_encoder = msgspec.msgpack.Encoder()
+_batches = msgspec.msgpack.Decoder(list[Message])
+_messages = msgspec.msgpack.Decoder(Message)
+_parts = msgspec.msgpack.Decoder(list[msgspec.Raw])
+
+# How msgspec ends the text of an error: "... - at `$[4][1]`".
+_PLACE = re.compile(r" - at `\$([^`]*)`$")
+_TOO_SHORT = re.compile(r"Expected `array` of at least length \d+, got (\d+)$")
 
 
 class WireError(ValueError):
     """A message does not fit the contract; the text names the field and the rule."""
 
 
-@record
-class Decoded:
+class Decoded(Record):
     """What a batch held: the messages that fit the contract, and why each other one did not."""
 
     messages: list[Message]
     rejected: list[str]
-
-
-Bodies = Sequence[bytes]
-# The table of `schema.py` becomes a function per kind for each direction, for messages are what every hop is made of.
-Packer = Callable[[Any, "list[bytes]"], "Sequence[Any]"]
-Unpacker = Callable[["tuple[Any, ...]", Bodies], Any]
-_PACKERS: dict[type[Any], Packer] = {}
-_UNPACKERS: dict[str, Unpacker] = {}
 
 
 def encode(batch: Iterable[Message]) -> list[bytes]:
@@ -51,9 +63,14 @@ def encode(batch: Iterable[Message]) -> list[bytes]:
     :param batch: messages in the order in which they are to be handled.
     :returns: the protocol frame, the envelope, and one frame for each body.
     """
-    bodies: list[bytes] = []
-    envelope = msgpack.packb([_PACKERS[type(message)](message, bodies) for message in batch])
-    return [PROTOCOL, envelope, *bodies]
+    frames = [PROTOCOL, b""]
+    frames[1] = _encoder.encode(
+        [
+            _without_piece(message, frames) if message.__class__ is Step or message.__class__ is Ask else message
+            for message in batch
+        ]
+    )
+    return frames
 
 
 def decode(frames: Sequence[bytes]) -> Decoded:
@@ -61,131 +78,126 @@ def decode(frames: Sequence[bytes]) -> Decoded:
 
     :param frames: the frames of one ZeroMQ message, without any routing frame.
     """
-    decoded = Decoded([], [])
     if len(frames) < 2:
-        decoded.rejected.append(f"batch: {len(frames)} frames, at least 2 are needed")
-        return decoded
+        return _rejected(f"{len(frames)} frames, at least 2 are needed")
     if frames[0] != PROTOCOL:
-        decoded.rejected.append(f"batch: protocol {bytes(frames[0][:32])!r}, this is {PROTOCOL!r}")
-        return decoded
+        return _rejected(f"protocol {bytes(frames[0][:32])!r}, this is {PROTOCOL!r}")
     if len(frames[1]) > limits.MAX_ENVELOPE:
-        decoded.rejected.append(f"batch: envelope of {len(frames[1])} octets, at most {limits.MAX_ENVELOPE}")
-        return decoded
+        return _rejected(f"envelope of {len(frames[1])} octets, at most {limits.MAX_ENVELOPE}")
     try:
-        envelope = msgpack.unpackb(frames[1], use_list=False, strict_map_key=False)
-    except Exception as error:  # msgpack raises whatever its parts raise: ValueError, struct.error, RecursionError…
-        decoded.rejected.append(f"batch: not msgpack: {type(error).__name__}: {error}"[:200])
-        return decoded
-    if type(envelope) is not tuple or len(envelope) > limits.MAX_BATCH:
-        decoded.rejected.append(f"batch: must be an array of at most {limits.MAX_BATCH} messages")
-        return decoded
-    bodies = frames[2:]
-    for packed in envelope:
+        batch = _batches.decode(frames[1])
+        if len(batch) <= limits.MAX_BATCH:
+            for message in batch:
+                if message.__class__ is Step or message.__class__ is Ask:
+                    _place_piece(message, frames)
+            return Decoded(batch, [])
+    except Exception:  # noqa: S110  # whatever it is: the slow way finds it again, and its place
+        pass
+    return _one_by_one(frames)
+
+
+def _one_by_one(frames: Sequence[bytes]) -> Decoded:
+    """The same for a batch in which something is wrong."""
+    try:
+        parts = _parts.decode(frames[1])
+    except msgspec.ValidationError:
+        return _rejected(f"must be an array of at most {limits.MAX_BATCH} messages")
+    except Exception as error:  # msgspec's own, and what nesting without end leads to
+        return _rejected(f"not msgpack: {type(error).__name__}: {error}"[:200])
+    if len(parts) > limits.MAX_BATCH:
+        return _rejected(f"must be an array of at most {limits.MAX_BATCH} messages")
+    decoded = Decoded([], [])
+    for part in parts:
         try:
-            try:
-                message = _unpack(packed, MESSAGES, bodies)
-            except WireError:
-                message = _unpack_slowly(packed, MESSAGES, bodies)
-            decoded.messages.append(message)
+            message = _messages.decode(part)
+            _place_piece(message, frames)
         except WireError as error:
             decoded.rejected.append(str(error))
+        except Exception as error:
+            decoded.rejected.append(_reason(bytes(part), str(error)))
+        else:
+            decoded.messages.append(message)
     return decoded
 
 
-def _unpack(packed: Any, union: Union, bodies: Bodies) -> Any:
-    if type(packed) is not tuple or not packed or type(packed[0]) is not str or packed[0] not in union.kinds:
-        raise WireError("not one of these kinds")
-    return _UNPACKERS[packed[0]](packed, bodies)
+def _rejected(why: str) -> Decoded:
+    return Decoded([], [f"batch: {why}"])
 
 
-def _unpack_slowly(packed: Any, union: Union, bodies: Bodies) -> Any:
-    """A message that does not fit, or that an older peer sent, and so lacks optional fields.
+# ---------------------------------------------------------------- octets of mail
 
-    :raises WireError: with the first field that breaks a rule.
+
+def _without_piece(message: Message, frames: list[bytes]) -> Message:
+    """The message as it stands in the envelope: its octets of mail are put among the frames."""
+    if isinstance(message, Step):
+        body = message.input
+        return replace(message, input=_named(body, frames)) if body.__class__ is Body else message
+    assert isinstance(message, Ask)
+    question = message.question
+    if question.__class__ is Deliver or question.__class__ is Stage:
+        return replace(message, question=_named(question, frames))
+    return message
+
+
+def _named(part: Any, frames: list[bytes]) -> Any:
+    frames.append(part.data)
+    return replace(part, data=len(frames) - 3)
+
+
+def _place_piece(message: Message, frames: Sequence[bytes]) -> None:
+    """Put the octets of mail where the envelope names their frame; nobody else has the message yet.
+
+    :raises WireError: for a name of none.
     """
+    if isinstance(message, Step):
+        if message.input.__class__ is Body:
+            force_setattr(message.input, "data", _piece("step.input: body.data", message.input, frames))
+    elif isinstance(message, Ask):
+        question = message.question
+        if question.__class__ is Deliver:
+            force_setattr(question, "data", _piece("ask.question: deliver.data", question, frames))
+        elif question.__class__ is Stage:
+            force_setattr(question, "data", _piece("ask.question: stage.data", question, frames))
+
+
+def _piece(place: str, part: Any, frames: Sequence[bytes]) -> bytes:
+    index = part.data
+    if type(index) is not int:
+        raise WireError(f"{place}: must be a whole number, 0 or more")
+    if index >= len(frames) - 2:
+        raise WireError(f"{place}: names body frame {index}, the batch has {len(frames) - 2}")
+    octets = frames[index + 2]
+    if len(octets) > limits.MAX_PIECE:
+        raise WireError(f"{place}: body frame of {len(octets)} octets, at most {limits.MAX_PIECE}")
+    return octets
+
+
+# ---------------------------------------------------------------- what is wrong, in words
+
+
+def _reason(octets: bytes, error: str) -> str:
+    """What msgspec says of a message, with names of fields for the indices by which it knows them."""
+    try:
+        packed = msgpack.unpackb(octets, use_list=False, strict_map_key=False, unicode_errors="replace")
+    except Exception as unreadable:  # msgpack raises whatever its parts raise
+        return f"message: not msgpack: {type(unreadable).__name__}: {unreadable}"[:200]
+    where = _PLACE.search(error)
+    rule = error[: where.start()] if where else error
+    return _named_place(packed, [int(index) for index in re.findall(r"\d+", where[1])] if where else [], rule)
+
+
+def _named_place(packed: Any, place: list[int], rule: str) -> str:
     if type(packed) is not tuple or not packed or type(packed[0]) is not str:
-        raise WireError("message: must be an array that starts with its kind")
+        return "message: must be an array that starts with its kind"
     kind = packed[0]
-    if kind not in union.kinds:
-        raise WireError(f"message: kind {kind[:32]!r} is not known here")
-    cls, rules = SCHEMA[kind]
-    its_fields = fields(cls)
-    given = len(packed) - 1
-    if given < sum(1 for field in its_fields if field.default is MISSING):
-        raise WireError(f"{kind}: field {its_fields[given].name} is missing")
-    values = []
-    # Not strict: a newer peer may give more fields, an older one fewer.
-    for field, rule, value in zip(its_fields, rules, packed[1:], strict=False):
-        try:
-            values.append(_read(rule, value, bodies))
-        except WireError as error:
-            raise WireError(f"{kind}.{field.name}: {error}") from None
-    return cls(*values)
-
-
-def _read(rule: Field, value: Any, bodies: Bodies) -> Any:
-    if isinstance(rule, Piece):
-        return _piece(value, bodies)
-    if isinstance(rule, Union):
-        return _unpack_slowly(value, rule, bodies)
-    if not eval(rule.fits.format("value"), vars(schema), {"value": value}):  # noqa: S307  # an expression of our table
-        raise WireError(rule.rule)
-    return value
-
-
-def _piece(index: Any, bodies: Bodies) -> bytes:
-    if type(index) is not int or index < 0:
-        raise WireError("must be a whole number, 0 or more")
-    if index >= len(bodies):
-        raise WireError(f"names body frame {index}, the batch has {len(bodies)}")
-    if len(bodies[index]) > limits.MAX_PIECE:
-        raise WireError(f"body frame of {len(bodies[index])} octets, at most {limits.MAX_PIECE}")
-    return bodies[index]
-
-
-def _compile_packer(kind: str) -> Packer:
-    """`lambda value, bodies: ("ask", value.request, value.deadline, packers[type(value.question)](...))`"""
-    cls, rules = SCHEMA[kind]
-    packed = [repr(kind)]
-    for field, rule in zip(fields(cls), rules, strict=True):
-        given = f"value.{field.name}"
-        if isinstance(rule, Union):
-            given = f"packers[type({given})]({given}, bodies)"
-        elif isinstance(rule, Piece):
-            given = f"bodies.append({given}) or len(bodies) - 1"
-        packed.append(given)
-    source = f"lambda value, bodies: ({', '.join(packed)},)"
-    packer: Packer = eval(source, {"packers": _PACKERS})  # noqa: S307  # made of our table
-    return packer
-
-
-def _compile_unpacker(kind: str) -> Unpacker:
-    """For what fits the contract as it is; it raises WireError, without a reason, on anything else.
-
-    `lambda packed, bodies: cls(packed[1], unpack(packed[2], union_2, bodies))
-     if len(packed) > 2 and (type(packed[1]) is int and packed[1] >= 0) else unfit()`
-    """
-    cls, rules = SCHEMA[kind]
-    names: dict[str, Any] = {**vars(schema), "cls": cls, "unpack": _unpack, "piece": _piece, "unfit": _unfit}
-    values, fit = [], [f"len(packed) > {len(rules)}"]
-    for place, rule in enumerate(rules, 1):
-        given = f"packed[{place}]"
-        if isinstance(rule, Plain):
-            fit.append(f"({rule.fits.format(given)})")
-        elif isinstance(rule, Piece):
-            given = f"piece({given}, bodies)"
-        else:
-            names[f"union_{place}"] = rule
-            given = f"unpack({given}, union_{place}, bodies)"
-        values.append(given)
-    source = f"lambda packed, bodies: cls({', '.join(values)}) if {' and '.join(fit)} else unfit()"
-    unpacker: Unpacker = eval(source, names)  # noqa: S307  # made of our table, not of anything that was sent
-    return unpacker
-
-
-def _unfit() -> None:
-    raise WireError("it does not fit")
-
-
-_PACKERS.update({cls: _compile_packer(kind) for kind, (cls, _) in SCHEMA.items()})
-_UNPACKERS.update({kind: _compile_unpacker(kind) for kind in SCHEMA})
+    if kind not in KINDS or place[:1] == [0]:
+        return f"message: kind {kind[:32]!r} is not known here"
+    fields = KINDS[kind].__struct_fields__
+    if not place:
+        short = _TOO_SHORT.match(rule)
+        return f"{kind}: field {fields[int(short[1]) - 1]} is missing" if short else f"{kind}: {rule}"
+    field = fields[place[0] - 1]
+    value = packed[place[0]]
+    if field in _UNIONS and type(value) is tuple:
+        return f"{kind}.{field}: {_named_place(value, place[1:], rule)}"
+    return f"{kind}.{field}: {rule}"

@@ -13,6 +13,7 @@ MAX_PIECE = 2 * BODY_PIECE
 MAX_STATE = 1024 * 1024
 MAX_REPLIES = 1024 * 1024
 MAX_RECIPIENTS = 1000
+MAX_FORESEEN = 8  # answers in advance
 MAX_ID = 64  # session and delivery ids
 MAX_TEXT = 1024  # addresses, mailbox names, reasons
 MAX_TRACE = 4096

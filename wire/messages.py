@@ -8,30 +8,45 @@ Units: `time` and `deadline` are milliseconds since the Unix epoch, UTC; `offset
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from wire.outcomes import Outcome
-from wire.records import record
+from msgspec import Meta
+
+from wire import limits
+from wire.fields import (
+    AnyLines,
+    Id,
+    Line,
+    Mailboxes,
+    Name,
+    Number,
+    Part,
+    Piece,
+    Replies,
+    Sessions,
+    SomeLines,
+    State,
+    Text,
+    Trace,
+)
+from wire.outcomes import Said
 
 # ---------------------------------------------------------------- gateway → worker: what a client did
 
 
-@record
-class Connected:
+class Connected(Part, tag="connected"):
     """A client has connected; `peer` is its IP address in text form, without a port."""
 
-    peer: str
+    peer: Name
 
 
-@record
-class Lines:
+class Lines(Part, tag="lines"):
     """All complete lines at hand, without their line ends; `None` stands for a line that was over the limit."""
 
-    lines: tuple[bytes | None, ...]
+    lines: SomeLines
 
 
-@record
-class Body:
+class Body(Part, tag="body"):
     """A piece of a message: dots unstuffed, line ends turned into LF.
 
     `offset` counts the octets of the pieces before this one. With `last` the client has said the end of data.
@@ -40,102 +55,110 @@ class Body:
     `lines`: with `last`, the command lines at hand behind the end of data, as in Lines (RFC 2920 section 3.1).
     """
 
-    data: bytes
-    offset: int
+    data: Piece
+    offset: Number
     last: bool
     too_big: bool = False
     bare: bool = False
-    lines: tuple[bytes | None, ...] = ()
+    lines: AnyLines = ()
 
 
-@record
-class Disconnected:
+class Disconnected(Part, tag="disconnected"):
     """The client vanished in the middle of a message whose first pieces had been handed on already."""
 
 
 Input: TypeAlias = Connected | Lines | Body | Disconnected
 
 
-@record
-class Step:
+class Step(Part, tag="step"):
     """One step of one session: the state it had and what its client did next.
 
     `time` is when the gateway read the input, and is the same however often the step is run. `peer` is the client's
     IP address where the session has no state yet, for the gateway greeted it with an `opening`.
     """
 
-    session: str
-    seq: int
-    time: int
-    state: bytes
+    session: Id
+    seq: Number
+    time: Number
+    state: State
     input: Input
-    peer: str = ""
+    peer: Text = ""
 
 
 # ---------------------------------------------------------------- worker → gateway: what to do next
 
 
-@record
-class ReadLines:
+class ReadLines(Part, tag="read-lines"):
     """Read command lines."""
 
 
-@record
-class ReadBody:
+class ReadBody(Part, tag="read-body"):
     """Read a dot-ended message; keep `limit` further octets, read and drop what is over that."""
 
-    limit: int
+    limit: Number
 
 
-@record
-class Close:
+class Close(Part, tag="close"):
     """Send the replies, then close the connection; whatever else the client sent is ignored."""
 
 
-@record
-class Injected:
+class Injected(Part, tag="injected"):
     """A failure on cue: log `what`, wait `delay` milliseconds, only then send the replies and do `then`."""
 
-    delay: int
-    what: str
+    delay: Number
+    what: Name
     then: ReadLines | ReadBody | Close
 
 
 Next: TypeAlias = ReadLines | ReadBody | Close | Injected
 
 
-@record
-class StepDone:
+class Foreseen(Part, tag="foreseen"):
+    """The answer to a line that the client may say next, given before it does.
+
+    Were exactly this `line` the next one of the session, and at `until` (ms since the epoch; None: whenever that is)
+    at the latest, its step would be answered so: with these replies, this state, and so on as in StepDone.
+    """
+
+    line: Line
+    until: Number | None
+    state: State
+    replies: Replies
+    next: ReadLines | ReadBody | Close
+    in_transaction: bool = False
+
+
+class StepDone(Part, tag="done"):
     """The answer to a Step.
 
     `consumed`: how many of its lines were used (the rest is body, or comes again); 0 for inputs without lines.
     `replies`: the reply lines for the client, CRLF included, possibly none.
     `in_transaction`: a mail transaction is under way, so a gateway that shuts down lets it end.
+    `foreseen`: answers to what the client may say next; a gateway may use one of them, or none.
     """
 
-    session: str
-    seq: int
-    consumed: int
-    state: bytes
-    replies: bytes
+    session: Id
+    seq: Number
+    consumed: Number
+    state: State
+    replies: Replies
     next: Next
     in_transaction: bool = False
+    foreseen: Annotated[tuple[Foreseen, ...], Meta(max_length=limits.MAX_FORESEEN)] = ()
 
 
-@record
-class StepRefused:
+class StepRefused(Part, tag="refused"):
     """The worker did nothing with the step and hands it back for another worker.
 
     `reason` is "draining", or "state": the session's state has a version this worker does not know.
     """
 
-    session: str
-    seq: int
-    reason: str
+    session: Id
+    seq: Number
+    reason: Literal["draining", "state"]
 
 
-@record
-class WorkerAlive:
+class WorkerAlive(Part, tag="alive"):
     """Heartbeat and registration in one: a gateway that restarted knows the worker after the next one.
 
     `draining`: the worker takes no new step but still finishes those it has.
@@ -143,47 +166,42 @@ class WorkerAlive:
     `opening`: the greeting, CRLF included, where it is the same for every client; empty: it takes a Connected step.
     """
 
-    version: str
-    in_flight: int
+    version: Name
+    in_flight: Number
     draining: bool = False
-    sessions: tuple[str, ...] | None = None
-    opening: bytes = b""
+    sessions: Sessions = None
+    opening: Line = b""
 
 
-@record
-class WorkerGone:
+class WorkerGone(Part, tag="gone"):
     """The worker leaves; whatever it has not answered was not done."""
 
 
 # ---------------------------------------------------------------- worker → store
 
 
-@record
-class Lookup:
+class Lookup(Part, tag="lookup"):
     """Which mailbox does this address deliver to? An empty `domain` asks for the local part alone."""
 
-    local: str
-    domain: str
+    local: Name
+    domain: Text
 
 
-@record
-class Check:
+class Check(Part, tag="check"):
     """Can each of these mailboxes be written now?"""
 
-    mailboxes: tuple[str, ...]
+    mailboxes: Mailboxes
 
 
-@record
-class Stage:
+class Stage(Part, tag="stage"):
     """Keep a piece of a large message until its Deliver; a piece with a known offset is a repeat."""
 
-    delivery: str
-    offset: int
-    data: bytes
+    delivery: Id
+    offset: Number
+    data: Piece
 
 
-@record
-class Deliver:
+class Deliver(Part, tag="deliver"):
     """Store a message in every mailbox or in none, once per `delivery` however often this is asked.
 
     `sender` is the reverse-path, "" for the null one. `time` is when the message ended, and is part of what is
@@ -191,55 +209,50 @@ class Deliver:
     all, followed by `data`.
     """
 
-    delivery: str
-    time: int
-    sender: str
-    mailboxes: tuple[str, ...]
-    trace: bytes
-    staged: int
-    data: bytes
+    delivery: Id
+    time: Number
+    sender: Text
+    mailboxes: Mailboxes
+    trace: Trace
+    staged: Number
+    data: Piece
 
 
-@record
-class Discard:
+class Discard(Part, tag="discard"):
     """Forget the staged pieces of a message that will not be delivered."""
 
-    delivery: str
+    delivery: Id
 
 
 Question: TypeAlias = Lookup | Check | Stage | Deliver | Discard
 
 
-@record
-class Ask:
+class Ask(Part, tag="ask"):
     """A question with the number its answer will carry; after `deadline` the store must not act on it."""
 
-    request: int
-    deadline: int
+    request: Number
+    deadline: Number
     question: Question
 
 
-@record
-class Ping:
+class Ping(Part, tag="ping"):
     """The worker asks whether the store is there."""
 
 
 # ---------------------------------------------------------------- store → worker
 
 
-@record
-class Answer:
+class Answer(Part, tag="answer"):
     """The outcome of the Ask with the same `request` number of the same worker."""
 
-    request: int
-    outcome: Outcome
+    request: Number
+    outcome: Said
 
 
-@record
-class Pong:
+class Pong(Part, tag="pong"):
     """The store is there. A new `instance` means that it restarted and that unanswered questions are lost."""
 
-    instance: str
+    instance: Name
 
 
 Message: TypeAlias = Step | StepDone | StepRefused | WorkerAlive | WorkerGone | Ask | Answer | Ping | Pong

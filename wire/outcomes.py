@@ -2,80 +2,72 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from wire.records import record
+from wire.fields import Name, Number, Part, Text
+from wire.records import Record
+
+TROUBLE: Final = "trouble"  # the journal or a mailbox could not be read or written
+DISK_FULL: Final = "disk_full"  # no space left for the message
+EXPIRED: Final = "expired"  # the deadline had passed, or the message is older than the ledger can vouch for
+Failure: TypeAlias = Literal["trouble", "disk_full", "expired"]
 
 
-@record
-class Found:
+class Found(Part, tag="found"):
     """The address delivers to this mailbox. `writable`: it can be written now, so a Check could be spared."""
 
-    mailbox: str
+    mailbox: Name
     writable: bool = False
 
 
-@record
-class NoSuchUser:
+class NoSuchUser(Part, tag="no-user"):
     """The domain is ours, the user is not."""
 
 
-@record
-class NotOurDomain:
+class NotOurDomain(Part, tag="not-ours"):
     """No user of ours has this domain."""
 
 
-@record
-class Writable:
+class Writable(Part, tag="writable"):
     """Every mailbox asked about can be written."""
 
 
-@record
-class Unwritable:
+class Unwritable(Part, tag="unwritable"):
     """This mailbox, the first of those asked about, cannot be written, and why."""
 
-    mailbox: str
-    reason: str
+    mailbox: Name
+    reason: Text
 
 
-@record
-class Staged:
+class Staged(Part, tag="staged"):
     """The pieces kept so far add up to `octets`."""
 
-    octets: int
+    octets: Number
 
 
-@record
-class Delivered:
+class Delivered(Part, tag="delivered"):
     """The message is on disk, once. `repeat`: it was already there from an earlier run of the same step."""
 
     repeat: bool
 
 
-@record
-class Discarded:
+class Discarded(Part, tag="discarded"):
     """Nothing is staged under that delivery id any more."""
 
 
-@record
-class Failed:
-    """Nothing was stored. `kind` is one of FAILURES; `detail` is for the log, not for the client."""
+class Failed(Part, tag="failed"):
+    """Nothing was stored. `detail` is for the log, not for the client."""
 
-    kind: str
-    detail: str
-
-
-TROUBLE = "trouble"  # the journal or a mailbox could not be read or written
-DISK_FULL = "disk_full"  # no space left for the message
-EXPIRED = "expired"  # the deadline had passed, or the message is older than the ledger can vouch for
-FAILURES = frozenset({TROUBLE, DISK_FULL, EXPIRED})
+    kind: Failure
+    detail: Text
 
 
-@record
-class TimedOut:
+class TimedOut(Record):
     """The store did not answer in time. Said by a worker to itself; never sent."""
 
 
-Outcome: TypeAlias = (
-    Found | NoSuchUser | NotOurDomain | Writable | Unwritable | Staged | Delivered | Discarded | Failed | TimedOut
-)
+# What the store says, and what a worker may be left with.
+Said: TypeAlias = (
+    Found | NoSuchUser | NotOurDomain | Writable | Unwritable | Staged | Delivered | Discarded | Failed
+)  # fmt: skip
+Outcome: TypeAlias = Said | TimedOut

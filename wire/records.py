@@ -1,19 +1,20 @@
-"""Records: dataclasses that nobody changes, made at the price of ones that anybody could.
+"""Records: values that nobody changes, compared and hashed by their fields.
 
-`@dataclass(frozen=True)` sets each field through `object.__setattr__`, which makes one two to three times as dear,
-and a message is some fifty of them on its way. So immutability is held where it costs nothing: mypy refuses an
-assignment to a field, `__slots__` a field that does not exist, and a test looks for either in the services' code.
+They are msgspec's structs: made in C, and frozen at no price. A message is some fifty of them on its way; as frozen
+dataclasses they would be a sixth of its cost.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeVar, dataclass_transform
+from typing import dataclass_transform
 
-Class = TypeVar("Class")
+import msgspec
+
+# `replace(record, field=value)`: another record, with these fields changed.
+replace = msgspec.structs.replace
 
 
-@dataclass_transform(frozen_default=True)
-def record(cls: type[Class]) -> type[Class]:
-    """Make a class a record: compared and hashed by its fields, with slots, and never changed once it is made."""
-    return dataclass(slots=True, unsafe_hash=True)(cls)
+# Records hold records and plain values, so they are never part of a cycle that the collector would have to find.
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """A value with named fields; a subclass names them, as a dataclass does."""

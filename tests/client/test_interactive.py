@@ -16,6 +16,7 @@ import client.interactive
 from client.connection import connect
 from client.interactive import PipedLines, converse
 from client.smtp import Expects
+from tests.stack import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 SESSION = b"HELO a\nMAIL FROM:<x@a>\nRCPT TO:<y@b>\nDATA\nSubject: hi\n\n..dots\n.\nQUIT\n"
@@ -116,6 +117,7 @@ def test_who_leaves_inside_a_message_sends_nothing_more(serve: Any) -> None:
 
     lines = ScriptedLines(b"DATA", b"half a message", None)
     assert hold(serve(server), lines) == 1
+    wait_until(lambda: heard, "the server has heard the end")
     assert heard == [b"half a message", b""]
     assert "not delivered" in lines.shown[-1]
 

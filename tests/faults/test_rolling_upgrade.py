@@ -21,17 +21,19 @@ PAUSE = 2.0
 NEWER = """
 import msgpack
 from session_worker import state
-state.VERSION += 1
-state.UPGRADES[state.VERSION - 1] = lambda packed: packed
-def renamed(octets, before, after):
-    packed = msgpack.unpackb(octets)
-    if before in packed:
-        packed[after] = packed.pop(before)
-    return msgpack.packb(packed)
+NEWER = state.VERSION + 1
 def encode(session, real=state.encode):
-    return renamed(real(session), "hello", "name")
+    packed = msgpack.unpackb(real(session)) | {"version": NEWER}
+    if "hello" in packed:
+        packed["name"] = packed.pop("hello")
+    return msgpack.packb(packed)
 def decode(octets, real=state.decode):
-    return real(renamed(octets, "name", "hello"))
+    packed = msgpack.unpackb(octets)
+    if packed["version"] == NEWER:
+        packed["version"] = state.VERSION
+        if "name" in packed:
+            packed["hello"] = packed.pop("name")
+    return real(msgpack.packb(packed))
 state.encode, state.decode = encode, decode
 """
 # What a client says, the reply it waits for, line by line; messages of which parts come in several steps.

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import uvloop
@@ -30,6 +29,7 @@ from wire.messages import (
     WorkerAlive,
     WorkerGone,
 )
+from wire.records import replace
 
 T = TypeVar("T")
 Answer = StepDone | StepRefused | None

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +29,7 @@ from wire.messages import (
     StepRefused,
     WorkerAlive,
 )
+from wire.records import replace
 
 LINES = Lines((b"a", b"b"))
 

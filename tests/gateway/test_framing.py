@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.framing import Framer
 from wire.limits import BODY_PIECE, MAX_LINE, MAX_LINES, MAX_PIECE
 from wire.messages import Body, Lines, ReadBody, ReadLines
+from wire.records import replace
 
 BIG = 10**9
 

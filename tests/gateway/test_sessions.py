@@ -7,7 +7,6 @@ import re
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
 
@@ -15,6 +14,7 @@ from gateway.sessions import Session
 from tests.gateway.fakes import DEADLINE, Client, FakeWorker, Running, gateway, mute, parrot, run, until
 from wire.limits import BODY_PIECE
 from wire.messages import Body, Close, Connected, Disconnected, Injected, ReadBody, ReadLines, Step, StepDone
+from wire.records import replace
 
 
 def test_a_session_is_a_sequence_of_steps_that_carry_their_state() -> None:

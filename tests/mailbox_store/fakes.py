@@ -6,12 +6,13 @@ import errno
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 from mailbox_store.journal import Entry, Forgotten, JournalError, Message, Pending, Place
 from mailbox_store.users import Users, parse_users
+from wire.records import replace
 
 NOW = 1_795_417_555_000  # Mon Nov 23 07:05:55 2026
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from mailbox_store.journal import Forgotten, Journal, JournalError, Message, Pending, Place
 from mailbox_store.sqlite_journal import SqliteJournal
 from tests.mailbox_store.fakes import MemoryJournal
+from wire.records import replace
 
 IDS = st.sampled_from(["a.1", "a.2", "b.1", "c.1"])
 BOXES = st.lists(st.sampled_from(["x@e", "y@e", "z@e"]), min_size=1, max_size=3, unique=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +14,7 @@ from session_worker.state import NewerState, Recipient, Session, StateError, Tra
 from tests.transcripts.memory_store import MemoryStore
 from wire.messages import Body, Check, Close, Connected, Disconnected, Input, Lines, Lookup, ReadBody, Step, StepDone
 from wire.outcomes import Delivered, Discarded, Failed, Found, NoSuchUser, Staged, TimedOut, Unwritable, Writable
+from wire.records import replace
 
 _RULES = Rules(max_recipients=100, max_errors=4)
 _USERS = ("maria@example.com", "josé@example.org")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from session_worker import explain, replies
@@ -12,6 +10,7 @@ from session_worker.replies import Refusal
 from session_worker.rules import Rules
 from session_worker.state import Recipient, Session, Transaction
 from session_worker.turn import Context, Turn
+from wire.records import replace
 
 _RULES = Rules(explain=True, worker="4711@host")
 _SESSION = Session("127.0.0.1", hello="example.org", explained=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -13,6 +12,7 @@ from session_worker.state import TIMED_OUT, Recipient, Session, StateError, Tran
 from session_worker.turn import Context, Talk, Turn
 from wire.messages import Body, Close, Deliver, Discard, Question, ReadBody, ReadLines, Stage
 from wire.outcomes import DISK_FULL, TROUBLE, Delivered, Discarded, Failed, Outcome, Staged, TimedOut
+from wire.records import replace
 
 _RECIPIENTS = (Recipient("m@b", "m@b"), Recipient("j@b", "j@b"))
 _MAIL = Transaction(2, "a@example.org", recipients=_RECIPIENTS, reading=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 
 import msgpack
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from session_worker import state
 from session_worker.state import NewerState, Phase, Recipient, Session, StateError, Transaction, decode, encode
 from wire.limits import MAX_RECIPIENTS, MAX_STATE
+from wire.records import replace
 
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 _counts = st.integers(0, 2**40)
@@ -69,14 +69,17 @@ def test_a_field_of_another_type_is_an_error(wrong: object) -> None:
             state.decode(msgpack.packb(packed))
 
 
-def test_a_missing_field_is_an_error() -> None:
-    for number in range(len(_values(msgpack.unpackb(state.encode(_FULL))))):
+def test_a_field_that_has_no_default_must_be_there() -> None:
+    for within, name in (("", "peer"), ("transaction", "number"), ("transaction", "sender")):
         packed = msgpack.unpackb(state.encode(_FULL))
-        owner, name = _values(packed)[number]
-        if name != "transaction":
-            del owner[name]
-            with pytest.raises(StateError, match=name):
-                state.decode(msgpack.packb(packed))
+        del (packed[within] if within else packed)[name]
+        with pytest.raises(StateError, match=name):
+            state.decode(msgpack.packb(packed))
+
+
+def test_what_is_as_it_begins_takes_no_room() -> None:
+    assert msgpack.unpackb(state.encode(Session("::1"))) == {"version": state.VERSION, "peer": "::1"}
+    assert state.decode(msgpack.packb({"version": state.VERSION, "peer": "::1", "errors": 0})) == Session("::1")
 
 
 def test_keys_that_are_not_known_are_ignored() -> None:
@@ -98,8 +101,7 @@ def test_no_version_before_the_first_is_known() -> None:
 
 
 def test_an_older_state_is_upgraded_version_by_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    older = msgpack.unpackb(state.encode(_FULL))
-    monkeypatch.setattr(state, "VERSION", state.VERSION + 2)
+    older = msgpack.unpackb(state.encode(_FULL)) | {"version": state.VERSION - 2}
     monkeypatch.setitem(state.UPGRADES, older["version"], lambda packed: packed | {"hello": packed["hello"] + "?"})
     with pytest.raises(StateError, match="not known any more"):
         state.decode(msgpack.packb(older))
@@ -107,6 +109,13 @@ def test_an_older_state_is_upgraded_version_by_version(monkeypatch: pytest.Monke
         state.UPGRADES, older["version"] + 1, lambda packed: packed | {"hello": packed["hello"] + "!"}
     )
     assert state.decode(msgpack.packb(older)) == replace(_FULL, hello=f"{_FULL.hello}?!")
+
+
+def test_an_upgrade_that_makes_no_state_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(state.UPGRADES, state.VERSION - 1, lambda packed: packed | {"hello": 7})
+    older = msgpack.unpackb(state.encode(_FULL)) | {"version": state.VERSION - 1}
+    with pytest.raises(StateError, match="hello"):
+        state.decode(msgpack.packb(older))
 
 
 def test_the_largest_transaction_fits_the_contract() -> None:

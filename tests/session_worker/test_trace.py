@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from session_worker import trace
 from session_worker.state import Recipient, Session, Transaction
 from wire.limits import MAX_TRACE
+from wire.records import replace
 
 _TIME = 1_795_417_555_999
 _SESSION = Session("192.0.2.7", "example.org")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from gateway.framing import Framer
 from session_worker import dialogue
 from session_worker.rules import Rules
 from tests.transcripts.memory_store import MemoryStore
-from wire.messages import Body, Close, Connected, Disconnected, Injected, Input, Lines, Step, StepDone
+from wire.messages import Body, Close, Connected, Disconnected, Foreseen, Injected, Input, Lines, Step, StepDone
+from wire.records import replace
 
 # Mon Nov 23 07:05:55 2026 UTC
 TIME = 1_795_417_555_000
@@ -18,6 +18,8 @@ TIME = 1_795_417_555_000
 class MemoryServer:
     """Feed it what the client sends; it collects the replies in `said`.
 
+    What a step foresees is compared with what the next one gives, if it comes to that.
+
     `twice`: every step is run to its end a first time and its result thrown away, as when a worker dies just before
     it answers.
     """
@@ -25,6 +27,8 @@ class MemoryServer:
     def __init__(self, rules: Rules, users: Iterable[str], *, twice: bool = False) -> None:
         self.store = MemoryStore(users)
         self.said = b""
+        # How often a step was asked for what one before had foreseen.
+        self.foreseen = 0
         self.closed = False
         self.in_transaction = False
         self.injected: list[Injected] = []
@@ -33,6 +37,7 @@ class MemoryServer:
         self._framer = Framer()
         self._state = b""
         self._seq = 0
+        self._foreseen: tuple[Foreseen, ...] = ()
         self._in_message = False
         self._step(Connected("127.0.0.1"))
 
@@ -57,6 +62,9 @@ class MemoryServer:
         done = self._run(step)
         assert (done.session, done.seq) == (step.session, step.seq)
         assert done.consumed <= (len(given.lines) if isinstance(given, Lines | Body) else 0)
+        if isinstance(given, Lines):
+            self._compare(given.lines[0], step)
+        self._foreseen = done.foreseen
         self._in_message = isinstance(given, Body) and not given.last
         self._seq += 1
         self._state = done.state
@@ -69,6 +77,19 @@ class MemoryServer:
         self.closed = isinstance(then, Close)
         self.in_transaction = done.in_transaction
         return replace(done, next=then)
+
+    def _compare(self, line: bytes | None, step: Step) -> None:
+        for seen in self._foreseen:
+            if seen.line == line:
+                alone = self._run(replace(step, input=Lines((line,))))
+                if isinstance(alone.next, Close):
+                    # Nobody asks for that state any more.
+                    assert (seen.replies, seen.next) == (alone.replies, alone.next)
+                else:
+                    assert seen == Foreseen(
+                        line, seen.until, alone.state, alone.replies, alone.next, alone.in_transaction
+                    )
+                self.foreseen += 1
 
     def _run(self, step: Step) -> StepDone:
         talk = dialogue.step(self._rules, step)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from hypothesis import strategies as st
 
 from wire import limits, messages, outcomes
@@ -23,6 +25,7 @@ inputs = st.one_of(
 )
 ends = st.one_of(st.just(messages.ReadLines()), st.builds(messages.ReadBody, numbers), st.just(messages.Close()))
 nexts = ends | st.builds(messages.Injected, numbers, names, ends)
+foreseen = st.builds(messages.Foreseen, octets, st.none() | numbers, octets, octets, ends, st.booleans())
 questions = st.one_of(
     st.builds(messages.Lookup, names, texts),
     st.builds(messages.Check, mailboxes),
@@ -39,11 +42,21 @@ answers = st.one_of(
     st.builds(outcomes.Staged, numbers),
     st.builds(outcomes.Delivered, st.booleans()),
     st.just(outcomes.Discarded()),
-    st.builds(outcomes.Failed, st.sampled_from(sorted(outcomes.FAILURES)), texts),
+    st.builds(outcomes.Failed, st.sampled_from(get_args(outcomes.Failure)), texts),
 )
 any_message = st.one_of(
     st.builds(messages.Step, ids, numbers, numbers, octets, inputs, texts),
-    st.builds(messages.StepDone, ids, numbers, numbers, octets, octets, nexts, st.booleans()),
+    st.builds(
+        messages.StepDone,
+        ids,
+        numbers,
+        numbers,
+        octets,
+        octets,
+        nexts,
+        st.booleans(),
+        st.lists(foreseen, max_size=2).map(tuple),
+    ),
     st.builds(messages.StepRefused, ids, numbers, st.sampled_from(["draining", "state"])),
     st.builds(messages.WorkerAlive, names, numbers, st.booleans(), served, octets),
     st.just(messages.WorkerGone()),
