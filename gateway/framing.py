@@ -56,7 +56,7 @@ class Framer:
         """Add what the client sent."""
         self._buffer += data
         # Nothing but lines already given can stand before a line that is too long, or it might be message text.
-        if self._body is None and not self._ends:
+        if len(self._buffer) >= MAX_LINE and self._body is None and not self._ends:
             self._bound_first_line()
 
     def take(self) -> Lines | Body | None:
@@ -68,6 +68,8 @@ class Framer:
         octets as sent, or up to four before; a message (with its end) smaller than that is one piece. The last one
         carries the lines at hand behind it, which are held like those of Lines.
         """
+        if not self._buffer:
+            return None
         if self._body is None:
             return self._take_lines()
         piece = self._body.take(self._buffer)
@@ -96,7 +98,8 @@ class Framer:
         self._searched = 0
         if isinstance(then, ReadLines):
             self._body = None
-            self._bound_first_line()
+            if len(self._buffer) >= MAX_LINE:
+                self._bound_first_line()
         elif self._body is not None:
             self._body.lower(then.limit)
         else:
@@ -107,8 +110,8 @@ class Framer:
         buffer = self._buffer
         lines: list[bytes | None] = []
         ends: list[int] = []
-        start = 0
-        while len(lines) < MAX_LINES and (end := buffer.find(_LF, max(start, self._searched)) + 1):
+        start, searched = 0, self._searched
+        while len(lines) < MAX_LINES and (end := buffer.find(_LF, searched) + 1):
             if not self._eol:
                 self._eol = _CRLF if buffer[end - 2 : end] == _CRLF else _LF
             if end - start > MAX_LINE or (self._dropped and not lines):
@@ -116,7 +119,7 @@ class Framer:
             else:
                 lines.append(bytes(buffer[start : end - 1]).removesuffix(b"\r"))
             ends.append(end)
-            start = end
+            start = searched = end
         self._ends = ends
         if not lines:
             self._searched = len(buffer)
@@ -125,9 +128,9 @@ class Framer:
         return Lines(tuple(lines))
 
     def _bound_first_line(self) -> None:
-        """Throw away what a first line without end has over the limit; its last octet may be the CR of its end."""
+        """Of a buffer of MAX_LINE octets: drop a first line without an end, but its last octet: that may be a CR."""
         buffer = self._buffer
-        if len(buffer) >= MAX_LINE and buffer.find(_LF, self._searched) < 0:
+        if buffer.find(_LF, self._searched) < 0:
             self._dropped = True
             del buffer[:-1]
             self._searched = 1

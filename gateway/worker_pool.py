@@ -64,7 +64,7 @@ class _Task:
     turn: int = 0
     named: bool = False
     unnamed: int = 0
-    refused_by: set[Worker] = field(default_factory=set)
+    refused_by: frozenset[Worker] = frozenset()
 
 
 @dataclass(slots=True, eq=False)
@@ -266,7 +266,8 @@ class WorkerPool:
         task = self._tasks.pop(session)
         assert task.worker is not None
         member = self._members[task.worker]
-        member.answered = max(member.answered, task.turn)
+        if task.turn > member.answered:
+            member.answered = task.turn
         self._release(task)
 
     def hand_back(self, session: str, now: float, *, for_good: bool) -> None:
@@ -276,7 +277,7 @@ class WorkerPool:
         self._release(task)
         assert worker is not None
         if for_good:
-            task.refused_by.add(worker)
+            task.refused_by |= {worker}
         else:
             # It says so before its heartbeat could.
             self._members[worker].draining = True

@@ -1,6 +1,6 @@
 """A ZeroMQ socket on the asyncio loop that speaks the wire contract.
 
-Gives: messages out of frames, one ZeroMQ message per peer and loop turn for all that was sent in that turn.
+Gives: messages out of frames, one ZeroMQ message per peer and loop turn for what was sent in that turn, if not much.
 Fails: frames that do not fit the contract are counted in `rejected`, logged and dropped; a handler that raises is
 logged, and the loop goes on. A ROUTER's messages to a peer that is not there go to `on_unreachable`.
 Limits: a turn receives at most `_TURN` batches before the loop's other work is served.
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 # The peer's routing id on a ROUTER; on a DEALER there is one peer, and it is b"".
 Peer = bytes
 _TURN = 100
+# So many messages for a peer are sent before the turn ends: it works on them while this side goes on.
+_ENOUGH = 16
 # Of a flood of bad frames this many are told in full between two summaries.
 _TOLD_REJECTS = 20
 
@@ -77,7 +79,7 @@ class Bus:
         self._drain_soon()
 
     def send(self, message: Message, peer: Peer = b"") -> None:
-        """Send at the end of this loop turn, with all else that goes to the same peer."""
+        """Send with all else that goes to the same peer in this turn of the loop, or with enough of it."""
         waiting = self._outbox.get(peer)
         if waiting is None:
             if not self._outbox:
@@ -85,12 +87,16 @@ class Bus:
             self._outbox[peer] = [message]
         else:
             waiting.append(message)
+            if len(waiting) == _ENOUGH and self._sent(peer, waiting) is None:
+                # What could not be sent waits for the rest of its turn: it is told as one.
+                waiting.clear()
 
     def flush(self) -> None:
         """Send what waits now. Called by itself at the end of a turn; call it before closing."""
         outbox, self._outbox = self._outbox, {}
         for peer, waiting in outbox.items():
-            self._transmit(peer, waiting)
+            if waiting:
+                self._transmit(peer, waiting)
         if outbox:
             self._drain_soon()
 
@@ -101,20 +107,27 @@ class Bus:
         self._socket.close(linger=linger)
 
     def _transmit(self, peer: Peer, batch: list[Message]) -> None:
+        error = self._sent(peer, batch)
+        if error is not None:
+            log.debug("bus: not sent to %r: %s", peer, error)
+            if self._on_unreachable is not None:
+                self._on_unreachable(peer, batch)
+
+    def _sent(self, peer: Peer, batch: list[Message]) -> zmq.ZMQError | None:
+        """Send a batch; gives what kept it from being sent.
+
+        EHOSTUNREACH: a ROUTER without that peer. EAGAIN: a DEALER without any. ENOTSOCK: closed.
+        """
         frames = encode(batch)
         if len(batch) > 1 and (len(batch) > MAX_BATCH or len(frames[1]) > MAX_ENVELOPE):
             # A busy turn may gather more than one batch may hold: its receiver would refuse the whole of it.
             half = len(batch) // 2
-            self._transmit(peer, batch[:half])
-            self._transmit(peer, batch[half:])
-            return
+            return self._sent(peer, batch[:half]) or self._sent(peer, batch[half:])
         try:
             self._socket.send_multipart([peer, *frames] if self._routed else frames, zmq.NOBLOCK)
         except zmq.ZMQError as error:
-            # EHOSTUNREACH: a ROUTER without that peer. EAGAIN: a DEALER without any. ENOTSOCK: closed.
-            log.debug("bus: not sent to %r: %s", peer, error)
-            if self._on_unreachable is not None:
-                self._on_unreachable(peer, batch)
+            return error
+        return None
 
     def _drain_soon(self) -> None:
         if not self._drain_due:

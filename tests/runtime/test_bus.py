@@ -12,7 +12,7 @@ import pytest
 import zmq
 
 from runtime.bus import Bus, Peer, open_socket
-from wire.codec import encode
+from wire.codec import decode, encode
 from wire.limits import MAX_BATCH
 from wire.messages import Close, Message, Ping, Pong, StepDone, WorkerAlive
 
@@ -79,6 +79,36 @@ def test_messages_of_one_turn_arrive_in_order_and_in_one_batch(
             client.bus.send(Pong(str(number + 1)))
         await until(lambda: raw.poll(0))
         assert raw.recv_multipart() == [b"w1", *encode([Pong(str(number + 1)) for number in range(5)])]
+        client.bus.close(0)
+        raw.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_much_goes_out_in_parts_before_its_turn_ends(
+    context: zmq.Context[zmq.Socket[bytes]], tmp_path: Path
+) -> None:
+    async def run() -> None:
+        raw = open_socket(context, zmq.ROUTER)
+        raw.bind(f"ipc://{tmp_path}/bus")
+        dealer = open_socket(context, zmq.DEALER, b"w1")
+        dealer.connect(f"ipc://{tmp_path}/bus")
+        client = Side(dealer)
+        client.bus.send(Ping())
+        await until(lambda: raw.poll(0))
+        raw.recv_multipart()
+        many: list[Message] = [Pong(str(number + 1)) for number in range(40)]
+        for message in many:
+            client.bus.send(message)
+        # The loop has not turned, and there is something already.
+        assert raw.poll(10_000)
+        client.bus.flush()
+        batches = []
+        for _ in range(3):
+            assert raw.poll(10_000)
+            batches.append(decode(raw.recv_multipart()[1:]).messages)
+        assert [len(batch) for batch in batches] == [16, 16, 8]
+        assert [message for batch in batches for message in batch] == many
         client.bus.close(0)
         raw.close()
 
