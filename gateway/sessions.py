@@ -17,6 +17,7 @@ import asyncio
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
+from gateway import foresight
 from gateway.farewells import Farewell
 from gateway.framing import Framer
 from wire.limits import BODY_PIECE
@@ -28,7 +29,6 @@ from wire.messages import (
     Foreseen,
     Injected,
     Input,
-    Lines,
     ReadBody,
     ReadLines,
     Step,
@@ -231,8 +231,11 @@ class Session(asyncio.Protocol):
         if self._step is None and not self._unread:
             spoken = self._framer.take()
             if spoken is not None:
-                done = self._foresaw(spoken) if self._foreseen else None
-                if done is not None:
+                registry = self._registry
+                seen = foresight.find(self._foreseen, spoken, registry.now_ms()) if self._foreseen else None
+                if seen is not None:
+                    registry.counts.foreseen[seen.lines[0], seen.replies[:3]] += 1
+                    done = StepDone(self.id, self._seq, 1, seen.state, seen.replies, seen.next, seen.in_transaction)
                     self._begun = 0.0
                     self._go_on(spoken, done, self._worker)
                     return
@@ -270,16 +273,6 @@ class Session(asyncio.Protocol):
         assert isinstance(then, ReadLines | ReadBody)
         self._framer.resume(done.consumed, then)
         self.advance()
-
-    def _foresaw(self, spoken: Input) -> StepDone | None:
-        """The answer to this, if a worker has given it in advance."""
-        if not isinstance(spoken, Lines):
-            return None
-        for seen in self._foreseen:
-            if spoken.lines[0] == seen.line and (seen.until is None or self._registry.now_ms() <= seen.until):
-                self._registry.counts.foreseen[seen.line, seen.replies[:3]] += 1
-                return StepDone(self.id, self._seq, 1, seen.state, seen.replies, seen.next, seen.in_transaction)
-        return None
 
     def _submit(self, spoken: Input) -> None:
         peer = "" if self._state else self._peer

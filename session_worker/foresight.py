@@ -2,7 +2,7 @@
 
 Only where the answer depends on nothing but the session: DATA while it is known that every mailbox can be written,
 and QUIT once there has been a mail. It is the answer of the same handler that serves the line when it comes, so it
-cannot be another one; whoever types `data`, says more than the verb or takes too long is served by a step of its own.
+cannot be another one; whoever types `Data`, says more than the verb or takes too long is served by a step of its own.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def _answer(context: Context, handlers: Mapping[str, Handler], verb: str, until:
     if turn is None or turn.reply is None or isinstance(turn.next, Injected):
         return ()
     after, said = state.encode(turn.session), turn.reply.render()
-    return (Foreseen(verb.encode(), until, after, said, turn.next, turn.session.transaction is not None),)
+    spellings = (verb.encode(), verb.lower().encode())
+    return (Foreseen(spellings, until, after, said, turn.next, turn.session.transaction is not None),)
 
 
 def _at_once(served: Turn | Talk) -> Turn | None:

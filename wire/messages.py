@@ -25,6 +25,7 @@ from wire.fields import (
     Replies,
     Sessions,
     SomeLines,
+    Spellings,
     State,
     Text,
     Trace,
@@ -114,13 +115,13 @@ Next: TypeAlias = ReadLines | ReadBody | Close | Injected
 
 
 class Foreseen(Part, tag="foreseen"):
-    """The answer to a line that the client may say next, given before it does.
+    """The answer to a line that the client may say next, given before it does; `lines` are ways of writing that one.
 
-    Were exactly this `line` the next one of the session, and at `until` (ms since the epoch; None: whenever that is)
+    Were exactly one of `lines` the next one of the session, at `until` (ms since the epoch; None: whenever that is)
     at the latest, its step would be answered so: with these replies, this state, and so on as in StepDone.
     """
 
-    line: Line
+    lines: Spellings
     until: Number | None
     state: State
     replies: Replies

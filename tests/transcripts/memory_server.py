@@ -80,14 +80,14 @@ class MemoryServer:
 
     def _compare(self, line: bytes | None, step: Step) -> None:
         for seen in self._foreseen:
-            if seen.line == line:
+            if line in seen.lines:
                 alone = self._run(replace(step, input=Lines((line,))))
                 if isinstance(alone.next, Close):
                     # Nobody asks for that state any more.
                     assert (seen.replies, seen.next) == (alone.replies, alone.next)
                 else:
                     assert seen == Foreseen(
-                        line, seen.until, alone.state, alone.replies, alone.next, alone.in_transaction
+                        seen.lines, seen.until, alone.state, alone.replies, alone.next, alone.in_transaction
                     )
                 self.foreseen += 1
 

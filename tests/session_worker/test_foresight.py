@@ -1,0 +1,95 @@
+"""What is foreseen is what is answered when it comes; and what cannot be known beforehand is not foreseen."""
+
+from __future__ import annotations
+
+import pytest
+
+from session_worker import dialogue
+from session_worker.foresight import CHECK_KEPT
+from session_worker.rules import Faults, Rules
+from session_worker.state import Recipient, Session, Transaction, decode, encode
+from wire.messages import Body, Close, Foreseen, Input, Lines, ReadBody, Step, StepDone
+from wire.outcomes import Delivered, Found, Outcome
+from wire.records import replace
+
+NOW = 1_795_417_555_000
+MAIL = Transaction(1, "a@example.org")
+READY = replace(MAIL, recipients=(Recipient("maria@example.com", "maria@example.com"),), checked=NOW)
+SESSION = Session("127.0.0.1", "example.org", True, transactions=1)
+
+
+def done(session: Session, given: Input, *outcomes: Outcome, rules: Rules | None = None, time: int = NOW) -> StepDone:
+    """The answer to a step, with what the store says in it."""
+    talk = dialogue.step(rules or Rules(), Step("s-1", 3, time, encode(session), given))
+    told: Outcome | None = None
+    waiting = list(outcomes)
+    try:
+        while True:
+            talk.send(told)  # type: ignore[arg-type]  # None begins a generator
+            told = waiting.pop(0)
+    except StopIteration as end:
+        answer: StepDone = end.value
+        return answer
+
+
+def rcpt(session: Session, *, writable: bool = True, rules: Rules | None = None) -> tuple[Foreseen, ...]:
+    line = b"RCPT TO:<maria@example.com>"
+    return done(session, Lines((line,)), Found("maria@example.com", writable), rules=rules).foreseen
+
+
+def test_after_a_recipient_data_is_foreseen_as_it_would_be_answered() -> None:
+    (seen,) = rcpt(replace(SESSION, transaction=MAIL))
+    asked = done(replace(SESSION, transaction=READY), Lines((b"DATA",)))
+    assert seen == Foreseen(
+        (b"DATA", b"data"), NOW + CHECK_KEPT, asked.state, asked.replies, asked.next, asked.in_transaction
+    )
+    assert isinstance(seen.next, ReadBody)
+    mail = decode(seen.state).transaction
+    assert mail is not None
+    assert mail.reading
+
+
+def test_after_a_message_quit_is_foreseen_for_as_long_as_it_takes() -> None:
+    reading = replace(SESSION, transaction=replace(READY, reading=True))
+    answer = done(reading, Body(b"hello\n", 0, last=True), Delivered(False))
+    (seen,) = answer.foreseen
+    asked = done(decode(answer.state), Lines((b"QUIT",)))
+    assert (seen.lines, seen.until) == ((b"QUIT", b"quit"), None)
+    assert (seen.replies, seen.next, seen.in_transaction) == (asked.replies, Close(), False)
+
+
+def test_the_answer_holds_as_long_as_the_mailboxes_are_known_to_be_writable() -> None:
+    two = replace(READY, checked=NOW - 100)
+    (seen,) = rcpt(replace(SESSION, transaction=two))
+    assert seen.until == NOW - 100 + CHECK_KEPT
+
+
+@pytest.mark.parametrize(
+    ("session", "line"),
+    [
+        (Session("127.0.0.1"), b"NOOP"),
+        (Session("127.0.0.1"), b"EHLO example.org"),
+        (replace(SESSION, transactions=0), b"MAIL FROM:<a@example.org>"),
+        (replace(SESSION, transaction=READY), b"DATA"),
+        (SESSION, b"QUIT"),
+    ],
+)
+def test_nothing_is_foreseen_where_nobody_knows_what_comes(session: Session, line: bytes) -> None:
+    assert done(session, Lines((line,))).foreseen == ()
+
+
+def test_data_is_not_foreseen_while_it_is_not_known_that_all_can_be_written() -> None:
+    assert rcpt(replace(SESSION, transaction=MAIL), writable=False) == ()
+    assert rcpt(replace(SESSION, transaction=replace(READY, checked=0))) == ()
+
+
+def test_sessions_that_are_explained_and_failures_on_cue_take_each_step() -> None:
+    begun = replace(SESSION, transaction=MAIL)
+    assert rcpt(replace(begun, explained=True), rules=Rules(explain=True)) == ()
+    assert rcpt(begun, rules=Rules(faults=Faults())) == ()
+
+
+def test_lines_that_come_again_void_what_is_behind_them() -> None:
+    answer = done(SESSION, Lines((b"HELP",) * 128))
+    assert answer.consumed < 128
+    assert answer.foreseen == ()
