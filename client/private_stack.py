@@ -25,7 +25,7 @@ SERVICES = ("mailbox_store", "session_worker", "gateway")
 # Of the environment; a stack is to be the same wherever it is started.
 _INHERITED = ("HOME", "LANG", "PATH", "TMPDIR", "TZ")
 # What the services import; the extra `stack` brings them.
-_LIBRARIES = ("zmq", "msgpack", "uvloop", "pydantic_settings", "prometheus_client")
+_LIBRARIES = ("zmq", "msgpack", "msgspec", "uvloop", "pydantic_settings", "prometheus_client")
 # unix(7): the path of a socket has at most 107 octets; the longest name here is "/gateway".
 _LONGEST_FOLDER = 90
 _START_SECONDS = 30.0

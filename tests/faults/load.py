@@ -42,7 +42,8 @@ class Journal:
 
     @property
     def acknowledged(self) -> list[Sent]:
-        return [message for message in self.sent.values() if message.delivery]
+        # A copy: the senders may run in another thread, and go on.
+        return [message for message in list(self.sent.values()) if message.delivery]
 
 
 def reverse_path(number: int) -> str:
