@@ -21,11 +21,11 @@ from collections.abc import Generator
 
 from session_worker import commands, explain, faults, foresight, grammar, help, message, replies, state
 from session_worker.commands import Command
-from session_worker.foresight import CHECK_KEPT, Handler
+from session_worker.foresight import CHECK_KEPT
 from session_worker.replies import Refusal, Reply
 from session_worker.rules import Rules, SenderDomainRule
 from session_worker.state import Phase, Recipient, Session, StateError, Transaction
-from session_worker.turn import MESSAGE, OTHER, Context, Talk, Tally, Turn
+from session_worker.turn import MESSAGE, OTHER, Context, Handler, Talk, Tally, Turn
 from wire.messages import (
     Body,
     Check,

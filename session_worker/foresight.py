@@ -7,16 +7,13 @@ cannot be another one; whoever types `Data`, says more than the verb or takes to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Mapping
 
 from session_worker import state
 from session_worker.commands import Command
 from session_worker.state import Phase
-from session_worker.turn import Context, Talk, Turn
+from session_worker.turn import Context, Handler, Talk, Turn
 from wire.messages import Foreseen, Injected
-
-Handler: TypeAlias = Callable[[Context, Command], Turn | Talk]
 
 # How long what RCPT learned of a mailbox, that it can be written, spares DATA the question; in milliseconds.
 CHECK_KEPT = 250

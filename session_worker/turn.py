@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, MutableMapping
+from collections.abc import Callable, Generator, MutableMapping
 from typing import TypeAlias
 
+from session_worker.commands import Command
 from session_worker.replies import Reply
 from session_worker.rules import Rules
 from session_worker.state import Session
@@ -51,3 +52,5 @@ OTHER = "other"
 
 # Whoever needs the store asks the store by yielding, is resumed with the outcome, and returns its turn.
 Talk: TypeAlias = Generator[Question, Outcome, Turn]
+# Serves one command.
+Handler: TypeAlias = Callable[[Context, Command], Turn | Talk]
