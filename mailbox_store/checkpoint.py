@@ -6,8 +6,8 @@ together with whatever it commits anyway.
 
 Fails: a mailbox whose fsync fails has its entries written again and synced again (the kernel counts pages as clean
 after a failed fsync, so a mere second fsync proves nothing). The journal keeps them until that succeeds.
-Limits: the entries of about one round are held, some 200 octets each. A mailbox that its user renames within the
-second after a delivery is synced under its old name, which is somebody else's or nobody's by then.
+Limits: the entries of about one round are held, some 200 octets each. A mailbox that its user renames before
+the round after a delivery, within a second mostly, is synced under its old name, which is somebody else's or nobody's by then.
 """
 
 from __future__ import annotations
@@ -25,8 +25,13 @@ from mailbox_store.metrics import Totals
 
 log = logging.getLogger(__name__)
 
-# The journal holds about this many seconds of mail; each mailbox is synced at most this often.
+# The journal holds about this many seconds of mail, more where syncs take long; each mailbox is synced at most this
+# often.
 INTERVAL = 1.0
+# After a long round the disk has rest, twice as long but not over so many seconds: each fsync keeps the next commit
+# waiting, and a mailbox that gets more mail meanwhile is synced once for all of it.
+_REST = 2.0
+_REST_MOST = 10.0
 # Rows that one transaction on the reply path forgets: some 3 ms.
 _PORTION = 500
 
@@ -58,6 +63,7 @@ class Checkpoint:
         self._monotonic = monotonic
         self._totals = totals
         self._round: Future[_Round] | None = None
+        self._began = 0.0
         self._due = 0.0
         # Entries of each message that are not on disk yet.
         self._open: dict[int, int] = {}
@@ -121,9 +127,9 @@ class Checkpoint:
         if self._round is not None and self._round.done():
             self._take(self._round.result())
             self._round = None
-        now = self._monotonic()
-        if self._round is None and self._mailboxes.dirty and now >= self._due:
-            self._due = now + INTERVAL
+            now = self._monotonic()
+            self._due = max(self._began + INTERVAL, now + min(_REST * (now - self._began), _REST_MOST))
+        if self._round is None and self._mailboxes.dirty and self._monotonic() >= self._due:
             self._start()
 
     def finish(self) -> None:
@@ -143,6 +149,7 @@ class Checkpoint:
 
     def _start(self) -> None:
         dirty, self._mailboxes.dirty = self._mailboxes.dirty, {}
+        self._began = self._monotonic()
         self._round = self._executor.submit(self._sync, dirty)
 
     def _take(self, outcome: _Round) -> None:

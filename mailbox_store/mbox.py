@@ -10,7 +10,7 @@
 A message whose first line is not a header field gets an empty line between the trace and its text. One that does not
 end with a newline gets one. Nothing else of it is changed: NUL, CR and 8-bit octets stay.
 
-Gives: `head` and `text`, the two parts of an entry, the second in pieces so that no message is ever held whole.
+Gives: `head` and `text`, the two parts of an entry, the second in pieces so that no large message is held whole.
 Limits: a piece comes out at most a few octets longer than it went in, plus one for each quoted line.
 """
 
@@ -69,6 +69,14 @@ def text(pieces: Iterable[bytes]) -> Iterator[bytes]:
     for piece in rest:
         yield quoter.feed(piece)
     yield quoter.finish()
+
+
+def whole(message: bytes) -> bytes:
+    """The same of a message that is held whole; most have no line to quote, and then nothing has to be taken apart."""
+    if b"From " in message:
+        return b"".join(text([message]))
+    begin = b"" if not message or message.startswith(b"\n") or _FIELD.match(message) else b"\n"
+    return b"".join((begin, message, b"\n" if message.endswith(b"\n") else b"\n\n"))
 
 
 def newlines_before(tail: bytes) -> int:

@@ -20,7 +20,7 @@ class Rendering:
         self.delivery = message.delivery
         # Asked for twice, for its length and for itself.
         self._heads: dict[str, bytes] = {}
-        self._text = None if message.staged else b"".join(mbox.text([message.data]))
+        self._text = None if message.staged else mbox.whole(message.data)
 
     def text_length(self) -> int:
         """Octets of what all entries of the message have in common."""

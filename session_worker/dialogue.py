@@ -143,7 +143,8 @@ def _line(context: Context, line: bytes | None) -> Generator[Question, Outcome, 
         if command.verb in _VERBS:
             verb = command.verb
         if context.rules.faults is None:
-            turn = yield from _command(context, command)
+            served = _serve(context, command)
+            turn = served if isinstance(served, Turn) else (yield from served)
         else:
             turn = yield from faults.command(context.rules.faults, context, command, _command)
     except Refusal as refusal:
@@ -157,12 +158,16 @@ def _line(context: Context, line: bytes | None) -> Generator[Question, Outcome, 
     return verb, replace(turn, session=session)
 
 
-def _command(context: Context, command: Command) -> Talk:
+def _serve(context: Context, command: Command) -> Turn | Talk:
     phase = context.session.phase
     handler = _TABLE[phase].get(command.verb)
     if handler is None:
         raise Refusal(_out_of_order(phase, command.verb))
-    served = handler(context, command)
+    return handler(context, command)
+
+
+def _command(context: Context, command: Command) -> Talk:
+    served = _serve(context, command)
     return served if isinstance(served, Turn) else (yield from served)
 
 

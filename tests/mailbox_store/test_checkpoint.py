@@ -65,6 +65,27 @@ def test_a_message_stays_while_one_of_its_mailboxes_waits() -> None:
     assert not bench.journal.state.messages
 
 
+def test_a_disk_that_is_slow_has_rest_between_rounds() -> None:
+    bench = Bench()
+
+    def slow(kind: str, name: str) -> None:
+        if (kind, name) == ("sync", A):
+            bench.clock.now += 1.5
+
+    bench.files.before = slow
+    bench.deliver("one", A)
+    bench.store.tick()
+    bench.store.tick()
+    bench.deliver("two", A)
+    synced = bench.clock.now
+    while bench.store.busy and bench.clock.now < synced + 60:
+        bench.clock.now += 0.05
+        bench.store.tick()
+    # Twice as long as the round before, and then a round of its own.
+    assert synced + 3.0 <= bench.clock.now - 1.5 <= synced + 3.3
+    assert not bench.journal.state.messages
+
+
 def test_a_failed_sync_forgets_nothing_and_is_made_good() -> None:
     bench = Bench()
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailbox_store.mbox import head, newlines_before, text
+from mailbox_store.mbox import head, newlines_before, text, whole
 
 TRACE = b"Received: from a by b with SMTP id s.1; date\n"
 WHEN = 1_795_417_555_123
@@ -70,6 +70,14 @@ def test_only_what_must_change_is_changed(message: bytes, rendered: bytes | None
 def test_cuts_anywhere_change_nothing(parts: list[bytes], cuts: list[int]) -> None:
     message = b"".join(parts)
     assert b"".join(text(_cut(message, cuts))) == _rendered(message)
+
+
+@given(
+    st.lists(st.sampled_from([b"\n", b">", b"From ", b"Fro", b"F", b"x", b"a: b\n", b" "])) | st.lists(st.binary())
+)
+def test_a_message_that_is_held_whole_looks_the_same(parts: list[bytes]) -> None:
+    message = b"".join(parts)
+    assert whole(message) == b"".join(text([message]))
 
 
 @given(st.lists(st.sampled_from([b"\n", b">", b"From ", b"x", b"a: b\n", b"\0", b"\xff\r"])) | st.lists(st.binary()))
