@@ -6,8 +6,8 @@ together with whatever it commits anyway.
 
 Fails: a mailbox whose fsync fails has its entries written again and synced again (the kernel counts pages as clean
 after a failed fsync, so a mere second fsync proves nothing). The journal keeps them until that succeeds.
-Limits: the entries of about one round are held, some 200 octets each. A mailbox that its user renames before
-the round after a delivery, within a second mostly, is synced under its old name, which is somebody else's or nobody's by then.
+Limits: the entries of about one round are held, some 200 octets each. A mailbox that its user renames between a
+delivery and its round, which is a second mostly, is synced under its old name: somebody else's or nobody's by then.
 """
 
 from __future__ import annotations

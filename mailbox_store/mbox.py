@@ -72,7 +72,7 @@ def text(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def whole(message: bytes) -> bytes:
-    """The same of a message that is held whole; most have no line to quote, and then nothing has to be taken apart."""
+    """The same of a message that is held whole. Most have no line to quote: then nothing has to be taken apart."""
     if b"From " in message:
         return b"".join(text([message]))
     begin = b"" if not message or message.startswith(b"\n") or _FIELD.match(message) else b"\n"
