@@ -52,6 +52,7 @@ class Registry:
         # Sessions that have no transaction are to end.
         self.draining = False
         self._expelling = False
+        self._writing: list[Session] = []
 
     def __len__(self) -> int:
         """How many connections there are, those that are being closed included."""
@@ -84,6 +85,21 @@ class Registry:
         self._sessions.discard(session)
         if session.admitted:
             self._admission.leave(session.peer)
+
+    def write_soon(self, session: Session) -> None:
+        """Have a session send its replies at the end of this turn of the loop, with all others of this turn.
+
+        Writing to a client that sleeps makes the kernel wake it, which costs more than the writing; of clients that
+        run in one process the first one's reply wakes all.
+        """
+        if not self._writing:
+            self.loop.call_soon(self._write)
+        self._writing.append(session)
+
+    def _write(self) -> None:
+        writing, self._writing = self._writing, []
+        for session in writing:
+            session.send()
 
     def ends(self, in_transaction: bool) -> bool:
         """Whether a session has to end now, for the server is being shut down."""

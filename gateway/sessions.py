@@ -81,6 +81,7 @@ class Session(asyncio.Protocol):
         "_timer",
         "_transport",
         "_unread",
+        "_unsent",
         "_why",
         "_worker",
         "admitted",
@@ -112,6 +113,8 @@ class Session(asyncio.Protocol):
         self._reading = True
         # Replies pile up that the client does not read.
         self._unread = False
+        # Replies that are sent at the end of this turn of the loop.
+        self._unsent = b""
         # The client has said that it sends no more.
         self._eof = False
         self._heard = registry.loop.time()
@@ -177,6 +180,7 @@ class Session(asyncio.Protocol):
         if self._phase is _Phase.OPEN and exc is not None:
             self._why = f"the connection broke: {exc}"
         self._phase = _Phase.GONE
+        self._unsent = b""
         if self._timer is not None:
             self._timer.cancel()
         self._registry.leave(self)
@@ -265,7 +269,9 @@ class Session(asyncio.Protocol):
             registry.conversation.answered(self.id, self._peer, spoken, done, worker, self._begun)
         if done.replies:
             registry.counts.octets_out += len(done.replies)
-            self._transport.write(done.replies)
+            if not self._unsent:
+                registry.write_soon(self)
+            self._unsent += done.replies
         then = done.next
         if then.__class__ is Close:
             self._close("the server said good-bye")
@@ -303,8 +309,15 @@ class Session(asyncio.Protocol):
             else:
                 self._transport.pause_reading()
 
+    def send(self) -> None:
+        """Send the replies that wait for the end of this turn of the loop."""
+        unsent, self._unsent = self._unsent, b""
+        if unsent:
+            self._transport.write(unsent)
+
     def _say(self, replies: bytes) -> None:
         """What the gateway says by itself."""
+        self.send()
         self._registry.counts.octets_out += len(replies)
         self._registry.conversation.said(self.id, self._peer, replies)
         self._transport.write(replies)
@@ -315,6 +328,7 @@ class Session(asyncio.Protocol):
         self._close(farewell.name.lower().replace("_", " "))
 
     def _close(self, why: str) -> None:
+        self.send()
         self._phase = _Phase.CLOSING
         self._why = why
         self._framer = Framer()
