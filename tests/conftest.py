@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from deploy import engine
+
+# A shell has what it starts in the background ignore Ctrl-C, and all that tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is slow, not wrong: no property test is judged by time.
 settings.register_profile("correio", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -144,9 +144,10 @@ def test_conversations_are_watched_from_outside_through_the_feed(containers: Con
             events = []
             while not events or events[-1]["event"] != "closed":
                 events.append(json.loads(watch.stdout.readline()))
-        finally:
             watch.send_signal(signal.SIGINT)
             assert watch.wait(30) == 0
+        finally:
+            watch.kill()
     assert "delivered" in [event["event"] for event in events]
     assert "not to be seen" not in str(events)
     seen = (containers.folder / "run" / "sockets").stat()
