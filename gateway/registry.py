@@ -49,8 +49,7 @@ class Registry:
         self._prefix = secrets.token_hex(_PREFIX_OCTETS)
         self._numbers = count(1)
         self._sessions: set[Session] = set()
-        # Sessions that have no transaction are to end.
-        self.draining = False
+        self._draining = False
         self._expelling = False
         self._writing: list[Session] = []
 
@@ -74,7 +73,7 @@ class Registry:
         """A session has its connection; the farewell to say if it must end at once."""
         self._sessions.add(session)
         self.counts.connections += 1
-        refusal = Farewell.SHUTDOWN if self.draining else self._admission.enter(session.peer)
+        refusal = Farewell.SHUTDOWN if self._draining else self._admission.enter(session.peer)
         session.admitted = refusal is None
         if refusal is not None:
             self.counts.refused[refusal] += 1
@@ -103,16 +102,16 @@ class Registry:
 
     def ends(self, in_transaction: bool) -> bool:
         """Whether a session has to end now, for the server is being shut down."""
-        return self._expelling or (self.draining and not in_transaction)
+        return self._expelling or (self._draining and not in_transaction)
 
     def drain(self) -> None:
         """Let every session end as soon as no mail transaction is under way in it."""
-        self.draining = True
+        self._draining = True
         self._advance_all()
 
     def expel(self) -> None:
         """Let every session end as soon as no step of it is under way."""
-        self.draining = self._expelling = True
+        self._draining = self._expelling = True
         self._advance_all()
 
     def abort(self) -> None:

@@ -4,8 +4,9 @@ Gives: a `Session`, an asyncio protocol. One step of it is under way at a time.
 Fails: a client that vanishes does not end its step: a message whose end has arrived is delivered, and one that was
 handed on in part is called off by a `Disconnected` step.
 Limits: while a step is under way, or replies pile up that the client does not read, no step begins and the socket is
-read no further than one step's worth. After `idle_seconds` without an octet, or with too many unread replies, the
-connection ends. A session that is idle costs its memory and one timer, set again when it runs out and not before.
+read no further than one step's worth. That they pile up is seen when they are sent, at the end of the turn: one more
+step may have begun. After `idle_seconds` without an octet, or with too many unread replies, the connection ends. A
+session that is idle costs its memory and one timer, set again when it runs out and not before.
 
 A connection is closed in order: replies, end of stream, then for LINGER seconds what still comes is read and dropped.
 Closing a socket with unread input would make the kernel send a reset, which takes the last reply from the client.
@@ -191,8 +192,7 @@ class Session(asyncio.Protocol):
 
     def on_done(self, done: StepDone, worker: bytes) -> None:
         """The step has been done by a worker: send its replies and read on."""
-        if done.next.__class__ is Injected:
-            assert isinstance(done.next, Injected)
+        if isinstance(done.next, Injected):
             # The step counts as under way meanwhile, so nobody takes the session for idle.
             self._registry.conversation.injected(self.id, self._peer, done.next.what)
             now = replace(done, next=done.next.then)
@@ -229,7 +229,7 @@ class Session(asyncio.Protocol):
         """Begin the next step if there is one and it may begin; otherwise see that reading is paused or goes on."""
         if self._phase is not _Phase.OPEN:
             return
-        if self._step is None and self._registry.draining and self._registry.ends(self._in_transaction):
+        if self._step is None and self._registry.ends(self._in_transaction):
             self._farewell(Farewell.SHUTDOWN)
             return
         if self._step is None and not self._unread:
@@ -253,6 +253,8 @@ class Session(asyncio.Protocol):
         """End the connection at once."""
         if self._phase is _Phase.OPEN:
             self._why = why
+        # Nothing may be written to a transport that is closed, and it is before `connection_lost` comes.
+        self._unsent = b""
         self._transport.abort()
 
     # ------------------------------------------------------------ inside

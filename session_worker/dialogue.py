@@ -78,12 +78,9 @@ def step(rules: Rules, step: Step, tally: Tally | None = None) -> Generator[Ques
             tally[MESSAGE, turn.reply.code if turn.reply else 0] += 1
         if session.explained:
             turn = explain.explained(context, turn)
-        if step.input.lines and turn.reply is not None and isinstance(turn.next, ReadLines):
-            after = context.after(turn.session)
-            return (yield from _lines(after, step, step.input.lines, tally, turn.reply.render()))
         if step.input.last and isinstance(turn.next, ReadLines):
             said = turn.reply.render() if turn.reply else b""
-            return _done(step, 0, turn.session, said, turn.next, _foreseen(context.after(turn.session)))
+            return (yield from _lines(context.after(turn.session), step, step.input.lines, tally, said))
     else:
         turn = yield from message.abandoned(context)
     return _done(step, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next)
@@ -116,7 +113,7 @@ def _foreseen(context: Context) -> tuple[Foreseen, ...]:
 def _lines(
     context: Context, step: Step, lines: tuple[bytes | None, ...], tally: Tally, said: bytes = b""
 ) -> Generator[Question, Outcome, StepDone]:
-    """Command lines, up to one that changes what is to be read; `said` is what the step has to say before."""
+    """Command lines, perhaps none, up to one that changes what is to be read; `said` is what is to be said before."""
     if context.session.phase is Phase.MESSAGE:
         raise StateError("command lines in the middle of a message")
     for consumed, line in enumerate(lines, 1):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -175,6 +175,16 @@ class Client:
 
     def vanish(self) -> None:
         self.writer.transport.abort()
+
+
+async def send_until_cut_off(send: Callable[[], Awaitable[None]], before: Callable[[], None] = lambda: None) -> None:
+    """Return once the server has reset the connection."""
+    async with asyncio.timeout(10):
+        with suppress(ConnectionError):
+            while True:
+                before()
+                await send()
+                await asyncio.sleep(0.05)
 
 
 class Running:

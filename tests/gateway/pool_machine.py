@@ -18,6 +18,20 @@ WORKERS = [b"w1", b"w2", b"w3", b"w4"]
 workers = st.sampled_from(WORKERS)
 
 
+def pool_of(*workers: bytes) -> WorkerPool:
+    pool = WorkerPool()
+    for worker in workers:
+        assert pool.alive(worker, draining=False, now=0)
+    return pool
+
+
+def send(pool: WorkerPool, *sessions: str, now: float = 0) -> dict[str, Worker]:
+    """Submit steps, and say who got which."""
+    for session in sessions:
+        pool.submit(step(session), now)
+    return {sent.session: worker for worker, sent in pool.assign(0)}
+
+
 class PoolMachine(RuleBasedStateMachine):
     """A model beside the pool: who was told to do which step, and how many deaths each step has seen."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
 from gateway import foresight
-from tests.gateway.fakes import LIMIT, gateway, parrot, run
+from tests.gateway.fakes import LIMIT, Client, FakeWorker, gateway, parrot, run
 from wire.messages import Body, Close, Connected, Foreseen, Input, Lines, ReadBody, Step, StepDone
 from wire.records import replace
 
@@ -47,12 +48,18 @@ def seer(until: int | None = None) -> Callable[[Step], StepDone]:
     return script
 
 
+@asynccontextmanager
+async def scene(until: int | None = None) -> AsyncIterator[tuple[FakeWorker, Client]]:
+    """A gateway with that worker, and a client that has been greeted."""
+    async with gateway() as running:
+        worker = await running.worker()
+        worker.script = seer(until)
+        yield worker, await running.greeted()
+
+
 def test_a_foreseen_line_takes_no_step_and_the_next_step_begins_where_it_ends() -> None:
     async def test() -> None:
-        async with gateway() as running:
-            worker = await running.worker()
-            worker.script = seer()
-            client = await running.greeted()
+        async with scene() as (worker, client):
             assert await client.ask(b"OPEN\r\n") == b"250 1 OPEN"
             assert await client.ask(b"DATA\r\n") == b"354 foreseen"
             client.send(b"hello\r\n.\r\n")
@@ -70,10 +77,7 @@ def test_a_foreseen_line_takes_no_step_and_the_next_step_begins_where_it_ends() 
 
 def test_what_is_said_behind_a_foreseen_line_is_read_as_its_answer_wants() -> None:
     async def test() -> None:
-        async with gateway() as running:
-            worker = await running.worker()
-            worker.script = seer()
-            client = await running.greeted()
+        async with scene() as (_, client):
             assert await client.ask(b"OPEN\r\n") == b"250 1 OPEN"
             client.send(b"DATA\r\n..text\r\n.\r\nQUIT\r\n")
             assert await client.line() == b"354 foreseen"
@@ -86,11 +90,8 @@ def test_what_is_said_behind_a_foreseen_line_is_read_as_its_answer_wants() -> No
 @pytest.mark.parametrize("said", [b"DATA", b"dAtA", b"other"])
 def test_what_comes_too_late_or_is_written_otherwise_is_a_step(said: bytes) -> None:
     async def test() -> None:
-        async with gateway() as running:
-            worker = await running.worker()
-            past = int(time.time() * 1000) - 1
-            worker.script = seer(past if said == b"DATA" else None)
-            client = await running.greeted()
+        past = int(time.time() * 1000) - 1
+        async with scene(past if said == b"DATA" else None) as (worker, client):
             await client.ask(b"OPEN\r\n")
             assert await client.ask(said + b"\r\n") == (b"354 go" if said == b"DATA" else b"250 2 " + said)
             assert worker.steps[-1].input == Lines((said,))
@@ -100,10 +101,7 @@ def test_what_comes_too_late_or_is_written_otherwise_is_a_step(said: bytes) -> N
 
 def test_answers_are_void_once_anything_else_was_said() -> None:
     async def test() -> None:
-        async with gateway() as running:
-            worker = await running.worker()
-            worker.script = seer()
-            client = await running.greeted()
+        async with scene() as (_, client):
             await client.ask(b"OPEN\r\n")
             assert await client.ask(b"other\r\n") == b"250 2 other"
             assert await client.ask(b"DATA\r\n") == b"354 go"

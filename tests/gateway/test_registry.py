@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from typing import cast
 
 from gateway.admission import Admission
 from gateway.conversation import Conversation
@@ -11,6 +13,7 @@ from gateway.poison import PoisonCabinet
 from gateway.registry import Registry
 from tests.gateway.fakes import run
 from wire.limits import MAX_ID
+from wire.messages import ReadLines, StepDone
 
 
 async def made() -> Registry:
@@ -46,5 +49,41 @@ def test_a_drained_registry_ends_sessions_without_a_transaction_and_an_expelling
         assert (registry.ends(False), registry.ends(True)) == (True, False)
         registry.expel()
         assert (registry.ends(False), registry.ends(True)) == (True, True)
+
+    run(test())
+
+
+class Wire:
+    """A client's transport: what was written to it. Like uvloop's it takes nothing once it is closed."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.closed = False
+
+    def write(self, octets: bytes) -> None:
+        assert not self.closed
+        self.written += octets
+
+    def abort(self) -> None:
+        self.closed = True
+
+    def get_extra_info(self, _name: str) -> tuple[str, int]:
+        return ("192.0.2.1", 1)
+
+    def set_write_buffer_limits(self, high: int) -> None: ...
+
+
+def test_a_session_that_is_cut_off_in_the_turn_of_its_reply_costs_the_others_nothing() -> None:
+    async def test() -> None:
+        registry = await made()
+        wires = [Wire(), Wire(), Wire()]
+        sessions = [registry.make() for _ in wires]
+        for session, wire in zip(sessions, wires, strict=True):
+            session.connection_made(cast(asyncio.Transport, wire))
+            session.on_done(StepDone(session.id, 0, 0, b"s", b"220 hello\r\n", ReadLines()), b"w")
+        assert [wire.written for wire in wires] == [b""] * 3
+        sessions[1].abort("for the test")
+        await asyncio.sleep(0)
+        assert [wire.written for wire in wires] == [b"220 hello\r\n", b"", b"220 hello\r\n"]
 
     run(test())

@@ -1,0 +1,125 @@
+"""How sessions end: clients that half-close, vanish or stay, and what becomes of what is under way."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.gateway.fakes import FakeWorker, Running, gateway, mute, parrot, run, send_until_cut_off, until
+from wire.limits import BODY_PIECE
+from wire.messages import Body, Close, Disconnected, Step
+from wire.records import replace
+
+
+def test_a_client_that_half_closes_is_answered_to_the_end() -> None:
+    async def test() -> None:
+        async with gateway() as running:
+            await running.worker()
+            client = await running.client()
+            client.send(b"HELO a\nDATA\nhello\n.\nbye\nincomplete")
+            client.writer.write_eof()
+            assert await client.rest() == b"220 127.0.0.1\r\n250 1 HELO a\r\n354 go\r\n250 6 octets\r\n250 2 bye\r\n"
+
+    run(test())
+
+
+def test_a_client_that_half_closes_inside_a_large_message_has_it_called_off() -> None:
+    async def test() -> None:
+        async with gateway() as running:
+            worker = await running.worker()
+            client = await running.greeted()
+            client.send(b"DATA\r\n" + b"x" * (BODY_PIECE + 10))
+            client.writer.write_eof()
+            assert await client.rest() == b"354 go\r\n"
+            await until(lambda: worker.inputs(Disconnected), "for the call-off")
+
+    run(test())
+
+
+async def message_step_under_way(running: Running, last: bool) -> tuple[FakeWorker, Step]:
+    """A client has sent a message, whole or in part, and vanished while the worker had it."""
+    worker = await running.worker()
+    client = await running.greeted()
+    assert await client.ask(b"DATA\r\n") == b"354 go"
+    worker.script = mute
+    client.send(b"hello\r\n.\r\n" if last else b"x" * (BODY_PIECE + 10))
+    await until(lambda: worker.inputs(Body), "for the message")
+    client.vanish()
+    await asyncio.sleep(0.05)
+    worker.script = parrot
+    return worker, worker.steps[-1]
+
+
+def test_a_message_that_arrived_whole_is_done_though_its_client_has_vanished() -> None:
+    async def test() -> None:
+        async with gateway() as running:
+            worker, step = await message_step_under_way(running, last=True)
+            worker.say(parrot(step))
+            client = await running.greeted()
+            assert await client.ask(b"x\r\n") == b"250 1 x"
+            assert worker.inputs(Disconnected) == []
+
+    run(test())
+
+
+def test_a_vanished_clients_step_is_given_to_another_worker_when_its_worker_dies() -> None:
+    async def test() -> None:
+        async with gateway() as running:
+            worker, step = await message_step_under_way(running, last=True)
+            worker.die()
+            second = await running.worker(b"w2")
+            await until(lambda: second.steps == [step], "for the step to be done by the second worker")
+
+    run(test())
+
+
+def test_a_message_cut_off_while_a_piece_is_under_way_is_called_off_afterwards() -> None:
+    async def test() -> None:
+        async with gateway() as running:
+            worker, step = await message_step_under_way(running, last=False)
+            assert worker.inputs(Disconnected) == []
+            worker.say(parrot(step))
+            await until(lambda: worker.inputs(Disconnected), "for the call-off")
+            assert worker.steps[-1].seq == step.seq + 1
+            assert worker.steps[-1].state == parrot(step).state
+
+    run(test())
+
+
+def test_a_worker_may_end_the_session_inside_a_message_and_is_not_asked_to_call_it_off() -> None:
+    async def test() -> None:
+        async with gateway() as running:
+            worker = await running.worker()
+            client = await running.greeted()
+            assert await client.ask(b"DATA\r\n") == b"354 go"
+            worker.script = lambda step: replace(parrot(step), replies=b"421 no\r\n", next=Close())
+            client.send(b"x" * (BODY_PIECE + 10))
+            assert await client.rest() == b"421 no\r\n"
+            worker.script = parrot
+            other = await running.greeted()
+            assert await other.ask(b"x\r\n") == b"250 1 x"
+            assert worker.inputs(Disconnected) == []
+
+    run(test())
+
+
+def test_the_last_reply_reaches_a_client_that_still_sends() -> None:
+    async def test() -> None:
+        async with gateway() as running:
+            await running.worker()
+            client = await running.greeted()
+            client.send(b"QUIT\r\n" + b"x" * 3_000_000)
+            assert await client.rest() == b"221 bye\r\n"
+
+    run(test())
+
+
+def test_a_client_that_does_not_close_is_closed_after_a_while() -> None:
+    async def test() -> None:
+        async with gateway() as running:
+            await running.worker()
+            client = await running.greeted()
+            client.send(b"QUIT\r\n")
+            assert await client.rest() == b"221 bye\r\n"
+            await send_until_cut_off(client.writer.drain, lambda: client.send(b"still here\r\n"))
+
+    run(test())

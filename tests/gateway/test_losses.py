@@ -1,0 +1,226 @@
+"""Workers that are lost: whose loss counts against a step, when a step is poison, and what storms do not make so."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.worker_pool import MAX_LOSSES, MAX_TRIES, Worker, WorkerPool
+from tests.gateway.pool_machine import pool_of, send, step
+from wire.messages import Step
+
+
+def kill(pool: WorkerPool, worker: Worker, successor: Worker) -> list[Step]:
+    poisoned = pool.lose(worker, 0)
+    pool.alive(successor, draining=False, now=0)
+    return poisoned
+
+
+def test_a_step_that_cost_three_workers_their_life_is_poisoned() -> None:
+    pool = pool_of(b"w1")
+    assert send(pool, "s") == {"s": b"w1"}
+    assert kill(pool, b"w1", b"w2") == []
+    assert pool.assign(0) == [(b"w2", step("s"))]
+    assert kill(pool, b"w2", b"w3") == []
+    assert pool.assign(0) == [(b"w3", step("s"))]
+    assert kill(pool, b"w3", b"w4") == [step("s")]
+    assert pool.pending == 0
+    assert pool.assign(0) == []
+
+
+def test_steps_that_shared_workers_with_a_poisoned_one_are_never_lost_a_third_time() -> None:
+    pool = pool_of(b"w0")
+    for session in ("poison", *"abcdefgh"):
+        pool.submit(step(session), 0)
+    dead, served = 0, set()
+    poisoned: list[Step] = []
+    while pool.pending:
+        worker = b"w%d" % dead
+        sent = pool.assign(0)
+        assert sent
+        if any(pool.holds(worker, "poison", 0) for _ in sent):
+            dead += 1
+            poisoned += kill(pool, worker, b"w%d" % dead)
+            continue
+        for _, done in sent:
+            served.add(done.session)
+            pool.finish(done.session)
+    assert poisoned == [step("poison")]
+    assert served == set("abcdefgh")
+    assert dead == MAX_LOSSES
+
+
+def lose_twice(pool: WorkerPool, *sessions: str) -> None:
+    """Bring steps to where they run alone: two workers of their own die with them."""
+    for session in sessions:
+        pool.submit(step(session), 0)
+    for worker in (b"first", b"second"):
+        pool.alive(worker, draining=False, now=0)
+        assert len(pool.assign(0)) == len(sessions)
+        pool.lose(worker, 0)
+
+
+def busy_worker_and_a_step_that_runs_alone() -> WorkerPool:
+    """The worker "w" has the step "busy", and is reserved for the step "alone"."""
+    pool = pool_of(b"w")
+    assert send(pool, "busy") == {"busy": b"w"}
+    pool.alive(b"w", draining=True, now=0)
+    lose_twice(pool, "alone")
+    pool.alive(b"w", draining=False, now=0)
+    assert pool.assign(0) == []
+    return pool
+
+
+def test_a_step_that_runs_alone_waits_for_an_idle_worker_and_shares_it_with_nobody() -> None:
+    pool = busy_worker_and_a_step_that_runs_alone()
+    assert send(pool, "later") == {}
+    pool.finish("busy")
+    assert pool.assign(0) == [(b"w", step("alone"))]
+    assert send(pool, "even-later") == {}
+    pool.finish("alone")
+    assert [sent.session for _, sent in pool.assign(0)] == ["later", "even-later"]
+
+
+def test_steps_that_run_alone_leave_half_of_the_workers_to_the_others() -> None:
+    pool = pool_of()
+    lose_twice(pool, "s", "t")
+    for name in (b"w1", b"w2", b"w3"):
+        pool.alive(name, draining=False, now=0)
+    assert len(pool.assign(0)) == 1
+    assert len(send(pool, *"abcd")) == 4
+    assert pool.waiting == 1
+
+
+def test_a_step_that_runs_alone_and_is_refused_by_all_workers_holds_up_no_other() -> None:
+    pool = pool_of()
+    lose_twice(pool, "s", "t")
+    pool.alive(b"w", draining=False, now=0)
+    ((_, first),) = pool.assign(0)
+    pool.hand_back(first.session, 0, for_good=True)
+    ((_, second),) = pool.assign(0)
+    assert {first.session, second.session} == {"s", "t"}
+
+
+@pytest.mark.parametrize("how", ["goodbye", "undelivered"])
+def test_a_worker_that_leaves_or_never_got_the_step_is_no_loss_to_it(how: str) -> None:
+    pool = pool_of()
+    pool.submit(step("s"), 0)
+    for number in range(10):
+        name = b"w%d" % number
+        pool.alive(name, draining=False, now=0)
+        assert pool.assign(0) == [(name, step("s"))]
+        if how == "goodbye":
+            assert pool.lose(name, 0, blame=False) == []
+        else:
+            assert pool.lose(name, 0, undelivered=[step("s")]) == []
+
+
+@pytest.mark.parametrize("proof", ["answer", "heartbeat"])
+def test_a_step_that_its_worker_lived_on_with_is_not_what_killed_it(proof: str) -> None:
+    pool = pool_of(b"w0")
+    send(pool, "s")
+    for turn in range(MAX_TRIES - 1):
+        worker, successor = b"w%d" % turn, b"w%d" % (turn + 1)
+        if proof == "answer":
+            send(pool, "later")
+            pool.finish("later")
+        else:
+            pool.lost_on_the_way(worker, ("s",), now=0)
+        assert kill(pool, worker, successor) == []
+        pool.assign(0)
+        assert pool.holds(successor, "s", 0)
+    assert kill(pool, b"w%d" % (MAX_TRIES - 1), b"last") == [step("s")], "no step is tried forever"
+
+
+def test_an_answer_to_an_earlier_step_proves_nothing() -> None:
+    pool = pool_of(b"w0")
+    send(pool, "earlier", "s")
+    pool.finish("earlier")
+    assert kill(pool, b"w0", b"w1") == []
+    pool.assign(0)
+    assert kill(pool, b"w1", b"w2") == []
+    pool.assign(0)
+    assert kill(pool, b"w2", b"w3") == [step("s")]
+
+
+def test_an_answer_that_cannot_be_counts_as_a_loss_and_the_worker_lives() -> None:
+    pool = pool_of(b"w")
+    send(pool, "s")
+    assert pool.fail("s", 0) is None
+    assert pool.assign(0) == [(b"w", step("s"))]
+    assert pool.fail("s", 0) is None
+    assert pool.assign(0) == [(b"w", step("s"))]
+    assert pool.fail("s", 0) == step("s")
+    assert pool.workers == 1
+    assert pool.pending == 0
+
+
+@pytest.mark.parametrize("leave", ["dies", "drains"])
+def test_a_reserved_worker_that_goes_away_gives_its_reservation_back(leave: str) -> None:
+    pool = busy_worker_and_a_step_that_runs_alone()
+    if leave == "dies":
+        pool.lose(b"w", 0)
+    else:
+        pool.alive(b"w", draining=True, now=0)
+    pool.alive(b"w2", draining=False, now=0)
+    assert (b"w2", step("alone")) in pool.assign(0)
+
+
+def test_a_step_that_waits_for_its_reserved_worker_can_be_overdue() -> None:
+    pool = busy_worker_and_a_step_that_runs_alone()
+    assert pool.overdue(100, 30) == [step("alone")]
+    pool.finish("busy")
+    assert send(pool, "t") == {"t": b"w"}
+
+
+def test_a_storm_that_kills_all_workers_again_and_again_makes_no_poison() -> None:
+    """The step is on the last worker of each storm: what the others' loss tells is known by then."""
+    pool = pool_of(b"a0", b"b0")
+    sent = send(pool, "s")["s"]
+    for storm in range(1, 9):
+        names = sorted((b"a%d" % (storm - 1), b"b%d" % (storm - 1)), key=lambda name: name == sent)
+        assert [pool.lose(name, storm) for name in names] == [[], []]
+        for name in (b"a%d" % storm, b"b%d" % storm):
+            pool.alive(name, draining=False, now=storm)
+        ((sent, _),) = pool.assign(storm)
+    pool.finish("s")
+
+
+def test_a_step_that_kills_is_found_in_a_storm_too_and_costs_nobody_else_a_reply() -> None:
+    pool = pool_of(b"idle", b"w0")
+    pool.lose(b"idle", 0)
+    send(pool, "kills", "harmless")
+    killed, poisoned = 0, list[str]()
+    while "kills" not in poisoned:
+        holder = b"w%d" % killed
+        if pool.holds(holder, "kills", 0):
+            killed += 1
+            poisoned += [step.session for step in pool.lose(holder, killed)]
+            pool.alive(b"w%d" % killed, draining=False, now=killed)
+        else:
+            pool.finish("harmless")
+        pool.assign(killed)
+    assert (poisoned, killed) == (["kills"], 5)
+
+
+def test_two_steps_that_kill_are_told_apart_from_a_storm() -> None:
+    pool = pool_of(b"w0")
+    send(pool, "one", "two")
+    killed, poisoned = 0, list[str]()
+    while pool.pending:
+        killed += 1
+        poisoned += [step.session for step in pool.lose(b"w%d" % (killed - 1), killed)]
+        pool.alive(b"w%d" % killed, draining=False, now=killed)
+        pool.assign(killed)
+    assert sorted(poisoned) == ["one", "two"]
+    assert killed == 4, "two together, then each alone"
+
+
+def test_a_worker_that_is_lost_while_it_runs_a_step_alone_leaves_nothing_to_be_assigned() -> None:
+    pool = pool_of(b"w1")
+    for name in (b"w1", b"w2", b"w3"):
+        pool.alive(name, draining=False, now=0)
+        assert send(pool, "a") if name == b"w1" else pool.assign(0)
+        poisoned = pool.lose(name, 0)
+    assert [step.session for step in poisoned] == ["a"]
+    assert not pool.has_waiting
+    assert pool.pending == 0
