@@ -1,6 +1,7 @@
 """A ZeroMQ socket on the asyncio loop that speaks the wire contract.
 
-Gives: messages out of frames, one ZeroMQ message per peer and loop turn for what was sent in that turn, if not much.
+Gives: messages out of frames. What is sent to a peer in one turn of the loop is one ZeroMQ message, or a few where it
+is much.
 Fails: frames that do not fit the contract are counted in `rejected`, logged and dropped; a handler that raises is
 logged, and the loop goes on. A ROUTER's messages to a peer that is not there go to `on_unreachable`.
 Limits: a turn receives at most `_TURN` batches before the loop's other work is served.
