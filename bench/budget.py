@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.inprocess import HERE as HARNESS
 from bench.inprocess import Services
@@ -36,8 +36,22 @@ BUDGET = Path(__file__).with_name("budget.json")
 SLACK = 0.10
 _WARM_UP = 5
 _MESSAGES = 30
-# name → sessions that speak in lock-step, and whether they pipeline
-LOADS = {"1 session": (1, False), "20 sessions": (20, False), "20 sessions, pipelined": (20, True)}
+
+
+class Load(NamedTuple):
+    """Sessions that speak in lock-step; `same`: what they say was said a moment ago, so that its answer is known."""
+
+    sessions: int
+    pipelined: bool = False
+    same: bool = True
+
+
+LOADS = {
+    "1 session": Load(1),
+    "20 sessions": Load(20),
+    "20 sessions, each mail from another sender": Load(20, same=False),
+    "20 sessions, pipelined": Load(20, pipelined=True),
+}
 
 Calls = dict[str, dict[str, float]]
 
@@ -67,18 +81,18 @@ class Profiler:
             sys.setprofile(None)
 
 
-def count_load(sessions: int, pipelined: bool) -> dict[str, Counter[str]]:
+def count_load(load: Load) -> dict[str, Counter[str]]:
     """Calls by service and function of `sessions` × `_MESSAGES` messages in steady state."""
+    sessions, pipelined, same = load
     profiler = Profiler()
     with tempfile.TemporaryDirectory(prefix="correio-budget-") as folder:
         services = Services(Path(folder), sessions)
         try:
             services.greet()
-            for _ in range(_WARM_UP):
-                services.exchange(pipelined)
-            services.profile = profiler.count
-            for _ in range(_MESSAGES):
-                services.exchange(pipelined)
+            for number in range(_WARM_UP + _MESSAGES):
+                if number == _WARM_UP:
+                    services.profile = profiler.count
+                services.exchange(pipelined, "bench" if same else f"bench{number}")
         finally:
             services.close()
         assert services.stored() == sessions * (_WARM_UP + _MESSAGES), "messages were lost on the way"
@@ -90,9 +104,9 @@ def count() -> Calls:
     # A collection's callbacks are called when memory, not work, says so.
     gc.disable()
     calls: Calls = {}
-    for name, (sessions, pipelined) in LOADS.items():
-        counted = count_load(sessions, pipelined)
-        messages = sessions * _MESSAGES
+    for name, load in LOADS.items():
+        counted = count_load(load)
+        messages = load.sessions * _MESSAGES
         calls[name] = {service: round(functions.total() / messages, 1) for service, functions in counted.items()}
     gc.enable()
     return calls
@@ -135,11 +149,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _show_top() -> None:
-    sessions, pipelined = LOADS["20 sessions"]
-    for service, functions in count_load(sessions, pipelined).items():
-        print(f"{service}: {functions.total() / sessions / _MESSAGES:.1f} calls per message")
+    load = LOADS["20 sessions, each mail from another sender"]
+    messages = load.sessions * _MESSAGES
+    for service, functions in count_load(load).items():
+        print(f"{service}: {functions.total() / messages:.1f} calls per message")
         for function, calls in functions.most_common(25):
-            print(f"{calls / sessions / _MESSAGES:8.2f}  {function}")
+            print(f"{calls / messages:8.2f}  {function}")
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ class Job:
     :param count: messages in all; `sessions` connections share them.
     :param keep: connections stay open; otherwise each message has one of its own.
     :param recipients: message n goes to recipient n modulo this.
+    :param senders: message n comes from sender n modulo this.
     :param hold: open the connections, send nothing, and stay until standard input ends.
     """
 
@@ -46,6 +47,7 @@ class Job:
     pipelined: bool = False
     size: int = 4096
     recipients: int = 1
+    senders: int = 1
     hold: bool = False
 
 
@@ -76,9 +78,8 @@ class Run:
         self.job = job
         self.result = Result()
         self.hello = b"EHLO bench.example\r\n"
-        self.mail = f"MAIL FROM:<{_SENDER}>\r\n".encode()
+        self.mails = [f"MAIL FROM:<bench{number or ''}@{DOMAIN}>\r\n".encode() for number in range(job.senders)]
         self.rcpts = [f"RCPT TO:<{address(number)}>\r\n".encode() for number in range(job.recipients)]
-        self.groups = [self.mail + rcpt + b"DATA\r\n" for rcpt in self.rcpts]
         self.text = message(job.size)
         self.begun = 0
         self.open = 0
@@ -88,12 +89,12 @@ class Run:
         self._tasks: set[asyncio.Task[None]] = set()
         self.loop.set_exception_handler(self._broken)
 
-    def next(self) -> int | None:
-        """The recipient of the next message, or None when all have been begun."""
+    def next(self) -> tuple[bytes, bytes] | None:
+        """MAIL and RCPT of the next message, or None when all have been begun."""
         if self.begun == self.job.count or self.result.error:
             return None
         self.begun += 1
-        return self.begun % self.job.recipients
+        return self.mails[self.begun % self.job.senders], self.rcpts[self.begun % self.job.recipients]
 
     def connect(self) -> None:
         self.open += 1
@@ -139,7 +140,7 @@ class Client(asyncio.Protocol):
         self._then = self._greeted
         self._at_line_start = True
         self._said = b""
-        self._recipient = 0
+        self._rcpt = b""
         self._over = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -186,19 +187,19 @@ class Client(asyncio.Protocol):
         self._send(self._run.hello, 0, self._begin)
 
     def _begin(self) -> None:
-        recipient = self._run.next()
-        if recipient is None:
+        envelope = self._run.next()
+        if envelope is None:
             self._leave()
         elif self._run.job.pipelined:
-            self._send(self._run.groups[recipient], 3, self._text_and_more)
+            self._send(b"%sDATA\r\n" % b"".join(envelope), 3, self._text_and_more)
         else:
-            self._recipient = recipient
-            self._send(self._run.mail, 1, self._rcpt)
+            mail, self._rcpt = envelope
+            self._send(mail, 1, self._begun)
 
     # ------------------------------------------------------------ one command at a time
 
-    def _rcpt(self) -> None:
-        self._send(self._run.rcpts[self._recipient], 1, self._data)
+    def _begun(self) -> None:
+        self._send(self._rcpt, 1, self._data)
 
     def _data(self) -> None:
         self._send(b"DATA\r\n", 1, self._text)
@@ -219,12 +220,12 @@ class Client(asyncio.Protocol):
 
     def _text_and_more(self) -> None:
         """The group's 354 is here: the message, and in the same write the next one's commands."""
-        recipient = self._run.next() if self._run.job.keep else None
+        envelope = self._run.next() if self._run.job.keep else None
         self._sent = time.perf_counter()
-        if recipient is None:
+        if envelope is None:
             self._send(self._run.text, 1, self._stored)
         else:
-            self._send(self._run.text + self._run.groups[recipient], 4, self._stored_and_more)
+            self._send(b"%s%sDATA\r\n" % (self._run.text, b"".join(envelope)), 4, self._stored_and_more)
 
     def _stored_and_more(self) -> None:
         self._run.result.acknowledged += 1

@@ -235,9 +235,9 @@ class Services:
         self._settle()
         self._say(lambda _: b"EHLO bench.example\r\n", b"250 ")
 
-    def exchange(self, pipelined: bool) -> None:
+    def exchange(self, pipelined: bool, sender: str = "bench") -> None:
         """One message of each session."""
-        mail = f"MAIL FROM:<bench@{DOMAIN}>\r\n".encode()
+        mail = f"MAIL FROM:<{sender}@{DOMAIN}>\r\n".encode()
         rcpts = [f"RCPT TO:<{address(number)}>\r\n".encode() for number in range(len(self._sessions))]
         if pipelined:
             self._say(lambda number: mail + rcpts[number] + b"DATA\r\n", b"354 ")

@@ -135,6 +135,7 @@ class Bench:
             scenario.pipelined,
             scenario.size,
             scenario.recipients,
+            scenario.senders,
         )
         stored_before = 0
         if counter is not None:

@@ -27,7 +27,6 @@ _FIELDS = {
     "hello": Text("greeting", "saudação"),
     "sender": Text("sender", "remetente"),
     "recipients": Text("recipients", "destinatários"),
-    "mails": Text("mails begun", "mensagens iniciadas"),
     "delivery": Text("delivery id", "id da entrega"),
     "errors": Text("errors", "erros"),
 }

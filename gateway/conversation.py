@@ -95,7 +95,7 @@ class Conversation:
             # A positive reply to a message names what was delivered (RFC 5321 section 4.2.1: 2yz).
             if done.replies.startswith(b"2") and (delivery := delivery_in(printable(done.replies), session)):
                 by["delivery"] = delivery
-        if isinstance(spoken, Lines | Body):
+        elif isinstance(spoken, Lines):
             for line in spoken.lines[: done.consumed]:
                 text = "(line too long)" if line is None else printable(line)
                 self._tell("client", f"C: {text}", session, peer, {"text": text, "verb": _verb(text)})

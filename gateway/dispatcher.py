@@ -61,17 +61,14 @@ def fault(step: Step, done: StepDone) -> str:
     """Why this cannot be the answer to that step; empty if it can be. What is read after must fit what was read."""
     spoken = step.input
     then = done.next.then if isinstance(done.next, Injected) else done.next
-    if isinstance(spoken, Lines):
-        if done.consumed == 0 and not isinstance(then, Close):
-            return "no line used: the same lines would come again and again"
-        lines = len(spoken.lines)
-    elif isinstance(spoken, Body):
-        if not spoken.last and isinstance(then, ReadLines):
-            return "lines to be read in the middle of a message"
-        lines = len(spoken.lines)
-    else:
-        lines = 0
-    return f"{done.consumed} lines used, the step had {lines}" if done.consumed > lines else ""
+    lines = len(spoken.lines) if isinstance(spoken, Lines) else 0
+    if done.consumed > lines:
+        return f"{done.consumed} lines used, the step had {lines}"
+    if lines and done.consumed == 0 and not isinstance(then, Close):
+        return "no line used: the same lines would come again and again"
+    if isinstance(spoken, Body) and not spoken.last and isinstance(then, ReadLines):
+        return "lines to be read in the middle of a message"
+    return ""
 
 
 class Dispatcher:

@@ -65,21 +65,16 @@ class Framer:
         Lines: all complete ones, at most MAX_LINES, without their ends; None for one over MAX_LINE octets, end
         included. They are held until `resume` tells how many were consumed, and until then `take` gives them again.
         Body: the next piece as in `wire.messages.Body`, and it is handed on for good. Pieces are cut at BODY_PIECE
-        octets as sent, or up to four before; a message (with its end) smaller than that is one piece. The last one
-        carries the lines at hand behind it, which are held like those of Lines.
+        octets as sent, or up to four before; a message (with its end) smaller than that is one piece.
         """
         if not self._buffer:
             return None
         if self._body is None:
             return self._take_lines()
         piece = self._body.take(self._buffer)
-        if piece is None or not piece.last:
-            return piece
-        self._body = None
-        behind = self._take_lines()
-        if behind is None:
-            return piece
-        return Body(piece.data, piece.offset, True, piece.too_big, piece.bare, behind.lines)
+        if piece is not None and piece.last:
+            self._body = None
+        return piece
 
     def resume(self, consumed: int, then: ReadLines | ReadBody) -> None:
         """Go on after a step.

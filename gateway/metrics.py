@@ -35,8 +35,8 @@ class Counts:
         self.message = Histogram()
         # From a step's beginning to its answer, whatever happened to workers in between.
         self.step = Histogram()
-        # Commands that were answered as a worker had foreseen: the line, and the code.
-        self.foreseen: defaultdict[tuple[bytes, bytes], int] = defaultdict(int)
+        # Commands that were answered without a step: the verb, and the code.
+        self.known: defaultdict[tuple[bytes, bytes], int] = defaultdict(int)
         self.answers = dict.fromkeys(_ANSWERS, 0)
         self.redispatched = {"worker_lost": 0, "refused": 0, "wrong_answer": 0, "lost_on_the_way": 0}
         self.workers_lost = {"silent": 0, "disconnected": 0, "left": 0}
@@ -120,9 +120,10 @@ def families(counts: Counts, now: Figures, malformed: int, senseless: int) -> It
         "answer",
     )
     yield counter(
-        "correio_gateway_replies_foreseen",
-        "Commands that took no step, for a worker had given the answer in advance: these replies no worker counts.",
-        {(_word(line), _word(code)): number for (line, code), number in dict(counts.foreseen).items()},
+        "correio_gateway_replies_known",
+        "Commands that took no step, for a worker had given the answer in advance, or to the same lines a moment "
+        "ago: these replies no worker counts.",
+        {(_word(verb), _word(code)): number for (verb, code), number in dict(counts.known).items()},
         "verb",
         "code",
     )

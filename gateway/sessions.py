@@ -18,7 +18,7 @@ import asyncio
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
-from gateway import foresight
+from gateway.answers import Answer, foreseen
 from gateway.farewells import Farewell
 from gateway.framing import Framer
 from wire.limits import BODY_PIECE
@@ -30,6 +30,7 @@ from wire.messages import (
     Foreseen,
     Injected,
     Input,
+    Lines,
     ReadBody,
     ReadLines,
     Step,
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 READ_AHEAD = 64 * 1024
 # Replies that wait for a client that does not read them; over this, no further step begins.
 UNREAD_REPLIES = 64 * 1024
+# Replies that one client gets in a turn of the loop without a step; with it others have their turn.
+_SAID_ENOUGH = 4 * 1024
 # How long a client may take to read the last reply and close: a few round trips on a bad line.
 LINGER = 2.0
 # One that goes on reading a long reply gets as many times LINGER.
@@ -72,6 +75,7 @@ class Session(asyncio.Protocol):
         "_heard",
         "_in_transaction",
         "_lingers",
+        "_message",
         "_peer",
         "_phase",
         "_reading",
@@ -99,8 +103,10 @@ class Session(asyncio.Protocol):
         self._framer = Framer()
         self._peer = ""
         self._seq = 0
+        # The number of the message that is being read, or next.
+        self._message = 1
         self._state = b""
-        # What the latest step's worker would answer to what the client may say next, and which worker that is.
+        # What the latest answer's worker would answer to what the client may say next, and which worker that is.
         self._foreseen: tuple[Foreseen, ...] = ()
         self._worker = b""
         self._step: Step | None = None
@@ -204,7 +210,10 @@ class Session(asyncio.Protocol):
         if done.next.__class__ is Close:
             self._body_open = False
         spoken = step.input
+        if done.again:
+            registry.answers.learn(step, done, worker, self.submitted)
         if spoken.__class__ is Body and spoken.last:
+            self._message += 1
             registry.counts.answered(done.replies)
             if self._phase is _Phase.OPEN:
                 registry.counts.message.add(registry.dispatcher.clock() - (self._end_read or self.submitted))
@@ -235,15 +244,15 @@ class Session(asyncio.Protocol):
         if self._step is None and not self._unread:
             spoken = self._framer.take()
             if spoken is not None:
-                registry = self._registry
-                seen = foresight.find(self._foreseen, spoken, registry.now_ms()) if self._foreseen else None
-                if seen is not None:
-                    registry.counts.foreseen[seen.lines[0], seen.replies[:3]] += 1
-                    done = StepDone(self.id, self._seq, 1, seen.state, seen.replies, seen.next, seen.in_transaction)
+                known = self._known(spoken)
+                if known is None:
+                    self._submit(spoken)
+                else:
+                    for verb, code in known.counted:
+                        self._registry.counts.known[verb, code] += 1
                     self._begun = 0.0
-                    self._go_on(spoken, done, self._worker)
+                    self._go_on(spoken, known.done, known.worker)
                     return
-                self._submit(spoken)
             elif self._eof:
                 self._close("the client left")
                 return
@@ -282,9 +291,23 @@ class Session(asyncio.Protocol):
         self._framer.resume(done.consumed, then)
         self.advance()
 
+    def _known(self, spoken: Input) -> Answer | None:
+        """The answer to what was said, if it takes no step."""
+        if not isinstance(spoken, Lines) or len(self._unsent) > _SAID_ENOUGH:
+            return None
+        registry = self._registry
+        if self._foreseen:
+            seen = foreseen(self._foreseen, spoken, registry.now_ms())
+            if seen is not None:
+                done = StepDone(self.id, self._seq, 1, seen.state, seen.replies, seen.next, seen.in_transaction)
+                return Answer(done, self._worker, 0.0, ((seen.lines[0], seen.replies[:3]),))
+        peer = "" if self._state else self._peer
+        return registry.answers.find(self._state, peer, spoken.lines, registry.dispatcher.clock())
+
     def _submit(self, spoken: Input) -> None:
         peer = "" if self._state else self._peer
-        step = self._step = Step(self.id, self._seq, self._registry.now_ms(), self._state, spoken, peer)
+        now = self._registry.now_ms()
+        step = self._step = Step(self.id, self._seq, now, self._state, spoken, peer, self._message)
         self._seq += 1
         conversation = self._registry.conversation
         self._begun = conversation.clock() if conversation.told else 0.0

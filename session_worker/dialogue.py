@@ -21,11 +21,10 @@ from collections.abc import Generator
 
 from session_worker import commands, explain, faults, foresight, grammar, help, message, replies, state
 from session_worker.commands import Command
-from session_worker.foresight import CHECK_KEPT
 from session_worker.replies import Refusal, Reply
 from session_worker.rules import Rules, SenderDomainRule
 from session_worker.state import Phase, Recipient, Session, StateError, Transaction
-from session_worker.turn import MESSAGE, OTHER, Context, Handler, Talk, Tally, Turn
+from session_worker.turn import AGAIN, MESSAGE, OTHER, STORE_AGAIN, Context, Handler, Talk, Tally, Turn
 from wire.messages import (
     Body,
     Check,
@@ -66,10 +65,12 @@ def step(rules: Rules, step: Step, tally: Tally | None = None) -> Generator[Ques
     tally = defaultdict(int) if tally is None else tally
     # Without a state, and not after a greeting of ours: the gateway said the `opening`.
     session = Session(step.peer) if step.peer and not step.state else state.decode(step.state)
-    context = Context(rules, step.session, step.time, session, step.seq)
+    context = Context(rules, step.session, step.time, session, step.seq, step.message)
     if isinstance(step.input, Lines):
         return (yield from _lines(context, step, step.input.lines, tally))
     if isinstance(step.input, Body):
+        if not step.message:
+            raise StateError("a message without a number: the gateway is older than this worker")
         if rules.faults is not None and step.input.last:
             turn = yield from faults.end(rules.faults, context, step.input, message.piece)
         else:
@@ -78,9 +79,6 @@ def step(rules: Rules, step: Step, tally: Tally | None = None) -> Generator[Ques
             tally[MESSAGE, turn.reply.code if turn.reply else 0] += 1
         if session.explained:
             turn = explain.explained(context, turn)
-        if step.input.last and isinstance(turn.next, ReadLines):
-            said = turn.reply.render() if turn.reply else b""
-            return (yield from _lines(context.after(turn.session), step, step.input.lines, tally, said))
     else:
         turn = yield from message.abandoned(context)
     return _done(step, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next)
@@ -100,36 +98,43 @@ def fault(rules: Rules, step: Step) -> StepDone:
 
 
 def _done(
-    step: Step, consumed: int, session: Session, said: bytes, then: Next, foreseen: tuple[Foreseen, ...] = ()
+    step: Step,
+    consumed: int,
+    session: Session,
+    said: bytes,
+    then: Next,
+    foreseen: tuple[Foreseen, ...] = (),
+    again: int = 0,
 ) -> StepDone:
     under_way = session.transaction is not None
-    return StepDone(step.session, step.seq, consumed, state.encode(session), said, then, under_way, foreseen)
-
-
-def _foreseen(context: Context) -> tuple[Foreseen, ...]:
-    return foresight.foreseen(context, _TABLE[context.session.phase])
+    return StepDone(step.session, step.seq, consumed, state.encode(session), said, then, under_way, foreseen, again)
 
 
 def _lines(
-    context: Context, step: Step, lines: tuple[bytes | None, ...], tally: Tally, said: bytes = b""
+    context: Context, step: Step, lines: tuple[bytes | None, ...], tally: Tally
 ) -> Generator[Question, Outcome, StepDone]:
-    """Command lines, perhaps none, up to one that changes what is to be read; `said` is what is to be said before."""
+    """Command lines, up to one that changes what is to be read."""
     if context.session.phase is Phase.MESSAGE:
         raise StateError("command lines in the middle of a message")
+    said = b""
+    # A failure on cue may depend on anything; an explanation, below, names its step.
+    again = AGAIN if context.rules.faults is None else 0
     for consumed, line in enumerate(lines, 1):
         verb, turn = yield from _line(context, line)
         if isinstance(turn.next, Injected) and said:
             # What was said before must not wait with it: the line comes again, first in the next step.
             return _done(step, consumed - 1, context.session, said, ReadLines())
         tally[verb, turn.reply.code if turn.reply else 0] += 1
+        again = min(again, turn.again)
         if turn.session.explained:
+            again = 0
             turn = explain.explained(context, turn)
         said += turn.reply.render() if turn.reply else b""
         context = context.after(turn.session)
         if not isinstance(turn.next, ReadLines) or len(said) > _SAID_ENOUGH:
             # The rest is text of a message, or nobody listens to it any more, or it comes again in the next step.
-            return _done(step, consumed, context.session, said, turn.next)
-    return _done(step, len(lines), context.session, said, ReadLines(), _foreseen(context))
+            return _done(step, consumed, context.session, said, turn.next, (), again)
+    return _done(step, len(lines), context.session, said, ReadLines(), foresight.foreseen(context, _data), again)
 
 
 def _line(context: Context, line: bytes | None) -> Generator[Question, Outcome, tuple[str, Turn]]:
@@ -191,8 +196,8 @@ def _hello(context: Context, command: Command) -> Turn:
     extended = command.verb == "EHLO"
     session = replace(context.session, hello=name, extended=extended, transaction=None)
     if extended:
-        return Turn(session, replies.ehlo(rules.domain, name, _extensions(rules)))
-    return Turn(session, replies.helo(rules.domain, name))
+        return Turn(session, replies.ehlo(rules.domain, name, _extensions(rules)), again=AGAIN)
+    return Turn(session, replies.helo(rules.domain, name), again=AGAIN)
 
 
 def _extensions(rules: Rules) -> list[str]:
@@ -213,13 +218,13 @@ def _extensions(rules: Rules) -> list[str]:
 
 
 def _mail(context: Context, command: Command) -> Turn:
-    """MAIL (RFC 5321 section 4.1.1.2) begins a transaction; its number makes the delivery id."""
+    """MAIL (RFC 5321 section 4.1.1.2) begins a transaction."""
     session = context.session
     said = commands.mail(context.rules, command, extended=session.extended)
     if said.sender and _bound(context) and not grammar.same_domain(session.hello, said.domain):
         raise Refusal(replies.foreign_sender(session.hello))
-    begun = session.with_transaction(Transaction(session.transactions + 1, said.sender, said.utf8))
-    return Turn(begun, replies.sender_ok(said.sender, said.hints, utf8=said.utf8))
+    begun = replace(session, transaction=Transaction(said.sender, said.utf8))
+    return Turn(begun, replies.sender_ok(said.sender, said.hints, utf8=said.utf8), again=AGAIN)
 
 
 def _bound(context: Context) -> bool:
@@ -229,7 +234,11 @@ def _bound(context: Context) -> bool:
 
 
 def _rcpt(context: Context, command: Command) -> Talk:
-    """RCPT (RFC 5321 section 4.1.1.3); a mailbox named twice gets the message once."""
+    """RCPT (RFC 5321 section 4.1.1.3); a mailbox named twice gets the message once.
+
+    Postmaster without a domain, which every server has (section 4.5.1), is how probes ask whether the store answers
+    now: that is never answered again.
+    """
     mail = _transaction(context)
     wanted = commands.rcpt(context.rules, command, utf8=mail.utf8)
     outcome = yield Lookup(wanted.local, wanted.domain)
@@ -240,20 +249,25 @@ def _rcpt(context: Context, command: Command) -> Talk:
             raise Refusal(replies.too_many_recipients(context.rules.max_recipients))
         checked = context.time if outcome.writable else 0
         mail = mail.with_recipient(Recipient(wanted.given, outcome.mailbox), checked)
-    session = context.session.with_transaction(mail)
-    return Turn(session, replies.recipient_ok(wanted.given, wanted.hints, utf8=mail.utf8))
+    session = replace(context.session, transaction=mail)
+    said = replies.recipient_ok(wanted.given, wanted.hints, utf8=mail.utf8)
+    return Turn(session, said, again=STORE_AGAIN if wanted.domain else 0)
 
 
 def _data(context: Context, command: Command) -> Talk:
     """DATA (RFC 5321 section 4.1.1.4), once every mailbox can be written."""
     commands.nothing(command)
     mail = _transaction(context)
-    if not mail.checked or context.time - mail.checked > CHECK_KEPT:
+    # How long it is still known that they can. The gateway's clock may have been set since.
+    again = mail.checked + STORE_AGAIN - context.time
+    if not mail.checked or not 0 <= again <= STORE_AGAIN:
+        again = 0
         outcome = yield Check(mail.mailboxes)
         if not isinstance(outcome, Writable):
             raise Refusal(replies.refused(outcome, ""))
-    session = context.session.with_transaction(mail.being_read())
-    return Turn(session, replies.start_message(), ReadBody(context.rules.max_message_octets))
+    session = replace(context.session, transaction=mail.being_read())
+    then = ReadBody(context.rules.max_message_octets)
+    return Turn(session, replies.start_message(), then, again)
 
 
 def _transaction(context: Context) -> Transaction:
@@ -268,16 +282,16 @@ def _transaction(context: Context) -> Transaction:
 def _rset(context: Context, command: Command) -> Turn:
     commands.nothing(command)
     said = replies.in_own_name(replies.reset(), context.session.hello)
-    return Turn(context.session.with_transaction(None), said)
+    return Turn(replace(context.session, transaction=None), said, again=AGAIN)
 
 
 def _noop(context: Context, _command: Command) -> Turn:
-    return Turn(context.session, replies.noop())
+    return Turn(context.session, replies.noop(), again=AGAIN)
 
 
 def _quit(context: Context, command: Command) -> Turn:
     commands.nothing(command)
-    return Turn(context.session.with_transaction(None), replies.farewell(context.rules.domain), Close())
+    return Turn(replace(context.session, transaction=None), replies.farewell(context.rules.domain), Close(), AGAIN)
 
 
 def _vrfy(context: Context, command: Command) -> Talk:

@@ -38,8 +38,7 @@ def fields(context: Context, session: Session) -> dict[str, str]:
         "hello": f"{verb} {shown(session.hello)}" if session.hello else _NONE,
         "sender": _NONE if mail is None else f"<{shown(mail.sender)}>",
         "recipients": str(len(mail.recipients) if mail else 0),
-        "mails": str(session.transactions),
-        "delivery": _NONE if mail is None else f"{context.session_id}.{mail.number}",
+        "delivery": _NONE if mail is None else context.delivery,
         "errors": str(session.errors),
     }
 

@@ -88,7 +88,7 @@ def end(faults: Faults, context: Context, body: Body, serve: Callable[[Context, 
     if before.action is not None:
         if mail.staged:
             yield Discard(context.delivery)
-        over = context.session.with_transaction(None)
+        over = replace(context.session, transaction=None)
         return _apply(before, over, Turn(over, None))
     turn = yield from serve(context, body)
     turn = _apply(before, context.session, turn)

@@ -28,18 +28,18 @@ def piece(context: Context, body: Body) -> Talk:
         raise StateError(f"a piece at offset {body.offset}, {mail.staged} octets are staged")
     if body.last:
         reply = yield from _end_of_data(context, mail, body)
-        return Turn(context.session.with_transaction(None), reply)
+        return Turn(replace(context.session, transaction=None), reply)
     if not mail.failure:
         mail = yield from _stage(context, mail, body)
     remaining = 0 if mail.failure else max(0, context.rules.max_message_octets - mail.staged)
-    return Turn(context.session.with_transaction(mail), None, ReadBody(remaining))
+    return Turn(replace(context.session, transaction=mail), None, ReadBody(remaining))
 
 
 def abandoned(context: Context) -> Talk:
     """The client vanished in the middle of a message: nothing of it stays."""
     if context.session.transaction is not None:
         yield from _discard(context, context.session.transaction)
-    return Turn(context.session.with_transaction(None), None, Close())
+    return Turn(replace(context.session, transaction=None), None, Close())
 
 
 def _reading(session: Session) -> Transaction:

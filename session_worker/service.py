@@ -66,11 +66,12 @@ _NAMED_SECONDS = 0.02
 
 @dataclass(slots=True, eq=False)
 class _Running:
-    """A step under way, and the gateway it came from."""
+    """A step under way, and the gateway it came from; `recalled`: it was given an outcome from memory."""
 
     step: Step
     gateway: Bus
     dialogue: Generator[Question, Outcome, StepDone]
+    recalled: bool = False
 
 
 class Worker:
@@ -226,9 +227,11 @@ class Worker:
                 outcome = self._memory.recall(question, self._loop.time())
                 if outcome is None:
                     break
+                running.recalled = True
         except StopIteration as end:
             done: StepDone = end.value
-            answer = done
+            # What is remembered may be old enough already.
+            answer = replace(done, again=0) if running.recalled and done.again else done
             self.counts.done += 1
             if done.next.__class__ is Injected:
                 self.counts.injected += 1

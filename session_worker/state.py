@@ -6,7 +6,7 @@ Only workers look inside the octets. `decode` raises `NewerState` for a version 
 and `StateError` for anything that is no state at all. A field may be absent where it has a default, and keys beyond
 the known ones are ignored, so a release may add one that older releases can do without; one that they cannot do
 without needs a new version, and an entry in `UPGRADES` that makes of each older state one of the next version, for
-sessions outlive the release they began with.
+sessions outlive the release they began with. Version 1 was in no release.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import msgspec
 from wire.fields import Number
 from wire.records import Record, replace
 
-VERSION = 1
+VERSION = 2
 
 Packed: TypeAlias = dict[Any, Any]
 # Version → what makes of a state of that version one of the next: given the map, it gives the map without looking at
@@ -57,14 +57,13 @@ class Recipient(Record, array_like=True):
 class Transaction(Record, omit_defaults=True):
     """A mail transaction, from MAIL to the end of data (RFC 5321 section 3.3).
 
-    `number` counts the session's transactions from 1; `sender` is canonical, "" the null reverse-path; `utf8`:
-    SMTPUTF8 was asked for. Once DATA was accepted `reading` is true, `staged` counts the octets that the store keeps
-    of a large message, and `failure` is why it could not keep one: a failure of `wire.outcomes`, or `TIMED_OUT`.
-    `words` are recipients' local parts that ask for failures on cue. `checked`: since when all recipients' mailboxes
-    are known to be writable, in ms since the epoch; 0: it is not known of all.
+    `sender` is canonical, "" the null reverse-path; `utf8`: SMTPUTF8 was asked for. Once DATA was accepted `reading`
+    is true, `staged` counts the octets that the store keeps of a large message, and `failure` is why it could not
+    keep one: a failure of `wire.outcomes`, or `TIMED_OUT`. `words` are recipients' local parts that ask for failures
+    on cue. `checked`: since when all recipients' mailboxes are known to be writable, in ms since the epoch; 0: it is
+    not known of all.
     """
 
-    number: Number
     sender: str
     utf8: bool = False
     recipients: tuple[Recipient, ...] = ()
@@ -100,22 +99,20 @@ class Session(Record, omit_defaults=True, tag_field="version", tag=VERSION):
     """All that is known of a session.
 
     `peer` is the client's IP address; `hello` the name it gave, "" before HELO; `extended`: it said EHLO; `errors`
-    counts its 5xx replies; `transactions` the MAIL commands accepted so far; `explained`: it said XEXPLAIN ON;
-    `met` counts for each rule of failures on cue how often its conditions held.
+    counts its 5xx replies; `explained`: it said XEXPLAIN ON; `met` counts for each rule of failures on cue how often
+    its conditions held.
+
+    Nothing in it tells one session from another that has said the same, nor how often it did: what was answered in
+    one is the answer in the other (wire/SPEC.md, `again`).
     """
 
     peer: str
     hello: str = ""
     extended: bool = False
     errors: Number = 0
-    transactions: Number = 0
     transaction: Transaction | None = None
     explained: bool = False
     met: tuple[Number, ...] = ()
-
-    def with_transaction(self, mail: Transaction | None) -> Session:
-        """The session with this transaction, which a new one is counted by, or without any."""
-        return replace(self, transaction=mail, transactions=self.transactions if mail is None else mail.number)
 
     @property
     def phase(self) -> Phase:

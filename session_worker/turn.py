@@ -15,33 +15,49 @@ from wire.records import Record
 
 
 class Context(Record):
-    """The rules, the step's session id, time (ms since the epoch) and number, and the session as it is now."""
+    """What a step is about, and the session as it is now.
+
+    `time` is the step's, in ms since the epoch, `seq` its number; `message` is the number of the message that is
+    under way, or next.
+    """
 
     rules: Rules
     session_id: str
     time: int
     session: Session
     seq: int = 0
+    message: int = 1
 
     def after(self, session: Session) -> Context:
         """The same, with the session as it is after a command."""
-        return Context(self.rules, self.session_id, self.time, session, self.seq)
+        return Context(self.rules, self.session_id, self.time, session, self.seq, self.message)
 
     @property
     def delivery(self) -> str:
-        """The delivery id of the transaction under way: the same however often the step is run."""
-        return f"{self.session_id}.{self.session.transactions}"
+        """The delivery id of the message: the same however often the step is run."""
+        return f"{self.session_id}.{self.message}"
 
 
 READ_LINES = ReadLines()
 
 
 class Turn(Record):
-    """One exchange: the session after it, the reply (None: nothing is said yet) and what to read next."""
+    """One exchange: the session after it, the reply (None: nothing is said yet) and what to read next.
+
+    `again`: for so many ms the same command in the same session, or one like it, would be served the same.
+    """
 
     session: Session
     reply: Reply | None
     next: Next = READ_LINES
+    again: int = 0
+
+
+# What depends on nothing but the session and the command would be the same for ever; but a release, or a setting, can
+# be another one soon.
+AGAIN = 1000
+# The store may be asked again after so long, see `memory.py`: for addresses, and whether mailboxes can be written.
+STORE_AGAIN = 250
 
 
 # How often what was answered with which code: a verb, `MESSAGE` or `OTHER`, and the reply's code, 0 for no reply.

@@ -21,7 +21,6 @@ Replies: TypeAlias = Annotated[bytes, Meta(max_length=limits.MAX_REPLIES)]
 Trace: TypeAlias = Annotated[bytes, Meta(max_length=limits.MAX_TRACE)]
 Line: TypeAlias = Annotated[bytes, Meta(max_length=limits.MAX_LINE)]
 SomeLines: TypeAlias = Annotated[tuple[Line | None, ...], Meta(min_length=1, max_length=limits.MAX_LINES)]
-AnyLines: TypeAlias = Annotated[tuple[Line | None, ...], Meta(max_length=limits.MAX_LINES)]
 Mailboxes: TypeAlias = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=limits.MAX_RECIPIENTS)]
 Spellings: TypeAlias = Annotated[tuple[Line, ...], Meta(min_length=1, max_length=limits.MAX_FORESEEN)]
 Sessions: TypeAlias = tuple[Id, ...] | None

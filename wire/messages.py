@@ -14,7 +14,6 @@ from msgspec import Meta
 
 from wire import limits
 from wire.fields import (
-    AnyLines,
     Id,
     Line,
     Mailboxes,
@@ -53,7 +52,6 @@ class Body(Part, tag="body"):
     `offset` counts the octets of the pieces before this one. With `last` the client has said the end of data.
     `too_big`: it ran over the `limit` of the ReadBody, and what came after was read and thrown away.
     `bare`: somewhere so far a line ended otherwise than the session's lines do (RFC 5321 section 2.3.8).
-    `lines`: with `last`, the command lines at hand behind the end of data, as in Lines (RFC 2920 section 3.1).
     """
 
     data: Piece
@@ -61,7 +59,6 @@ class Body(Part, tag="body"):
     last: bool
     too_big: bool = False
     bare: bool = False
-    lines: AnyLines = ()
 
 
 class Disconnected(Part, tag="disconnected"):
@@ -75,7 +72,8 @@ class Step(Part, tag="step"):
     """One step of one session: the state it had and what its client did next.
 
     `time` is when the gateway read the input, and is the same however often the step is run. `peer` is the client's
-    IP address where the session has no state yet, for the gateway greeted it with an `opening`.
+    IP address where the session has no state yet, for the gateway greeted it with an `opening`. `message` is the
+    number, from 1, that the message under way has in the session or, between two, the next one.
     """
 
     session: Id
@@ -84,6 +82,7 @@ class Step(Part, tag="step"):
     state: State
     input: Input
     peer: Text = ""
+    message: Number = 0
 
 
 # ---------------------------------------------------------------- worker → gateway: what to do next
@@ -132,10 +131,12 @@ class Foreseen(Part, tag="foreseen"):
 class StepDone(Part, tag="done"):
     """The answer to a Step.
 
-    `consumed`: how many of its lines were used (the rest is body, or comes again); 0 for inputs without lines.
+    `consumed`: how many of its Lines were used (the rest is body, or comes again); 0 for other inputs.
     `replies`: the reply lines for the client, CRLF included, possibly none.
     `in_transaction`: a mail transaction is under way, so a gateway that shuts down lets it end.
     `foreseen`: answers to what the client may say next; a gateway may use one of them, or none.
+    `again`: for so many ms from the step's beginning, any step of Lines with the same state, peer and input would be
+    answered the same, whatever its session; a gateway may spare it.
     """
 
     session: Id
@@ -146,6 +147,7 @@ class StepDone(Part, tag="done"):
     next: Next
     in_transaction: bool = False
     foreseen: Annotated[tuple[Foreseen, ...], Meta(max_length=limits.MAX_FORESEEN)] = ()
+    again: Number = 0
 
 
 class StepRefused(Part, tag="refused"):

@@ -18,6 +18,7 @@ class Server:
 
     def __init__(self, refuse_after: int = 10**9) -> None:
         self.stored: Counter[bytes] = Counter()
+        self.senders: Counter[bytes] = Counter()
         self.connections = 0
         self._open: list[asyncio.StreamWriter] = []
         self._refuse_after = refuse_after
@@ -59,6 +60,7 @@ class Server:
                 writer.write(b"221 bye\r\n")
                 break
             else:
+                self.senders[line] += verb == b"MAIL"
                 recipient = line[8:].strip() if verb == b"RCPT" else recipient
                 writer.write(b"250 ok\r\n")
 
@@ -79,11 +81,13 @@ def _run(job: Job, server: Server) -> Result:
 @pytest.mark.parametrize("keep", [False, True])
 def test_every_message_is_sent_once_and_acknowledged(keep: bool, pipelined: bool) -> None:
     server = Server()
-    result = _run(Job(0, 50, 4, keep=keep, pipelined=pipelined, recipients=5), server)
+    result = _run(Job(0, 50, 4, keep=keep, pipelined=pipelined, recipients=5, senders=2), server)
     assert result.error == ""
     assert result.acknowledged == 50
     assert len(server.stored) == 5
     assert set(server.stored.values()) == {10}
+    assert sorted(+server.senders) == [b"MAIL FROM:<bench1@example.com>\r\n", b"MAIL FROM:<bench@example.com>\r\n"]
+    assert set((+server.senders).values()) == {25}
     assert server.connections == (4 if keep else 50)
     assert len(result.dot_to_250) == 50
     assert len(result.connect_to_greeting) == server.connections

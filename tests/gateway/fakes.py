@@ -63,26 +63,21 @@ def parrot(step: Step) -> StepDone:
         case Connected(peer):
             return replace(done, replies=b"220 %s\r\n" % peer.encode())
         case Lines(lines):
-            return _parrot_lines(step, done, lines)
+            replies = b""
+            for used, line in enumerate(lines, 1):
+                done = replace(done, consumed=used, in_transaction=line == b"OPEN")
+                if line == b"DATA":
+                    return replace(done, replies=replies + b"354 go\r\n", next=ReadBody(LIMIT), in_transaction=True)
+                if line == b"QUIT":
+                    return replace(done, replies=replies + b"221 bye\r\n", next=Close())
+                replies += b"250 %d %s\r\n" % (step.seq, b"(too long)" if line is None else line)
+            return replace(done, replies=replies)
         case Body(data, offset, last, too_big):
             if not last:
                 return replace(done, next=ReadBody(LIMIT), in_transaction=True)
-            done = replace(done, replies=b"250 %d octets%s\r\n" % (offset + len(data), b" too big" * too_big))
-            return _parrot_lines(step, done, step.input.lines)
+            return replace(done, replies=b"250 %d octets%s\r\n" % (offset + len(data), b" too big" * too_big))
         case _:
             return done
-
-
-def _parrot_lines(step: Step, done: StepDone, lines: tuple[bytes | None, ...]) -> StepDone:
-    replies = done.replies
-    for used, line in enumerate(lines, 1):
-        done = replace(done, consumed=used, in_transaction=line == b"OPEN")
-        if line == b"DATA":
-            return replace(done, replies=replies + b"354 go\r\n", next=ReadBody(LIMIT), in_transaction=True)
-        if line == b"QUIT":
-            return replace(done, replies=replies + b"221 bye\r\n", next=Close())
-        replies += b"250 %d %s\r\n" % (step.seq, b"(too long)" if line is None else line)
-    return replace(done, replies=replies)
 
 
 def mute(_: Step) -> None:

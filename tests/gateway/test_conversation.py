@@ -131,8 +131,8 @@ def test_a_session_that_talks_ahead_is_told_in_the_order_of_the_dialogue(caplog:
         "S: 250 1 one",
         "S: 354 go",
         "C: (message, 7 octets)",
-        "C: QUIT",
         "S: 250 7 octets",
+        "C: QUIT",
         "S: 221 bye",
         "closed: the server said good-bye",
     ]

@@ -50,9 +50,6 @@ LINES = Lines((b"a", b"b"))
         (Body(b"", 0, last=False), 0, ReadLines(), True),
         (Body(b"", 0, last=True), 0, ReadLines(), False),
         (Body(b"", 0, last=True), 1, ReadLines(), True),
-        (Body(b"", 0, last=True, lines=(b"a", b"b")), 0, ReadLines(), False),
-        (Body(b"", 0, last=True, lines=(b"a", b"b")), 2, ReadBody(1), False),
-        (Body(b"", 0, last=True, lines=(b"a", b"b")), 3, ReadLines(), True),
     ],
 )
 def test_an_answer_must_fit_its_step(

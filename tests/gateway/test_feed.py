@@ -186,8 +186,8 @@ def test_a_session_is_told_in_order_with_who_served_it_and_without_its_mail(fold
         ("server", "250 1 two"),
         ("server", "354 go"),
         ("message", 7),
-        ("client", "QUIT"),
         ("server", "250 7 octets"),
+        ("client", "QUIT"),
         ("server", "221 bye"),
         ("closed", None),
     ]

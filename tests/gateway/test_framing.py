@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from gateway.framing import Framer
 from wire.limits import BODY_PIECE, MAX_LINE, MAX_LINES, MAX_PIECE
 from wire.messages import Body, Lines, ReadBody, ReadLines
-from wire.records import replace
 
 BIG = 10**9
 
@@ -30,11 +29,9 @@ def converse(pieces: Iterable[bytes], limit: int = BIG) -> tuple[list[bytes | No
         framer.feed(piece)
         while (taken := framer.take()) is not None:
             if isinstance(taken, Body):
-                bodies.append(replace(taken, lines=()))
-                assert taken.last or not taken.lines
-                if not taken.lines:
-                    framer.resume(0, ReadLines() if taken.last else ReadBody(limit))
-                    continue
+                bodies.append(taken)
+                framer.resume(0, ReadLines() if taken.last else ReadBody(limit))
+                continue
             assert 0 < len(taken.lines) <= MAX_LINES
             count = taken.lines.index(b"DATA") + 1 if b"DATA" in taken.lines else len(taken.lines)
             lines += taken.lines[:count]
@@ -59,7 +56,7 @@ def message(data: bytes, eol: bytes = b"\r\n", limit: int = BIG) -> tuple[list[B
     bodies = []
     while (piece := framer.take()) is not None:
         assert isinstance(piece, Body)
-        bodies.append(replace(piece, lines=()))
+        bodies.append(piece)
         framer.resume(0, ReadLines() if piece.last else ReadBody(limit))
         if piece.last:
             break
@@ -327,32 +324,3 @@ def test_time_is_linear_in_the_octets_however_they_are_cut() -> None:
     begun = time.process_time()
     converse(cuts(data, range(len(data))))
     assert time.process_time() - begun < 5
-
-
-def test_the_lines_at_hand_behind_a_message_come_with_its_last_piece_and_again_unless_they_were_used() -> None:
-    def framed() -> Framer:
-        framer = Framer()
-        framer.feed(b"DATA\r\ntext\r\n.\r\nMAIL\r\nRCPT\r\nDATA\r\nmore\r\n.\r\n")
-        framer.take()
-        framer.resume(1, ReadBody(BIG))
-        piece = framer.take()
-        assert piece == Body(b"text\n", 0, last=True, lines=(b"MAIL", b"RCPT", b"DATA", b"more", b"."))
-        return framer
-
-    by_an_older_worker = framed()
-    by_an_older_worker.resume(0, ReadLines())
-    assert by_an_older_worker.take() == Lines((b"MAIL", b"RCPT", b"DATA", b"more", b"."))
-    framer = framed()
-    framer.resume(3, ReadBody(BIG))
-    assert framer.take() == Body(b"more\n", 0, last=True)
-
-
-def test_a_line_that_is_too_long_behind_a_message_is_told_as_such() -> None:
-    framer = Framer()
-    framer.feed(b"DATA\r\n")
-    framer.take()
-    framer.resume(1, ReadBody(BIG))
-    framer.feed(b".\r\n" + b"x" * MAX_LINE + b"\r\nNOOP\r\n")
-    assert framer.take() == Body(b"", 0, last=True, lines=(None, b"NOOP"))
-    framer.resume(2, ReadLines())
-    assert framer.take() is None

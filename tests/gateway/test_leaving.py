@@ -17,7 +17,7 @@ def test_a_client_that_half_closes_is_answered_to_the_end() -> None:
             client = await running.client()
             client.send(b"HELO a\nDATA\nhello\n.\nbye\nincomplete")
             client.writer.write_eof()
-            assert await client.rest() == b"220 127.0.0.1\r\n250 1 HELO a\r\n354 go\r\n250 6 octets\r\n250 2 bye\r\n"
+            assert await client.rest() == b"220 127.0.0.1\r\n250 1 HELO a\r\n354 go\r\n250 6 octets\r\n250 3 bye\r\n"
 
     run(test())
 

@@ -80,25 +80,8 @@ def test_what_is_pipelined_goes_in_one_step_and_what_follows_data_is_the_message
             worker = await running.worker()
             client = await running.greeted()
             client.send(b"a\r\nb\r\nDATA\r\n..text\r\nDATA\r\n.\r\nc\r\nQUIT\r\nignored\r\n")
-            assert await client.rest() == b"250 1 a\r\n250 1 b\r\n354 go\r\n250 11 octets\r\n250 2 c\r\n221 bye\r\n"
-            behind = (b"c", b"QUIT", b"ignored")
-            assert worker.inputs(Body) == [Body(b".text\nDATA\n", 0, last=True, lines=behind)]
-
-    run(test())
-
-
-def test_a_worker_of_an_older_release_gets_the_lines_behind_a_message_in_a_step_of_their_own() -> None:
-    def older(step: Step) -> StepDone:
-        body = step.input
-        return parrot(replace(step, input=replace(body, lines=())) if isinstance(body, Body) else step)
-
-    async def test() -> None:
-        async with gateway() as running:
-            worker = await running.worker()
-            worker.script = older
-            client = await running.greeted()
-            client.send(b"DATA\r\n.\r\nc\r\nQUIT\r\n")
-            assert await client.rest() == b"354 go\r\n250 0 octets\r\n250 3 c\r\n221 bye\r\n"
+            assert await client.rest() == b"250 1 a\r\n250 1 b\r\n354 go\r\n250 11 octets\r\n250 3 c\r\n221 bye\r\n"
+            assert worker.inputs(Body) == [Body(b".text\nDATA\n", 0, last=True)]
 
     run(test())
 

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from session_worker import dialogue, state
 from session_worker.rules import Faults, Rules
 from session_worker.state import NewerState, Recipient, Session, StateError, Transaction
+from session_worker.turn import AGAIN, STORE_AGAIN
 from tests.transcripts.memory_store import MemoryStore
 from wire.messages import Body, Check, Close, Connected, Disconnected, Input, Lines, Lookup, ReadBody, Step, StepDone
 from wire.outcomes import Delivered, Discarded, Failed, Found, NoSuchUser, Staged, TimedOut, Unwritable, Writable
 from wire.records import replace
 
+_TIME = 1_795_417_555_000
 _RULES = Rules(max_recipients=100, max_errors=4)
 _USERS = ("maria@example.com", "josé@example.org")
 _OUTCOMES = [
@@ -32,12 +34,12 @@ _lines = st.lists(st.sampled_from(_LINES) | st.binary(max_size=20), max_size=25)
 
 
 def _step(given: Input, session: Session | None = None) -> Step:
-    return Step("s-1", 1, 1_795_417_555_000, b"" if session is None else state.encode(session), given)
+    return Step("s-1", 1, _TIME, b"" if session is None else state.encode(session), given, message=1)
 
 
-def _run(step: Step, store: MemoryStore | None = None) -> StepDone:
+def _run(step: Step, store: MemoryStore | None = None, rules: Rules | None = None) -> StepDone:
     answers = store or MemoryStore(_USERS)
-    talk = dialogue.step(_RULES, step)
+    talk = dialogue.step(rules or _RULES, step)
     try:
         question = next(talk)
         while True:
@@ -51,8 +53,8 @@ _sessions = st.sampled_from(
     [
         _START,
         replace(_START, hello="example.org"),
-        replace(_START, hello="example.org", extended=True, transaction=Transaction(1, "a@b", utf8=True)),
-        replace(_START, hello="h", transaction=Transaction(1, "", recipients=(Recipient("m@b", "m@b"),))),
+        replace(_START, hello="example.org", extended=True, transaction=Transaction("a@b", utf8=True)),
+        replace(_START, hello="h", transaction=Transaction("", recipients=(Recipient("m@b", "m@b"),))),
     ]
 )
 
@@ -127,7 +129,7 @@ def test_no_greeting_is_offered_where_a_failure_on_cue_may_come_instead() -> Non
 
 
 def test_command_lines_inside_a_message_are_a_fault_of_ours() -> None:
-    reading = Transaction(1, "", recipients=(Recipient("m@b", "m@b"),), reading=True)
+    reading = Transaction("", recipients=(Recipient("m@b", "m@b"),), reading=True)
     with pytest.raises(StateError):
         _run(_step(Lines((b"NOOP",)), replace(_START, hello="h", transaction=reading)))
 
@@ -148,14 +150,14 @@ def test_a_hundred_recipients_are_one_step() -> None:
 
 
 def test_a_batch_stops_at_the_beginning_of_a_message() -> None:
-    session = replace(_START, hello="h", transaction=Transaction(1, "", recipients=(Recipient("m@b", "m@b"),)))
+    session = replace(_START, hello="h", transaction=Transaction("", recipients=(Recipient("m@b", "m@b"),)))
     done = _run(_step(Lines((b"NOOP", b"DATA", b"text")), session))
     assert (done.consumed, done.next) == (2, ReadBody(_RULES.max_message_octets))
     assert done.in_transaction
 
 
 def test_the_store_is_asked_about_each_recipient_and_then_about_all_mailboxes() -> None:
-    session = replace(_START, hello="h", transaction=Transaction(1, ""))
+    session = replace(_START, hello="h", transaction=Transaction(""))
     talk = dialogue.step(_RULES, _step(Lines((b"RCPT TO:<Maria@Example.com>", b"DATA")), session))
     assert next(talk) == Lookup("Maria", "example.com")
     assert talk.send(Found("maria@example.com")) == Check(("maria@example.com",))
@@ -168,7 +170,7 @@ def test_the_store_is_asked_about_each_recipient_and_then_about_all_mailboxes() 
 def test_data_asks_nothing_where_every_recipient_was_writable_a_moment_ago(
     writable: tuple[bool, bool], later: int, asked: bool
 ) -> None:
-    session = replace(_START, hello="h", transaction=Transaction(1, ""))
+    session = replace(_START, hello="h", transaction=Transaction(""))
     recipients = _step(Lines((b"RCPT TO:<a@b>", b"RCPT TO:<c@d>")), session)
     talk = dialogue.step(_RULES, recipients)
     next(talk)
@@ -181,6 +183,55 @@ def test_data_asks_nothing_where_every_recipient_was_writable_a_moment_ago(
         assert next(dialogue.step(_RULES, data)) == Check(("a@b", "c@d"))
     else:
         assert _run(data).next == ReadBody(_RULES.max_message_octets)
+
+
+_GREETED = replace(_START, hello="h", extended=True)
+_BEGUN = replace(_GREETED, transaction=Transaction("a@b"))
+_READY = replace(_BEGUN, transaction=Transaction("a@b", recipients=(Recipient("m@b", "m@b"),), checked=_TIME - 100))
+
+
+@pytest.mark.parametrize(
+    ("session", "lines", "again"),
+    [
+        (_START, (b"HELO h",), AGAIN),
+        (_START, (b"EHLO h",), AGAIN),
+        (_GREETED, (b"MAIL FROM:<a@b>",), AGAIN),
+        (_READY, (b"rset", b"NOOP x"), AGAIN),
+        (_READY, (b"QUIT",), AGAIN),
+        (_BEGUN, (b"RCPT TO:<maria@example.com>",), STORE_AGAIN),
+        (_GREETED, (b"MAIL FROM:<a@b>", b"RCPT TO:<maria@example.com>"), STORE_AGAIN),
+        (_READY, (b"DATA",), STORE_AGAIN - 100),
+        # Whether the store answers now, what is refused, and what says who answered it.
+        (_BEGUN, (b"RCPT TO:<postmaster>",), 0),
+        (_BEGUN, (b"RCPT TO:<nobody@example.com>",), 0),
+        (_START, (b"NOOP", b"MAIL FROM:<a@b>"), 0),
+        (_START, (b"VRFY maria@example.com",), 0),
+        (_START, (b"XEXPLAIN",), 0),
+        (replace(_START, explained=True), (b"NOOP",), 0),
+        (replace(_START, explained=True), (b"XEXPLAIN OFF", b"NOOP"), 0),
+    ],
+)
+def test_it_is_told_how_long_an_answer_is_the_answer(session: Session, lines: tuple[bytes], again: int) -> None:
+    assert _run(_step(Lines(lines), session), rules=replace(_RULES, explain=True)).again == again
+
+
+@given(_lines.filter(len), _sessions)
+def test_an_answer_for_again_is_another_session_s_too(lines: list[bytes | None], session: Session) -> None:
+    step = _step(Lines(tuple(lines)), session)
+    first, other = _run(step), _run(replace(step, session="other-9", seq=77, message=5))
+    if first.again:
+        assert other == replace(first, session="other-9", seq=77)
+
+
+def test_with_failures_on_cue_no_answer_is_given_again() -> None:
+    assert _run(_step(Lines((b"NOOP",)), _START), rules=replace(_RULES, faults=Faults())).again == 0
+
+
+def test_a_message_without_a_number_is_a_fault_of_ours() -> None:
+    """Its delivery id would be that of another one."""
+    reading = replace(_READY, transaction=replace(_READY.transaction, reading=True))
+    with pytest.raises(StateError, match="older"):
+        _run(replace(_step(Body(b"", 0, last=True), reading), message=0))
 
 
 def test_a_fault_of_ours_is_apologised_for_unless_nobody_listens() -> None:

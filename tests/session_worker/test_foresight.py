@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from session_worker import dialogue
-from session_worker.foresight import CHECK_KEPT
 from session_worker.rules import Faults, Rules
 from session_worker.state import Recipient, Session, Transaction, decode, encode
-from wire.messages import Body, Close, Foreseen, Input, Lines, ReadBody, Step, StepDone
-from wire.outcomes import Delivered, Found, Outcome
+from session_worker.turn import STORE_AGAIN
+from wire.messages import Foreseen, Input, Lines, ReadBody, Step, StepDone
+from wire.outcomes import Found, Outcome
 from wire.records import replace
 
 NOW = 1_795_417_555_000
-MAIL = Transaction(1, "a@example.org")
+MAIL = Transaction("a@example.org")
 READY = replace(MAIL, recipients=(Recipient("maria@example.com", "maria@example.com"),), checked=NOW)
-SESSION = Session("127.0.0.1", "example.org", True, transactions=1)
+SESSION = Session("127.0.0.1", "example.org", True)
 
 
 def done(session: Session, given: Input, *outcomes: Outcome, rules: Rules | None = None, time: int = NOW) -> StepDone:
@@ -41,7 +41,7 @@ def test_after_a_recipient_data_is_foreseen_as_it_would_be_answered() -> None:
     (seen,) = rcpt(replace(SESSION, transaction=MAIL))
     asked = done(replace(SESSION, transaction=READY), Lines((b"DATA",)))
     assert seen == Foreseen(
-        (b"DATA", b"data"), NOW + CHECK_KEPT, asked.state, asked.replies, asked.next, asked.in_transaction
+        (b"DATA", b"data"), NOW + STORE_AGAIN, asked.state, asked.replies, asked.next, asked.in_transaction
     )
     assert isinstance(seen.next, ReadBody)
     mail = decode(seen.state).transaction
@@ -49,19 +49,10 @@ def test_after_a_recipient_data_is_foreseen_as_it_would_be_answered() -> None:
     assert mail.reading
 
 
-def test_after_a_message_quit_is_foreseen_for_as_long_as_it_takes() -> None:
-    reading = replace(SESSION, transaction=replace(READY, reading=True))
-    answer = done(reading, Body(b"hello\n", 0, last=True), Delivered(False))
-    (seen,) = answer.foreseen
-    asked = done(decode(answer.state), Lines((b"QUIT",)))
-    assert (seen.lines, seen.until) == ((b"QUIT", b"quit"), None)
-    assert (seen.replies, seen.next, seen.in_transaction) == (asked.replies, Close(), False)
-
-
 def test_the_answer_holds_as_long_as_the_mailboxes_are_known_to_be_writable() -> None:
     two = replace(READY, checked=NOW - 100)
     (seen,) = rcpt(replace(SESSION, transaction=two))
-    assert seen.until == NOW - 100 + CHECK_KEPT
+    assert seen.until == NOW - 100 + STORE_AGAIN
 
 
 @pytest.mark.parametrize(
@@ -69,7 +60,7 @@ def test_the_answer_holds_as_long_as_the_mailboxes_are_known_to_be_writable() ->
     [
         (Session("127.0.0.1"), b"NOOP"),
         (Session("127.0.0.1"), b"EHLO example.org"),
-        (replace(SESSION, transactions=0), b"MAIL FROM:<a@example.org>"),
+        (SESSION, b"MAIL FROM:<a@example.org>"),
         (replace(SESSION, transaction=READY), b"DATA"),
         (SESSION, b"QUIT"),
     ],

@@ -36,5 +36,5 @@ def test_only_what_is_allowed_is_listed_in_the_order_of_a_session() -> None:
 
 def test_it_says_how_many_mailboxes_the_mail_has() -> None:
     one, two = Recipient("a@b", "a@b"), Recipient("c@d", "c@d")
-    mail = Transaction(1, "", recipients=(one, two))
+    mail = Transaction("", recipients=(one, two))
     assert help.overview(Session("p", "h", transaction=mail), [])[0].endswith("to 2 mailboxes so far.")

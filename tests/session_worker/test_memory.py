@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from session_worker.memory import KEPT_SECONDS, Memory
+from session_worker.turn import STORE_AGAIN
 from wire.messages import Check, Deliver, Discard, Lookup, Question
 from wire.outcomes import Delivered, Discarded, Failed, Found, NoSuchUser, NotOurDomain, Outcome, TimedOut, Writable
 
@@ -25,6 +26,8 @@ def test_the_store_and_the_worker_together_see_a_change_within_a_second() -> Non
     from mailbox_store.users_file import _INTERVAL
 
     assert _INTERVAL + KEPT_SECONDS < 1.0
+    # What the gateway gives again, the store itself has just said.
+    assert _INTERVAL + STORE_AGAIN / 1000 < 1.0
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,14 @@ from wire.outcomes import DISK_FULL, TROUBLE, Delivered, Discarded, Failed, Outc
 from wire.records import replace
 
 _RECIPIENTS = (Recipient("m@b", "m@b"), Recipient("j@b", "j@b"))
-_MAIL = Transaction(2, "a@example.org", recipients=_RECIPIENTS, reading=True)
-_SESSION = Session("127.0.0.1", "example.org", transactions=2, transaction=_MAIL)
+_MAIL = Transaction("a@example.org", recipients=_RECIPIENTS, reading=True)
+_SESSION = Session("127.0.0.1", "example.org", transaction=_MAIL)
 _TIME = 1_795_417_555_000
 
 
 def _context(mail: Transaction = _MAIL, rules: Rules | None = None) -> Context:
-    return Context(rules or Rules(max_message_octets=100), "s-1", _TIME, replace(_SESSION, transaction=mail))
+    session = replace(_SESSION, transaction=mail)
+    return Context(rules or Rules(max_message_octets=100), "s-1", _TIME, session, message=2)
 
 
 def _run(talk: Talk, outcomes: Sequence[Outcome]) -> tuple[list[Question], Turn]:

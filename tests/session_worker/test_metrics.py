@@ -72,7 +72,7 @@ def test_a_worker_tells_what_it_answered_and_that_it_has_no_store(folder: Path) 
             assert grown("correio_worker_replies_total", verb=verb, code=code) == 1
         # DATA takes no step if it comes soon; the gateway counts it then.
         data = {"verb": "DATA", "code": "354"}
-        foreseen = "correio_gateway_replies_foreseen_total"
+        foreseen = "correio_gateway_replies_known_total"
         by_gateway = scrape(stack.metrics["gateway"])(foreseen, **data) - gateway_before(foreseen, **data)
         assert grown("correio_worker_replies_total", **data) + by_gateway == 1
         assert grown("correio_worker_questions_total", kind="deliver", outcome="delivered") == 1

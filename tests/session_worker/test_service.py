@@ -19,6 +19,7 @@ from session_worker import state
 from session_worker.config import WorkerSettings
 from session_worker.service import Worker
 from session_worker.state import Session, Transaction
+from session_worker.turn import STORE_AGAIN
 from wire.codec import PROTOCOL
 from wire.messages import (
     Answer,
@@ -42,7 +43,7 @@ from wire.outcomes import Found
 
 _DEADLINE = 5.0
 _GREETED = Session("127.0.0.1", "example.org")
-_SENDER = Session("127.0.0.1", "example.org", transactions=1, transaction=Transaction(1, ""))
+_SENDER = Session("127.0.0.1", "example.org", transaction=Transaction(""))
 _RCPT = Lines((b"RCPT TO:<maria@example.com>",))
 
 
@@ -142,6 +143,20 @@ def test_a_question_goes_to_the_store_and_its_outcome_into_the_reply(folder: Pat
         await stage.answered(2)
         stage.store.send(Answer(ask.request, Found("maria@example.com")))
         assert (await stage.answered(1)).replies.startswith(b"250 2.1.5 ")
+
+    _play(folder, scene)
+
+
+def test_what_is_remembered_of_the_store_is_no_answer_to_give_again(folder: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.gateway.send(_step(1, _RCPT, _SENDER))
+        (ask,) = await stage.asked(1)
+        stage.store.send(Answer(ask.request, Found("maria@example.com")))
+        assert (await stage.answered(1)).again == STORE_AGAIN
+        stage.gateway.send(_step(2, _RCPT, _SENDER))
+        again = (await stage.answered(2)).again
+        # On a machine that sleeps meanwhile it may be forgotten by now.
+        assert again == 0 or len(stage.store.of(Ask)) == 2
 
     _play(folder, scene)
 

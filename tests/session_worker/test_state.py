@@ -18,7 +18,6 @@ _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 _counts = st.integers(0, 2**40)
 _transactions = st.builds(
     Transaction,
-    number=_counts,
     sender=_texts,
     utf8=st.booleans(),
     recipients=st.lists(st.builds(Recipient, _texts, _texts), max_size=5).map(tuple),
@@ -32,11 +31,10 @@ _sessions = st.builds(
     hello=_texts,
     extended=st.booleans(),
     errors=_counts,
-    transactions=_counts,
     transaction=st.none() | _transactions,
     explained=st.booleans(),
 )
-_FULL = Session("127.0.0.1", "h", True, 1, 1, Transaction(1, "a@b", recipients=(Recipient("c@d", "c@d"),)))
+_FULL = Session("127.0.0.1", "h", True, 1, Transaction("a@b", recipients=(Recipient("c@d", "c@d"),)))
 
 
 @given(_sessions)
@@ -70,7 +68,7 @@ def test_a_field_of_another_type_is_an_error(wrong: object) -> None:
 
 
 def test_a_field_that_has_no_default_must_be_there() -> None:
-    for within, name in (("", "peer"), ("transaction", "number"), ("transaction", "sender")):
+    for within, name in (("", "peer"), ("transaction", "sender")):
         packed = msgpack.unpackb(state.encode(_FULL))
         del (packed[within] if within else packed)[name]
         with pytest.raises(StateError, match=name):
@@ -120,7 +118,7 @@ def test_an_upgrade_that_makes_no_state_is_an_error(monkeypatch: pytest.MonkeyPa
 
 def test_the_largest_transaction_fits_the_contract() -> None:
     longest = Recipient("x" * 64 + "@" + "y" * 255, "z" * 251)
-    mail = Transaction(1, "s" * 320, recipients=(longest,) * MAX_RECIPIENTS)
+    mail = Transaction("s" * 320, recipients=(longest,) * MAX_RECIPIENTS)
     assert len(state.encode(Session("p" * 45, "h" * 255, transaction=mail))) < MAX_STATE
 
 
@@ -128,18 +126,18 @@ def test_the_phase_follows_from_what_was_said() -> None:
     recipients = (Recipient("c@d", "c@d"),)
     assert Session("p").phase is Phase.CONNECTED
     assert Session("p", "h").phase is Phase.GREETED
-    assert Session("p", "h", transaction=Transaction(1, "")).phase is Phase.SENDER
-    assert Session("p", "h", transaction=Transaction(1, "", recipients=recipients)).phase is Phase.RECIPIENTS
-    reading = Transaction(1, "", recipients=recipients, reading=True)
+    assert Session("p", "h", transaction=Transaction("")).phase is Phase.SENDER
+    assert Session("p", "h", transaction=Transaction("", recipients=recipients)).phase is Phase.RECIPIENTS
+    reading = Transaction("", recipients=recipients, reading=True)
     assert Session("p", "h", transaction=reading).phase is Phase.MESSAGE
     assert reading.mailboxes == ("c@d",)
 
 
 def test_what_failures_on_cue_keep_is_in_the_state_only_where_there_is_any() -> None:
-    plain = Session("::1", "h", transaction=Transaction(1, ""))
+    plain = Session("::1", "h", transaction=Transaction(""))
     assert b"met" not in encode(plain)
     assert b"words" not in encode(plain)
-    kept = Session("::1", "h", transaction=Transaction(1, "", words=("drop-at-data",)), met=(0, 2))
+    kept = Session("::1", "h", transaction=Transaction("", words=("drop-at-data",)), met=(0, 2))
     assert decode(encode(kept)) == kept
     with pytest.raises(StateError, match="met"):
         decode(msgpack.packb(msgpack.unpackb(encode(plain)) | {"met": ["x"]}))

@@ -11,7 +11,7 @@ from wire.records import replace
 
 _TIME = 1_795_417_555_999
 _SESSION = Session("192.0.2.7", "example.org")
-_MAIL = Transaction(1, "a@example.org", recipients=(Recipient("Maria@Example.com", "maria@example.com"),))
+_MAIL = Transaction("a@example.org", recipients=(Recipient("Maria@Example.com", "maria@example.com"),))
 
 
 def _received(session: Session = _SESSION, mail: Transaction = _MAIL) -> str:

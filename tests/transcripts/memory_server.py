@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gateway.answers import Answers
 from gateway.framing import Framer
 from session_worker import dialogue
 from session_worker.rules import Rules
@@ -22,21 +23,35 @@ class MemoryServer:
 
     `twice`: every step is run to its end a first time and its result thrown away, as when a worker dies just before
     it answers.
+    `answers`: what steps were answered before, in this session or another one: that is compared with what they give.
     """
 
-    def __init__(self, rules: Rules, users: Iterable[str], *, twice: bool = False) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        users: Iterable[str],
+        *,
+        session: str = "0123456789ab-1",
+        twice: bool = False,
+        answers: Answers | None = None,
+    ) -> None:
         self.store = MemoryStore(users)
         self.said = b""
         # How often a step was asked for what one before had foreseen.
         self.foreseen = 0
+        # How often one was asked for what another had been answered.
+        self.known = 0
         self.closed = False
         self.in_transaction = False
         self.injected: list[Injected] = []
         self._rules = rules
+        self._session = session
         self._twice = twice
+        self._answers = answers or Answers()
         self._framer = Framer()
         self._state = b""
         self._seq = 0
+        self._message = 1
         self._foreseen: tuple[Foreseen, ...] = ()
         self._in_message = False
         self._step(Connected("127.0.0.1"))
@@ -56,16 +71,22 @@ class MemoryServer:
         self.closed = True
 
     def _step(self, given: Input) -> StepDone:
-        step = Step("0123456789ab-1", self._seq, TIME, self._state, given)
+        step = Step(self._session, self._seq, TIME, self._state, given, message=self._message)
         if self._twice:
             self._run(step)
         done = self._run(step)
         assert (done.session, done.seq) == (step.session, step.seq)
-        assert done.consumed <= (len(given.lines) if isinstance(given, Lines | Body) else 0)
+        assert done.consumed <= (len(given.lines) if isinstance(given, Lines) else 0)
         if isinstance(given, Lines):
             self._compare(given.lines[0], step)
+            known = self._answers.find(step.state, step.peer, given.lines, 0)
+            if known is not None:
+                assert replace(known.done, session=done.session, seq=done.seq) == done
+                self.known += 1
+            self._answers.learn(step, done, b"", 0)
         self._foreseen = done.foreseen
         self._in_message = isinstance(given, Body) and not given.last
+        self._message += isinstance(given, Body) and given.last
         self._seq += 1
         self._state = done.state
         self.said += done.replies

@@ -20,7 +20,7 @@ served = st.none() | st.lists(ids, max_size=3).map(tuple)
 inputs = st.one_of(
     st.builds(messages.Connected, names),
     st.builds(messages.Lines, lines),
-    st.builds(messages.Body, octets, numbers, st.booleans(), st.booleans(), st.booleans(), lines | st.just(())),
+    st.builds(messages.Body, octets, numbers, st.booleans(), st.booleans(), st.booleans()),
     st.just(messages.Disconnected()),
 )
 ends = st.one_of(st.just(messages.ReadLines()), st.builds(messages.ReadBody, numbers), st.just(messages.Close()))
@@ -46,7 +46,7 @@ answers = st.one_of(
     st.builds(outcomes.Failed, st.sampled_from(get_args(outcomes.Failure)), texts),
 )
 any_message = st.one_of(
-    st.builds(messages.Step, ids, numbers, numbers, octets, inputs, texts),
+    st.builds(messages.Step, ids, numbers, numbers, octets, inputs, texts, numbers),
     st.builds(
         messages.StepDone,
         ids,
@@ -57,6 +57,7 @@ any_message = st.one_of(
         nexts,
         st.booleans(),
         st.lists(foreseen, max_size=2).map(tuple),
+        numbers,
     ),
     st.builds(messages.StepRefused, ids, numbers, st.sampled_from(["draining", "state"])),
     st.builds(messages.WorkerAlive, names, numbers, st.booleans(), served, octets),
