@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from gateway.worker_pool import MAX_LOSSES, MAX_TRIES, Worker, WorkerPool
+from gateway.worker_pool import _STORM, _STORM_ALONE, ALONE_LOSSES, MAX_LOSSES, MAX_TRIES, Worker, WorkerPool
 from wire.messages import Disconnected, Step
 
 
@@ -43,6 +43,8 @@ class PoolMachine(RuleBasedStateMachine):
         self.draining: set[Worker] = set()
         self.at: dict[str, Worker] = {}  # where each sent step is
         self.losses: dict[str, int] = {}  # of every step that is not answered
+        self.suspected: dict[str, int] = {}  # those losses, and those that were put down to a storm of deaths
+        self.deaths: list[tuple[float, set[str]]] = []  # of workers, with the steps that each had
         self.tries: dict[str, int] = {}
         self.order: dict[str, int] = {}  # in which steps were sent
         self.answered: dict[Worker, int] = {}  # the latest of those that a worker has answered
@@ -51,13 +53,14 @@ class PoolMachine(RuleBasedStateMachine):
         self.sent = 0
 
     def forget(self, session: str) -> None:
-        del self.losses[session], self.tries[session], self.refused[session]
+        del self.losses[session], self.suspected[session], self.tries[session], self.refused[session]
         self.at.pop(session, None)
 
-    def lost(self, session: str, poisoned: list[Step], *, blamed: bool) -> None:
+    def lost(self, session: str, poisoned: list[Step], *, suspected: bool, stormy: bool = False) -> None:
         self.at.pop(session)
         self.tries[session] += 1
-        self.losses[session] += blamed
+        self.suspected[session] += suspected
+        self.losses[session] += suspected and not stormy
         last = self.losses[session] == MAX_LOSSES or self.tries[session] == MAX_TRIES
         assert (step(session) in poisoned) == last
         if last:
@@ -67,7 +70,7 @@ class PoolMachine(RuleBasedStateMachine):
     def submit(self) -> None:
         self.count += 1
         session = str(self.count)
-        self.losses[session] = self.tries[session] = 0
+        self.losses[session] = self.suspected[session] = self.tries[session] = 0
         self.refused[session] = set()
         self.pool.submit(step(session), self.now)
 
@@ -95,16 +98,27 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule(worker=workers, blame=st.booleans())
     def lose(self, worker: Worker, blame: bool) -> None:
+        if worker not in self.alive:
+            assert self.pool.lose(worker, self.now, blame=blame) == []
+            return
         had = [session for session, at in self.at.items() if at == worker]
         poisoned = self.pool.lose(worker, self.now, blame=blame)
-        self.alive.discard(worker)
+        self.alive.remove(worker)
         self.draining.discard(worker)
         answered = self.answered.pop(worker, 0)
+        before = list(self.deaths)
+        if blame:
+            self.deaths.append((self.now, set(had)))
         for session in had:
-            if blame:
-                self.lost(session, poisoned, blamed=self.order[session] > answered)
-            else:
+            if not blame:
                 del self.at[session]
+                continue
+            # Of a worker that was lost a moment before, and did not have the step, something else was the death.
+            window = _STORM_ALONE if self.suspected[session] >= ALONE_LOSSES else _STORM
+            stormy = any(self.now - time <= window and session not in steps for time, steps in before)
+            self.lost(session, poisoned, suspected=self.order[session] > answered, stormy=stormy)
+        for gone in poisoned:
+            self.deaths = [(time, steps) for time, steps in self.deaths if gone.session not in steps]
 
     @rule(data=st.data(), how=st.sampled_from(["done", "draining", "state", "wrong"]))
     def answer(self, data: st.DataObject, how: str) -> None:
@@ -119,7 +133,7 @@ class PoolMachine(RuleBasedStateMachine):
             self.forget(session)
         elif how == "wrong":
             poisoned = self.pool.fail(session, self.now)
-            self.lost(session, [poisoned] if poisoned else [], blamed=True)
+            self.lost(session, [poisoned] if poisoned else [], suspected=True)
         else:
             self.pool.hand_back(session, self.now, for_good=how == "state")
             del self.at[session]
