@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 READ_AHEAD = 64 * 1024
 # Replies that wait for a client that does not read them; over this, no further step begins.
 UNREAD_REPLIES = 64 * 1024
-# Replies that one client gets in a turn of the loop without a step; with it others have their turn.
+# Octets of replies after which a client's next line takes a step though its answer is known: others have their turn.
 _SAID_ENOUGH = 4 * 1024
 # How long a client may take to read the last reply and close: a few round trips on a bad line.
 LINGER = 2.0
@@ -279,10 +279,7 @@ class Session(asyncio.Protocol):
         if registry.conversation.told:
             registry.conversation.answered(self.id, self._peer, spoken, done, worker, self._begun)
         if done.replies:
-            registry.counts.octets_out += len(done.replies)
-            if not self._unsent:
-                registry.write_soon(self)
-            self._unsent += done.replies
+            self._owe(done.replies)
         then = done.next
         if then.__class__ is Close:
             self._close("the server said good-bye")
@@ -340,12 +337,17 @@ class Session(asyncio.Protocol):
         if unsent:
             self._transport.write(unsent)
 
+    def _owe(self, replies: bytes) -> None:
+        """Send replies at the end of this turn of the loop."""
+        self._registry.counts.octets_out += len(replies)
+        if not self._unsent:
+            self._registry.write_soon(self)
+        self._unsent += replies
+
     def _say(self, replies: bytes) -> None:
         """What the gateway says by itself."""
-        self.send()
-        self._registry.counts.octets_out += len(replies)
         self._registry.conversation.said(self.id, self._peer, replies)
-        self._transport.write(replies)
+        self._owe(replies)
 
     def _farewell(self, farewell: Farewell) -> None:
         self._registry.counts.farewells[farewell] += 1
