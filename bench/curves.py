@@ -10,6 +10,7 @@ Limits: needs some 6 GB of disk. Exit status as of `python -m bench`.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import statistics
@@ -37,6 +38,8 @@ _SESSIONS = 100
 _WARM_UP = 300
 _MIB = 1024 * 1024
 _LEDGER_PORTION = 10_000
+# A hundred thousand files take some ten seconds.
+_SETTLED_WITHIN = 120.0
 # Makes a folder be as a value says.
 _Prepare = Callable[[Path, int], None]
 
@@ -145,6 +148,7 @@ class Point:
         stack.start(self._folder, self._curve.users(self.value))
         self.start_seconds = time.monotonic() - began
         try:
+            self._settle(stack.mailboxes)
             with _held(stack.port, self._curve.idle(self.value)):
                 if not self._count:
                     warm = self._load(stack, _WARM_UP)
@@ -153,6 +157,16 @@ class Point:
             self.peak = {role: procfs.peak_kib([pid]) for role, pid in stack.processes().items()}
         finally:
             stack.stop()
+
+    def _settle(self, mailboxes: Path) -> None:
+        """Wait for the mailbox files that a first start makes while it takes mail already, and for the disk."""
+        users = self._curve.users(self.value)
+        end = time.monotonic() + _SETTLED_WITHIN
+        while len(os.listdir(mailboxes)) < users:
+            if time.monotonic() > end:
+                raise PeerError(f"after {_SETTLED_WITHIN:g} s there are not yet {users} mailbox files")
+            time.sleep(0.1)
+        os.sync()
 
     def _load(self, stack: Correio, count: int) -> float:
         counter = Counter(stack.mailboxes)
