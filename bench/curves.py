@@ -162,7 +162,7 @@ class Point:
         """Wait for the mailbox files that a first start makes while it takes mail already, and for the disk."""
         users = self._curve.users(self.value)
         end = time.monotonic() + _SETTLED_WITHIN
-        while len(os.listdir(mailboxes)) < users:
+        while sum(1 for _ in mailboxes.iterdir()) < users:
             if time.monotonic() > end:
                 raise PeerError(f"after {_SETTLED_WITHIN:g} s there are not yet {users} mailbox files")
             time.sleep(0.1)
