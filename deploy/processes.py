@@ -34,7 +34,7 @@ _SPARE_FILES = 512
 _POLL_SECONDS = 0.05
 _START_SECONDS = 15.0
 # What has no mail under way is given this long to end by itself.
-_ABANDON_SECONDS = 2.0
+_ABANDON_SECONDS = 0.5
 # States of a program that was started and is not there.
 _DOWN = frozenset({"BACKOFF", "EXITED", "FATAL"})
 

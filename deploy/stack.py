@@ -27,8 +27,11 @@ EX_NOT_RUNNING = 3
 # From the start of the services to the first mail taken: seconds on a slow machine, after which something is wrong.
 _READY_SECONDS = 60.0
 _SMOKE_SECONDS = 5.0
-# While it starts: how long a service that has ended may stay unnoticed.
-_FIRST_SMOKE_SECONDS = 2.0
+# While it starts: how long a service that has ended may stay unnoticed. In the first seconds that is not long, for a
+# service that does not like its settings says so at once, and whoever has typed `make up` is to read it then.
+_FIRST_SECONDS = 5.0
+_FIRST_SMOKE_SECONDS = 0.3
+_NEXT_SMOKE_SECONDS = 2.0
 _POLL_SECONDS = 0.1
 _LAST_LINES = 5
 
@@ -199,16 +202,18 @@ def _start(mode: Mode, settings: StackSettings, person: owner.Owner) -> None:
 
 
 def _wait_until_it_takes_mail(mode: Mode, remembered: Remembered) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
+    began = time.monotonic()
     while True:
         trouble = mode.trouble(remembered)
         if trouble is not None:
             # A service that cannot start says one line, which is all there is to say.
             raise ServiceFailed(trouble.line or trouble.what, EX_CONFIG if trouble.status == EX_CONFIG else EX_FAILED)
-        reason = smoke.why_not(remembered.host, remembered.port, _FIRST_SMOKE_SECONDS)
+        waited = time.monotonic() - began
+        patience = _FIRST_SMOKE_SECONDS if waited < _FIRST_SECONDS else _NEXT_SMOKE_SECONDS
+        reason = smoke.why_not(remembered.host, remembered.port, patience)
         if reason is None:
             return
-        if time.monotonic() > deadline:
+        if waited > _READY_SECONDS:
             raise DeployError(
                 f"the stack takes no mail after {_READY_SECONDS:.0f} s: {reason}",
                 details=mode.last_lines(remembered, _LAST_LINES),
