@@ -29,6 +29,8 @@ LABEL = (
 )
 _COLUMNS, _SESSION_ROWS, _SHELL_ROWS = 106, 20, 13
 _KEY, _REPLY, _READ, _END = 0.05, 0.3, 1.4, 6.0
+# After an answer a program draws its prompt, and then what stands below it, in its own time.
+_DRAWN = 0.4
 # What stands before the cursor once a program waits for the next line.
 _SMTP, _MESSAGE, _SHELL = r"\nsmtp> ", r"\nmessage> ", r"(?:\A|\n)\$ "
 
@@ -78,7 +80,7 @@ class Person:
             self._film.show(pane, _KEY)
         self._film.show(pane, _REPLY)
         pane.type("\r")
-        pane.settle(then)
+        pane.settle(then, _DRAWN)
         self._film.show(pane, pause)
 
 

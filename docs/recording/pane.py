@@ -88,15 +88,16 @@ class Pane:
     def type(self, text: str) -> None:
         os.write(self.master, text.encode())
 
-    def settle(self, pattern: str) -> None:
+    def settle(self, pattern: str, quiet: float = _QUIET) -> None:
         """Read until the text up to the cursor ends with this regular expression and nothing more comes.
 
+        :param quiet: for so many seconds.
         :raises NotSeen: it never does.
         """
         deadline = time.monotonic() + _DEADLINE
         wanted = re.compile(rf"(?:{pattern})\Z")
         while True:
-            more = self._read(_QUIET)
+            more = self._read(quiet)
             if not more and wanted.search(self._up_to_cursor()):
                 return
             if time.monotonic() > deadline:
