@@ -1,8 +1,8 @@
 """A load generator of its own, for what smtp-source cannot: pipelining, many mailboxes, and times of single messages.
 
 `python -m bench.generator JSON` sends messages from a process of its own and prints its result as JSON. It parses no
-replies: every string it sends is made before the clock starts, and of what comes back it counts line ends and looks
-for an error at the beginning of a line. smtp-sink, which does nothing with a message, shows how far it can go.
+replies: every line it sends is made before the clock starts, and of what comes back it counts line ends and looks for
+an error at the beginning of a line. smtp-sink, which does nothing with a message, shows how far it can go.
 
 In steady state a client that pipelines sends a message's end and the next one's MAIL, RCPT and DATA in one write (RFC
 2920 section 3.1), one round trip for each message; one that does not takes four.

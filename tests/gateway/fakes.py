@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -169,6 +171,11 @@ class Client:
         return await self.line()
 
     def vanish(self) -> None:
+        """Be gone: the connection is reset, which a client that only stops sending would not do."""
+        if self.writer.transport.is_closing():
+            return
+        at_once = struct.pack("ii", 1, 0)
+        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
         self.writer.transport.abort()
 
 

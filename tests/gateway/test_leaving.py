@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
+
+import pytest
 
 from tests.gateway.fakes import FakeWorker, Running, gateway, mute, parrot, run, send_until_cut_off, until
 from wire.limits import BODY_PIECE
@@ -35,7 +37,9 @@ def test_a_client_that_half_closes_inside_a_large_message_has_it_called_off() ->
     run(test())
 
 
-async def message_step_under_way(running: Running, last: bool) -> tuple[FakeWorker, Step]:
+async def message_step_under_way(
+    running: Running, log: pytest.LogCaptureFixture, last: bool
+) -> tuple[FakeWorker, Step]:
     """A client has sent a message, whole or in part, and vanished while the worker had it."""
     worker = await running.worker()
     client = await running.greeted()
@@ -44,15 +48,19 @@ async def message_step_under_way(running: Running, last: bool) -> tuple[FakeWork
     client.send(b"hello\r\n.\r\n" if last else b"x" * (BODY_PIECE + 10))
     await until(lambda: worker.inputs(Body), "for the message")
     client.vanish()
-    await asyncio.sleep(0.05)
+    await until(lambda: " closed: " in log.text, "for the gateway to see it")
     worker.script = parrot
     return worker, worker.steps[-1]
 
 
-def test_a_message_that_arrived_whole_is_done_though_its_client_has_vanished() -> None:
+def test_a_message_that_arrived_whole_is_done_though_its_client_is_gone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+
     async def test() -> None:
-        async with gateway() as running:
-            worker, step = await message_step_under_way(running, last=True)
+        async with gateway(conversation="on") as running:
+            worker, step = await message_step_under_way(running, caplog, last=True)
             worker.say(parrot(step))
             client = await running.greeted()
             assert await client.ask(b"x\r\n") == b"250 1 x"
@@ -61,10 +69,14 @@ def test_a_message_that_arrived_whole_is_done_though_its_client_has_vanished() -
     run(test())
 
 
-def test_a_vanished_clients_step_is_given_to_another_worker_when_its_worker_dies() -> None:
+def test_the_step_of_a_client_that_is_gone_outlives_its_worker(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+
     async def test() -> None:
-        async with gateway() as running:
-            worker, step = await message_step_under_way(running, last=True)
+        async with gateway(conversation="on") as running:
+            worker, step = await message_step_under_way(running, caplog, last=True)
             worker.die()
             second = await running.worker(b"w2")
             await until(lambda: second.steps == [step], "for the step to be done by the second worker")
@@ -72,10 +84,14 @@ def test_a_vanished_clients_step_is_given_to_another_worker_when_its_worker_dies
     run(test())
 
 
-def test_a_message_cut_off_while_a_piece_is_under_way_is_called_off_afterwards() -> None:
+def test_a_message_cut_off_while_a_piece_is_under_way_is_called_off(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+
     async def test() -> None:
-        async with gateway() as running:
-            worker, step = await message_step_under_way(running, last=False)
+        async with gateway(conversation="on") as running:
+            worker, step = await message_step_under_way(running, caplog, last=False)
             assert worker.inputs(Disconnected) == []
             worker.say(parrot(step))
             await until(lambda: worker.inputs(Disconnected), "for the call-off")
