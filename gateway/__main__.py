@@ -11,6 +11,7 @@ from gateway.config import GatewaySettings
 from gateway.server import CannotStart, serve
 from runtime import signals
 from runtime.logs import configure
+from runtime.scheduling import take_turns
 from runtime.settings import load
 
 
@@ -25,6 +26,7 @@ async def _run(settings: GatewaySettings) -> None:
 def main() -> int:
     """Run the service; the exit status is 0 after an ordered stop, 1 if it could not start, 78 on a bad setting."""
     settings = load(GatewaySettings, "gateway")
+    take_turns()
     configure("gateway", settings.log_level, settings.log_format)
     try:
         uvloop.run(_run(settings))

@@ -11,6 +11,7 @@ import zmq
 from runtime import garbage, logs, signals
 from runtime.metrics import Exposition
 from runtime.probes import Probes, ProbesError
+from runtime.scheduling import take_turns
 from runtime.settings import load
 from runtime.watchdog import Watchdog
 from session_worker.config import WorkerSettings
@@ -59,6 +60,7 @@ async def _watch(watchdog: Watchdog) -> None:
 def main() -> int:
     """Run a worker until SIGTERM or SIGINT; gives the exit status."""
     settings = load(WorkerSettings, "session_worker")
+    take_turns()
     logs.configure("session_worker", settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(_serve(settings))

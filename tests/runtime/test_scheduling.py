@@ -1,0 +1,32 @@
+"""The kernel's policy: every thread of every service has it, and a refusal harms nobody."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from runtime.scheduling import take_turns
+from tests.stack import Stack
+
+
+def test_every_thread_of_every_service_takes_turns(folder: Path) -> None:
+    with Stack(folder) as stack:
+        for name, process in stack.processes.items():
+            threads = [int(thread.name) for thread in Path(f"/proc/{process.pid}/task").iterdir()]
+            policies = {thread: os.sched_getscheduler(thread) for thread in threads}
+            assert len(threads) > 1, name
+            assert set(policies.values()) == {os.SCHED_BATCH}, (name, policies)
+
+
+@pytest.mark.parametrize("refusal", [PermissionError("a filter of system calls"), AttributeError("not on Linux")])
+def test_where_it_is_refused_the_service_runs_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, refusal: Exception
+) -> None:
+    def refuse(*_: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+
+    assert take_turns() is False
