@@ -18,6 +18,7 @@ from pathlib import Path
 
 import zmq
 
+from mailbox_store.boot import this_boot
 from mailbox_store.config import ConfigError, StoreSettings
 from mailbox_store.files import DiskFiles
 from mailbox_store.journal import JournalError
@@ -34,8 +35,6 @@ from runtime.settings import EX_CONFIG, load
 from runtime.vitals import Vitals
 
 log = logging.getLogger(__name__)
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class StartError(Exception):
@@ -93,7 +92,7 @@ def _serve(settings: StoreSettings) -> None:
             told=settings.conversation == "on",
         )
         began = time.monotonic()
-        entries, counts = store.recover(_BOOT_ID.read_text().strip()), store.counts
+        entries, counts = store.recover(this_boot()), store.counts
         log.info(
             "= recovered %d entries of the journal: %d were whole, %d completed, %d appended, %d wait, in %.1f s",
             entries,
