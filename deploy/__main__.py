@@ -11,7 +11,7 @@ import sys
 
 from deploy import images, stack
 from deploy.config import RunSettings, StackSettings, unknown
-from deploy.errors import EX_CONFIG, DeployError, ServiceFailed
+from deploy.errors import EX_CONFIG, DeployError, ServiceFailed, refused
 from runtime.settings import load
 
 # The shell's status for a command that Ctrl-C ended: 128 + SIGINT.
@@ -44,13 +44,19 @@ def main() -> int:
             return stack.status(run, _say)
         stack.logs(run, _say)
     except DeployError as error:
-        print(error if isinstance(error, ServiceFailed) else f"make {command}: {error}", file=sys.stderr)
-        if error.details:
-            print(error.details, file=sys.stderr)
-        return error.status
+        return _fail(command, error)
+    except OSError as error:
+        return _fail(command, refused(error))
     except KeyboardInterrupt:
         print(f"make {command}: interrupted", file=sys.stderr)
         return _EX_INTERRUPTED
+
+
+def _fail(command: str, error: DeployError) -> int:
+    print(error if isinstance(error, ServiceFailed) else f"make {command}: {error}", file=sys.stderr)
+    if error.details:
+        print(error.details, file=sys.stderr)
+    return error.status
 
 
 def _up() -> int:

@@ -1,6 +1,6 @@
 """The docker and compose commands, run with a time limit and their errors in one line.
 
-Gives: `docker` and `compose` to run them, and whether both are to be had.
+Gives: `docker` and `compose` to run them, and whether both are to be had; `run` for other commands, in the same way.
 Fails: `DeployError` naming the command and the last line it said.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def docker(*arguments: str, timeout: float = 60.0, cwd: Path | None = None, with
     :param timeout: seconds until it is given up.
     :param with_errors: return what it said on standard error as well, in the order it came.
     """
-    return _run(
+    return run(
         f"docker {arguments[0]}",
         ["docker", *arguments],
         timeout,
@@ -35,7 +35,7 @@ def docker(*arguments: str, timeout: float = 60.0, cwd: Path | None = None, with
 
 def compose(project: str, *arguments: str, environment: Mapping[str, str], timeout: float) -> str:
     """Run a compose command on one project with the variables that the compose file names."""
-    return _run(f"compose {arguments[0]}", compose_command(project, *arguments), timeout, environment=environment)
+    return run(f"compose {arguments[0]}", compose_command(project, *arguments), timeout, environment=environment)
 
 
 def compose_command(project: str, *arguments: str) -> list[str]:
@@ -63,14 +63,19 @@ def _compose() -> tuple[str, ...]:
     return ("docker-compose",) if shutil.which("docker-compose") else ()
 
 
-def _run(
+def run(
     named: str,
-    command: list[str],
+    command: Sequence[str],
     timeout: float,
     environment: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     stderr: int = subprocess.PIPE,
 ) -> str:
+    """Run a command and return what it said on standard output.
+
+    :param named: what an error line calls it.
+    :param timeout: seconds until it is given up.
+    """
     try:
         done = subprocess.run(
             command,

@@ -12,13 +12,12 @@ import fcntl
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.engine import docker
+from deploy.engine import docker, run
 from deploy.errors import DeployError
 
 SERVICES = ("gateway", "session_worker", "mailbox_store")
@@ -81,14 +80,11 @@ def _base_image(say: Say) -> str:
     else:
         return REGISTRY_BASE
     say(f"making the base image {LOCAL_BASE} from Debian packages (about 90 s)")
-    made = subprocess.run(
-        [str(Path(__file__).with_name("base-image.sh")), LOCAL_BASE],
-        capture_output=True, text=True, check=False, timeout=_BASE_SECONDS, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    if made.returncode != 0:
-        said = made.stderr.strip()
-        reason = said.splitlines()[-1] if said else f"status {made.returncode}"
-        raise DeployError(f"no base image, give one with BASE=image or MODE=processes: {reason}", details=said)
+    try:
+        run("base-image.sh", [str(Path(__file__).with_name("base-image.sh")), LOCAL_BASE], _BASE_SECONDS)
+    except DeployError as error:
+        line = f"no base image, give one with BASE=image or MODE=processes: {error}"
+        raise DeployError(line, details=error.details) from None
     return LOCAL_BASE
 
 
@@ -144,10 +140,10 @@ def have_wheels(say: Say) -> Path:
         "--abi", "cp311", *(f"--platform={name}" for name in platforms),
         "--requirement", str(_LOCK), "--dest", str(_WHEELS),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_DOWNLOAD_SECONDS)
-    if done.returncode != 0:
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        raise DeployError(f"cannot download the libraries: {(errors or ['see below'])[-1]}", details=done.stderr)
+    try:
+        run("pip download", command, _DOWNLOAD_SECONDS)
+    except DeployError as error:
+        raise DeployError(f"cannot download the libraries: {error}", details=error.details) from None
     complete.write_text(key)
     return _WHEELS
 

@@ -20,6 +20,7 @@ from deploy import leftovers, signs, sockets
 from deploy.config import StackSettings
 from deploy.errors import DeployError
 from deploy.images import Say
+from deploy.owner import caller, make_folder
 from deploy.service import Service, Trouble
 from deploy.state import Remembered
 from deploy.supervisor_rpc import Program, Supervisor, Unreachable
@@ -49,7 +50,7 @@ class Processes:
     def prepare(self, settings: StackSettings) -> Remembered:
         """Make what has to be there before the start: folders in RUN."""
         for name in ("logs", "ready", "journal", "poison"):
-            (self._run / name).mkdir(mode=0o700, exist_ok=True)
+            make_folder(self._run / name, caller(), mode=0o700)
         signs.forget_all(self._run)
         for log in self._logs():
             # A start's own log lines must be told from those of the stack before it.

@@ -2,7 +2,8 @@
 
 Gives: `Remembered`, saved in RUN/stack.json by `save` and found again by `load`; `exclusive`, which keeps a second
 `make up` or `make down` on the same RUN out while one is at work.
-Fails: `DeployError` for a folder that another command holds, or a file that is none of ours.
+Fails: `DeployError` for a folder that another command holds or that has no room for a lock, or a file that is none of
+ours.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Remembered:
 def load(run: Path) -> Remembered | None:
     """What was saved in this RUN folder; None where nothing was."""
     try:
-        text = (run / _FILE).read_text(encoding="utf-8")
+        text = (run / _FILE).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -83,6 +84,8 @@ def exclusive(run: Path, owner: Owner) -> Iterator[None]:
         give(path, owner)
     except PermissionError as error:
         raise DeployError(f"RUN={run}: {error.strerror}: it belongs to someone else") from None
+    except OSError as error:
+        raise DeployError(f"RUN={run}: cannot make {_LOCK} in it: {error.strerror}") from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

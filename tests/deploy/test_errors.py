@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import pytest
@@ -22,10 +23,30 @@ from deploy.errors import DeployError, ServiceFailed
 def test_the_line_comes_first_and_the_status_is_the_error_s(
     error: DeployError, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert _status_of_up_that_raises(error, monkeypatch) == 78
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EROFS, "Read-only file system", "/cd/x.new"), "make up: /cd/x.new: Read-only file system\n"),
+        (OSError(errno.ENOSPC, "No space left on device", b"/cd/y"), "make up: /cd/y: No space left on device\n"),
+        (OSError(errno.EPIPE, "Broken pipe"), "make up: Broken pipe\n"),
+        (OSError("odd"), "make up: odd\n"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line_with_its_path(
+    error: OSError, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _status_of_up_that_raises(error, monkeypatch) == 1
+    assert capsys.readouterr().err == said
+
+
+def _status_of_up_that_raises(error: Exception, monkeypatch: pytest.MonkeyPatch) -> int:
     def fail(*_: object) -> int:
         raise error
 
     monkeypatch.setattr(stack, "up", fail)
     monkeypatch.setattr(sys, "argv", ["deploy", "up"])
-    assert tool.main() == 78
-    assert capsys.readouterr().err == said
+    return tool.main()

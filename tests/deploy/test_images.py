@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,27 @@ def test_a_base_that_is_at_hand_is_taken_without_asking_a_registry(monkeypatch: 
     monkeypatch.setattr(images, "docker", docker)
     assert images._base_image(lambda _: None) == images.LOCAL_BASE
     assert all(arguments[0] == "image" for arguments in asked)
+
+
+@pytest.fixture
+def nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(command: list[str], timeout: float, **_: object) -> None:
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(subprocess, "run", run)
+
+
+@pytest.mark.usefixtures("nothing_ends")
+def test_a_base_image_that_is_not_made_in_time_is_one_line() -> None:
+    rule = r"^no base image, give one with BASE=image or MODE=processes: base-image\.sh: no end after 1200 s$"
+    with pytest.raises(DeployError, match=rule):
+        images._base_image(lambda _: None)
+
+
+@pytest.mark.usefixtures("nothing_ends")
+def test_libraries_that_do_not_come_in_time_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_WHEELS", tmp_path / "wheels")
+    monkeypatch.setattr(images, "docker", lambda *_, **__: "amd64\n")
+    rule = "^cannot download the libraries: pip download: no end after 600 s$"
+    with pytest.raises(DeployError, match=rule):
+        images.have_wheels(lambda _: None)

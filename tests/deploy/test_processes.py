@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.config import StackSettings
+from deploy.errors import DeployError
 from deploy.processes import Processes, _raise_file_limit
 
 
@@ -41,6 +42,12 @@ def test_logs_of_the_stack_before_are_set_aside(folder: Path) -> None:
     remembered = stack.prepare(StackSettings())
     assert stack.last_lines(remembered, 5) == ""
     assert (folder / "logs" / "gateway.log.before").read_text() == "an old complaint\n"
+
+
+def test_a_file_where_a_folder_has_to_be_is_named(folder: Path) -> None:
+    (folder / "logs").touch()
+    with pytest.raises(DeployError, match=f"^{folder}/logs: is not a folder$"):
+        Processes(folder, print).prepare(StackSettings())
 
 
 def test_the_limit_of_open_files_is_raised_as_far_as_it_may() -> None:

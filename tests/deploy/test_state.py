@@ -28,9 +28,9 @@ def test_what_was_saved_is_found_again(tmp_path: Path) -> None:
     assert state.load(tmp_path) is None
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"mode": "docker"}'])
-def test_a_file_that_is_none_of_ours_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / "stack.json").write_text(text)
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"mode": "docker"}', b'{"mode": "\xe1"}'])
+def test_a_file_that_is_none_of_ours_is_named(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "stack.json").write_bytes(text)
     with pytest.raises(DeployError, match=r"stack\.json in it is not readable"):
         state.load(tmp_path)
 
@@ -38,6 +38,14 @@ def test_a_file_that_is_none_of_ours_is_named(tmp_path: Path, text: str) -> None
 def test_differences_name_what_was_and_what_is_asked() -> None:
     told = state.differences({"A": "1", "B": "2", "C": "3"}, {"A": "1", "B": "4", "D": "5"})
     assert told == ["B is 2, not 4", "C is 3, not unset", "D is unset, not 5"]
+
+
+def test_a_folder_that_has_no_room_for_a_lock_is_named() -> None:
+    with (
+        pytest.raises(DeployError, match=r"^RUN=/proc: cannot make stack\.lock in it: No such file or directory$"),
+        state.exclusive(Path("/proc"), owner.caller()),
+    ):
+        pass
 
 
 def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
