@@ -186,9 +186,14 @@ class Processes:
 
     def _exit_status(self, service: str) -> int:
         """Of its last end; -1 when a signal ended it. supervisord tells that of an early end only in its log."""
-        said = (self._run / "supervisord.log").read_text("utf-8", "replace")
-        ends = re.findall(rf"exited: {service} \(exit status (\d+);", said)
-        return int(ends[-1]) if ends else -1
+        try:
+            said = (self._run / "supervisord.log").read_text("utf-8", "replace")
+        except FileNotFoundError:
+            return -1
+        # The log goes on from one supervisord to the next, and what ended under another is no news.
+        of_this_one = said.rpartition("supervisord started with pid")[2]
+        ends = re.findall(rf"exited: {re.escape(service)} \((?:exit status (\d+))?", of_this_one)
+        return int(ends[-1]) if ends and ends[-1] else -1
 
     def _logs(self) -> list[Path]:
         return sorted((self._run / "logs").glob("*.log"))

@@ -50,6 +50,31 @@ def test_a_file_where_a_folder_has_to_be_is_named(folder: Path) -> None:
         Processes(folder, print).prepare(StackSettings())
 
 
+STARTED = "2026-10-01 10:00:00,000 INFO supervisord started with pid 7\n"
+REFUSED = "2026-10-01 10:00:01,000 WARN exited: gateway (exit status 78; not expected)\n"
+KILLED = "2026-10-01 10:00:02,000 WARN exited: gateway (terminated by SIGKILL; not expected)\n"
+OF_OTHERS = "2026-10-01 10:00:03,000 WARN exited: gateway_2 (exit status 1; not expected)\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "status"),
+    [
+        (None, -1),
+        (STARTED, -1),
+        (STARTED + REFUSED + OF_OTHERS, 78),
+        (STARTED + REFUSED + KILLED, -1),
+        (STARTED + KILLED + REFUSED, 78),
+        # The end of another run, and what is left of a log whose beginning went to the next file.
+        (STARTED + REFUSED + STARTED + OF_OTHERS, -1),
+        (KILLED + REFUSED, 78),
+    ],
+)
+def test_the_exit_status_is_that_of_the_last_end_in_this_run(folder: Path, log: str | None, status: int) -> None:
+    if log is not None:
+        (folder / "supervisord.log").write_text(log)
+    assert Processes(folder, print)._exit_status("gateway") == status
+
+
 def test_the_limit_of_open_files_is_raised_as_far_as_it_may() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
