@@ -25,9 +25,7 @@ _NAME = "sockets"
 def make_folder(run: Path) -> Path:
     """A folder that only its user can enter, with a path short enough; `remove_folder` is its end."""
     folder = run / _NAME
-    if _is_long(folder):
-        return Path(tempfile.mkdtemp(prefix=_PREFIX))  # 0700 by its promise
-    return _private(folder)
+    return _short_folder() if _is_long(folder) else _private(folder)
 
 
 def make_mounted_folder(run: Path, user: Owner, person: Owner) -> Path:
@@ -41,7 +39,7 @@ def make_mounted_folder(run: Path, user: Owner, person: Owner) -> Path:
     give(folder, user)
     if not _is_long(folder):
         return folder
-    short = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    short = _short_folder()
     give(short, person)
     (short / _NAME).symlink_to(folder)
     return short / _NAME
@@ -59,6 +57,15 @@ def remove_mounted_folder(run: Path, reached: str) -> None:
 
 def _is_long(folder: Path) -> bool:
     return len(os.fsencode(folder / _LONGEST_NAME)) > _MAX_PATH
+
+
+def _short_folder() -> Path:
+    """A new private folder where temporary ones go; in /tmp where TMPDIR is long itself."""
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))  # 0700 by its promise
+    if _is_long(folder / _NAME):
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
+    return folder
 
 
 def _private(folder: Path) -> Path:

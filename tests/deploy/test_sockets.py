@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from pathlib import Path
+
+import pytest
 
 from deploy import sockets
 from deploy.owner import Owner
@@ -34,6 +37,29 @@ def test_where_the_path_is_too_long_a_short_private_folder_serves(folder: Path) 
     finally:
         sockets.remove_folder(made)
     assert not made.exists()
+
+
+@pytest.fixture
+def long_tmpdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary ones, with a path that no socket can have."""
+    long = tmp_path / ("t" * 90)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    return long
+
+
+def test_where_tmpdir_is_too_long_as_well_tmp_serves(folder: Path, long_tmpdir: Path) -> None:
+    deep = folder / ("d" * 90)
+    deep.mkdir()
+    for make in (sockets.make_folder, lambda run: sockets.make_mounted_folder(run, ME, ME)):
+        made = make(deep)
+        try:
+            assert len(str(made / "supervisor.sock.1234567")) <= 107
+        finally:
+            sockets.remove_mounted_folder(deep, str(made))
+            sockets.remove_folder(made)
+        assert not made.exists()
+    assert list(long_tmpdir.iterdir()) == []
 
 
 def test_a_folder_for_containers_lies_in_run_and_is_private(folder: Path) -> None:
