@@ -7,6 +7,7 @@ Fails: `DeployError`, and then nothing that `up` started is left running.
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import NoReturn, Protocol
@@ -228,17 +229,25 @@ def _stop(run: Path, before: Remembered | None, say: Say) -> None:
 
 
 def _run_argument(run: Path) -> str:
-    return "" if run == Path("run").resolve() else f" RUN={run}"
+    """For a command line of make, which a shell reads first: quotes are for the shell, and make's `$` is `$$`."""
+    return "" if run == Path("run").resolve() else f" RUN={shlex.quote(str(run).replace('$', '$$'))}"
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
 
 
 def _what_next(settings: StackSettings) -> str:
+    """Commands to be pasted into a shell, whatever is in the names of folders."""
     here = "" if settings.port == 12000 and settings.connect_host == "127.0.0.1" else f" --port {settings.port}"
     if settings.connect_host != "127.0.0.1":
         here = f" --host {settings.connect_host}{here}"
-    boxes = "" if settings.mailboxes == Path("mailboxes").absolute() else f" --mailboxes {settings.mailboxes}"
+    boxes = (
+        "" if settings.mailboxes == Path("mailboxes").absolute() else f" --mailboxes {_quoted(settings.mailboxes)}"
+    )
+    mailbox = _quoted(settings.mailboxes / "ADDRESS.txt")
     run = _run_argument(settings.run)
-    watched = f" --run {settings.run}" if run else ""
-    mailbox = settings.mailboxes / "ADDRESS.txt"
+    watched = f" --run {_quoted(settings.run)}" if run else ""
     commands = {
         f"nc {settings.connect_host} {settings.port}": "speak SMTP by hand",
         f".venv/bin/correio{here}": "the same with our client",
@@ -248,7 +257,8 @@ def _what_next(settings: StackSettings) -> str:
         f"make down{run}": "stop it",
     }
     if settings.metrics_port:
-        commands[f"cat {settings.run / targets.NAME}"] = "where Prometheus finds the numbers (deploy/prometheus/)"
+        listed = _quoted(settings.run / targets.NAME)
+        commands[f"cat {listed}"] = "where Prometheus finds the numbers (deploy/prometheus/)"
     width = max(map(len, commands))
     lines = [f"  {command:{width}}   {meaning}" for command, meaning in commands.items()]
     return "\n".join([f"Correio takes mail on {settings.bind} port {settings.port}. What to type next:", *lines])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import smtplib
 import socket
@@ -16,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from client.feed import Feed
+from deploy.config import StackSettings
+from deploy.stack import _run_argument, _what_next
 from tests.deploy.deploying import deploy, environment, processes_of
 from tests.scraping import families, page
 from tests.stack import Connection, free_port, free_ports, wait_until
@@ -194,6 +197,27 @@ def test_a_run_folder_with_a_long_path_serves_all_the_same(folder: Path, setting
     finally:
         assert deploy("down", folder, RUN=str(deep / "run")).returncode == 0
     assert processes_of(deep / "run") == []
+
+
+@pytest.mark.parametrize("name", ["plain", "my run", "a;b", 'o\'dd "$HOME" $(x) #1'])
+def test_what_to_type_next_can_be_pasted_whatever_is_in_the_names(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, boxes = folder / name, folder / f"{name} boxes"
+    monkeypatch.chdir(folder)
+    settings = StackSettings().model_copy(update={"run": run, "mailboxes": boxes, "metrics_port": 9120})
+    commands = [shlex.split(line, comments=True) for line in _what_next(settings).splitlines()[1:]]
+    assert [".venv/bin/correio", "read", "ADDRESS", "--mailboxes", str(boxes)] in [words[:5] for words in commands]
+    assert [".venv/bin/correio", "watch", "--run", str(run)] in [words[:4] for words in commands]
+    assert ["cat", str(boxes / "ADDRESS.txt")] in [words[-2:] for words in commands]
+    assert ["cat", str(run / "prometheus-targets.json")] in [words[:2] for words in commands]
+    # What make gets is seen at a recipe of it.
+    (folder / "Makefile").write_text("down:\n\t@printenv RUN\n")
+    done = subprocess.run(
+        ["sh", "-c", f"make --no-print-directory down{_run_argument(run)}"],
+        cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert done.stdout == f"{run}\n"
 
 
 def test_names_with_blanks_quotes_and_percent_signs_are_names(folder: Path, settings: dict[str, str]) -> None:
