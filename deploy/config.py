@@ -12,7 +12,7 @@ import hashlib
 import ipaddress
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -47,6 +47,17 @@ _OF_MAKE = frozenset({"PYTHON", "VENV", "ARGS"})
 _NOT_OF_STACKS = frozenset({"metrics", "ready_file"})
 # A stop may take what the gateway grants to open transactions, and then the time to finish what is in hand.
 _STOP_MARGIN_SECONDS = 5
+
+
+def take_only(remembered: Mapping[str, str]) -> None:
+    """Set these settings in the environment and no others: what a shell has now is not what a stack was started with.
+
+    :param remembered: `StackSettings.remembered()` of that stack.
+    """
+    settings = {name.upper() for name in StackSettings.model_fields} | set(PASSED_ON)
+    for name in [name for name in os.environ if name.upper() in settings]:
+        del os.environ[name]
+    os.environ.update(remembered)
 
 
 def unknown(names: Iterable[str]) -> list[str]:
@@ -190,4 +201,5 @@ class StackSettings(RunSettings):
             "MAILBOXES": str(self.mailboxes),
             "WORKERS": str(self.workers),
             **({"METRICS_PORT": str(self.metrics_port)} if self.metrics_port else {}),
+            **({"BASE": self.base} if self.base else {}),
         }

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from deploy import engine, leftovers, owner, preflight, smoke, state, targets
-from deploy.config import StackSettings
+from deploy.config import StackSettings, take_only
 from deploy.docker import Containers
 from deploy.errors import EX_CONFIG, EX_FAILED, DeployError, ServiceFailed
 from deploy.images import Say
@@ -118,7 +118,7 @@ def restart(run: Path, service: str, say: Say) -> int:
     remembered = state.load(run)
     if remembered is None:
         raise DeployError(f"not running (RUN={run})", EX_NOT_RUNNING)
-    os.environ.update(remembered.settings)
+    take_only(remembered.settings | {"RUN": str(run)})
     settings = load(StackSettings, f"restart {service}")
     with state.exclusive(run, owner.caller()):
         mode = _mode(remembered.mode, run, say)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.config import PASSED_ON, RunSettings, StackSettings, unknown
+from deploy.config import PASSED_ON, RunSettings, StackSettings, take_only, unknown
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +70,23 @@ def test_everything_a_stack_was_started_with_is_remembered(monkeypatch: pytest.M
         monkeypatch.setenv(name, value)
         assert StackSettings().remembered() != before
         before = StackSettings().remembered()
+
+
+def test_what_was_remembered_is_all_that_counts_whatever_this_shell_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    for name, value in {"PORT": "2525", "PROFILE": "strict", "BASE": "mine", "METRICS_PORT": "9120"}.items():
+        monkeypatch.setenv(name, value)
+    started = StackSettings().remembered()
+    monkeypatch.delenv("METRICS_PORT")
+    monkeypatch.delenv("PROFILE")
+    few = StackSettings().remembered()
+    here = {"POSTMASTER": "x@y.example", "SENDER_DOMAIN_RULE": "always", "METRICS_PORT": "9000", "workers": "7"}
+    for name, value in (here | {"BASE": "another", "FAULT_RULES": "at data drop"}).items():
+        monkeypatch.setenv(name, value)
+    for remembered in (few, started, few):
+        take_only(remembered)
+        assert StackSettings().remembered() == remembered
+    assert "PATH" in os.environ
 
 
 def test_rules_of_failures_reach_the_services_as_text_wherever_their_file_is(monkeypatch: pytest.MonkeyPatch) -> None:

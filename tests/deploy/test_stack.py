@@ -112,6 +112,22 @@ def test_each_process_tells_its_numbers_where_the_list_of_targets_says(
     assert not listed.exists()
 
 
+def test_a_restart_is_with_the_settings_of_the_start_whatever_the_shell_has_now(
+    folder: Path, settings: dict[str, str]
+) -> None:
+    metrics, listed = free_ports(3), folder / "run" / "prometheus-targets.json"
+    assert deploy("up", folder, **settings | {"METRICS_PORT": str(metrics)}).returncode == 0
+    before = listed.read_text()
+    done = deploy("restart-workers", folder, METRICS_PORT="9000", WORKERS="5", POSTMASTER="x", USERS="/none")
+    assert done.returncode == 0, done.stderr
+    assert listed.read_text() == before
+    assert deploy("down", folder).returncode == 0
+    assert deploy("up", folder, **settings).returncode == 0
+    done = deploy("restart-workers", folder, METRICS_PORT="9000")
+    assert done.returncode == 0, done.stderr
+    assert not listed.exists()
+
+
 def _port(group: dict[str, list[str]]) -> int:
     return int(group["targets"][0].rpartition(":")[2])
 
