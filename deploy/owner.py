@@ -1,6 +1,7 @@
 """Whose files are they? The stack works for the person who typed `make up`, also when that was typed with sudo.
 
-Gives: that person's uid and gid, folders that belong to them, and a way to become them for good.
+Gives: that person's uid and gid, folders that belong to them, and a way to become them for good; `name_of`, the name
+of whose a path is.
 Fails: `DeployError` with the folder and the reason.
 """
 
@@ -57,6 +58,16 @@ def make_folder(path: Path, owner: Owner, variable: str = "", mode: int = 0o755)
         give(path, owner)
     except OSError as error:
         raise DeployError(f"{named}: cannot make this folder: {error.strerror}", EX_CONFIG) from None
+
+
+def name_of(path: Path) -> str:
+    """Whose the path is, in a word for people; where even that is not to be seen, "someone else"."""
+    try:
+        return path.owner()
+    except KeyError:
+        return f"user {path.stat().st_uid}"  # one that this machine has no name for
+    except OSError:
+        return "someone else"
 
 
 def give(path: Path, owner: Owner) -> None:

@@ -20,10 +20,10 @@ from deploy import leftovers, signs, sockets
 from deploy.config import StackSettings
 from deploy.errors import DeployError
 from deploy.images import Say
-from deploy.owner import caller, make_folder
+from deploy.owner import caller, make_folder, name_of
 from deploy.service import Service, Trouble
 from deploy.state import Remembered
-from deploy.supervisor_rpc import Program, Supervisor, Unreachable
+from deploy.supervisor_rpc import NotAllowed, Program, Supervisor, Unreachable
 from deploy.targets import LOOPBACK, Target, of_processes
 
 _ROOT = Path(__file__).parent.parent
@@ -151,6 +151,9 @@ class Processes:
     def services(self, remembered: Remembered) -> list[Service]:
         try:
             programs = _supervisor(remembered).programs()
+        except NotAllowed:
+            whose = name_of(Path(remembered.sockets))
+            raise DeployError(f"RUN={self._run}: you may not look, the stack is {whose}'s") from None
         except Unreachable:
             return []
         return [Service(each.name, _in_words(each), each.state in ("RUNNING", "STARTING")) for each in programs]

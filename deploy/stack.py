@@ -134,14 +134,35 @@ def status(run: Path, say: Say) -> int:
     remembered = state.load(run)
     services = _mode(remembered.mode, run, say).services(remembered) if remembered else []
     if remembered is None or not services:
-        say(f"not running (RUN={run})")
-        return EX_NOT_RUNNING
+        return _status_without_supervisor(run, remembered, say)
     width = max(len(each.name) for each in services)
     for each in services:
         say(f"{each.name:{width}}  {each.state}")
+    taken = _tell_whether_mail_is_taken(remembered, say)
+    return 0 if taken and all(each.running for each in services) else EX_FAILED
+
+
+def _status_without_supervisor(run: Path, remembered: Remembered | None, say: Say) -> int:
+    """Where no service is told of, there may be some all the same: their supervisord has died, or does not answer."""
+    by_processes = remembered is None or remembered.mode == "processes"
+    pids = leftovers.find(run) if by_processes else []
+    if not pids:
+        say(f"not running (RUN={run})")
+        if remembered and smoke.why_not(remembered.host, remembered.port, _SMOKE_SECONDS) is None:
+            say(f"but someone takes mail on {remembered.host} port {remembered.port}")
+        return EX_NOT_RUNNING
+    listed = ", ".join(map(str, sorted(pids)))
+    say(f"supervisord does not answer, but processes of this stack are there: pids {listed}")
+    if remembered:
+        _tell_whether_mail_is_taken(remembered, say)
+    say(f"what dies is not started again; make down{_run_argument(run)} ends them, make up starts anew")
+    return EX_FAILED
+
+
+def _tell_whether_mail_is_taken(remembered: Remembered, say: Say) -> bool:
     reason = smoke.why_not(remembered.host, remembered.port, _SMOKE_SECONDS)
     say(f"takes mail on {remembered.host} port {remembered.port}" if reason is None else f"takes no mail: {reason}")
-    return 0 if reason is None and all(each.running for each in services) else EX_FAILED
+    return reason is None
 
 
 def logs(run: Path, say: Say) -> NoReturn:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deploy.errors import DeployError
-from deploy.owner import Owner, give
+from deploy.owner import Owner, give, name_of
 
 _FILE = "stack.json"
 _LOCK = "stack.lock"
@@ -46,6 +46,8 @@ def load(run: Path) -> Remembered | None:
         text = (run / _FILE).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except PermissionError:
+        raise DeployError(f"RUN={run}: you may not look, it is {name_of(run)}'s") from None
     except OSError as error:
         raise DeployError(f"RUN={run}: cannot read {_FILE}: {error.strerror}") from None
     try:

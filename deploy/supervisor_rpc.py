@@ -1,7 +1,8 @@
 """Asking a supervisord over its Unix socket (XML-RPC, http://supervisord.org/api.html).
 
 Gives: the states of its programs, its own pid, and the orders to stop or start a program, or to shut down.
-Fails: `Unreachable` when nobody answers there, or when it refuses an order.
+Fails: `Unreachable` when nobody answers there, or when it refuses an order; `NotAllowed`, which is one, where the
+system keeps us from asking.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ _TIMEOUT_SECONDS = 5.0
 
 class Unreachable(Exception):
     """Nobody answers on the socket."""
+
+
+class NotAllowed(Unreachable):
+    """The socket is somebody else's: whether anybody would answer is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,8 @@ class Supervisor:
     def _call(self, method: str, *arguments: str | bool) -> Any:
         try:
             return getattr(self._proxy.supervisor, method)(*arguments)
+        except PermissionError as error:
+            raise NotAllowed(str(error)) from None
         except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
             raise Unreachable(str(error)) from None
         finally:

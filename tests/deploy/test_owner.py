@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import DeployError
-from deploy.owner import Owner, caller, make_folder
+from deploy.owner import Owner, caller, make_folder, name_of
 from tests.deploy.deploying import environment
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for others")
@@ -50,6 +51,17 @@ def test_who_becomes_the_owner_cannot_go_back(folder: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert ((folder / "file").stat().st_uid, (folder / "file").stat().st_gid) == (12345, 54321)
+
+
+def test_a_path_is_somebody_s(tmp_path: Path) -> None:
+    assert name_of(tmp_path) == pwd.getpwuid(os.geteuid()).pw_name
+    assert name_of(tmp_path / "none") == "someone else"
+
+
+@as_root
+def test_whom_this_machine_has_no_name_for_is_told_by_number(tmp_path: Path) -> None:
+    os.chown(tmp_path, 54321, -1)
+    assert name_of(tmp_path) == "user 54321"
 
 
 def test_a_new_folder_has_its_mode_whatever_the_umask(tmp_path: Path) -> None:

@@ -24,6 +24,15 @@ from tests.scraping import families, page
 from tests.stack import Connection, free_port, free_ports, wait_until
 
 pytestmark = pytest.mark.stack
+# The tool as another user, who may not be able to read the checkout: it is imported before.
+AS_NOBODY = """
+import os, sys
+import deploy.__main__, encodings.idna, smtplib, xmlrpc.client
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+sys.exit(deploy.__main__.main())
+"""
 USERS = "ana@example.com\nbruno@example.com\n"
 
 
@@ -253,13 +262,63 @@ def test_a_stack_whose_supervisor_was_killed_is_replaced(folder: Path, settings:
     assert deploy("up", folder, **settings).returncode == 0
     orphans = set(processes_of(folder / "run"))
     os.kill(int((folder / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
-    assert deploy("status", folder).returncode == 3
+    assert deploy("status", folder).returncode == 1
     assert deploy("up", folder, **settings).returncode == 0
     assert not orphans & set(processes_of(folder / "run"))
     send(settings["PORT"])
     os.kill(int((folder / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
     assert deploy("down", folder).returncode == 0
     assert processes_of(folder / "run") == []
+
+
+def test_status_tells_of_what_outlives_its_supervisor_and_down_ends_it(
+    folder: Path, settings: dict[str, str]
+) -> None:
+    assert deploy("up", folder, **settings).returncode == 0
+    supervisord = int((folder / "run" / "supervisord.pid").read_text())
+    orphans = sorted(set(processes_of(folder / "run")) - {supervisord})
+    os.kill(supervisord, signal.SIGKILL)
+    wait_until(lambda: supervisord not in processes_of(folder / "run"), "supervisord has ended")
+    pids = f"supervisord does not answer, but processes of this stack are there: pids {', '.join(map(str, orphans))}"
+    end = "what dies is not started again; make down ends them, make up starts anew"
+    done = deploy("status", folder)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.splitlines() == [pids, f"takes mail on 127.0.0.1 port {settings['PORT']}", end]
+    # Without what RUN remembers they are told of and ended as well.
+    (folder / "run" / "stack.json").unlink()
+    assert deploy("status", folder).stdout.splitlines() == [pids, end]
+    assert deploy("down", folder).stdout == "stopped\n"
+    assert processes_of(folder / "run") == []
+    assert deploy("status", folder).returncode == 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as someone else")
+def test_status_asked_by_someone_else_says_whose_stack_it_is(folder: Path, settings: dict[str, str]) -> None:
+    folder.chmod(0o755)
+    assert deploy("up", folder, **settings).returncode == 0
+
+    def asked() -> tuple[int, str, str]:
+        command = [sys.executable, "-c", AS_NOBODY, "status"]
+        done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    assert asked() == (1, "", f"make status: RUN={folder}/run: you may not look, the stack is root's\n")
+    (folder / "run").chmod(0o700)
+    assert asked() == (1, "", f"make status: RUN={folder}/run: you may not look, it is root's\n")
+
+
+def test_status_of_a_stack_that_is_gone_tells_who_has_its_port(folder: Path, settings: dict[str, str]) -> None:
+    assert deploy("up", folder, **settings).returncode == 0
+    before = (folder / "run" / "stack.json").read_bytes()
+    assert deploy("down", folder).returncode == 0
+    other = {"RUN": "run2", "MAILBOXES": "mailboxes2"}
+    assert deploy("up", folder, **settings | other).returncode == 0
+    (folder / "run" / "stack.json").write_bytes(before)
+    done = deploy("status", folder)
+    assert done.returncode == 3
+    assert done.stdout == (
+        f"not running (RUN={folder}/run)\nbut someone takes mail on 127.0.0.1 port {settings['PORT']}\n"
+    )
 
 
 def test_an_interrupted_start_leaves_nothing(folder: Path, settings: dict[str, str]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from deploy.supervisor_rpc import Supervisor, Unreachable
+from deploy.supervisor_rpc import NotAllowed, Supervisor, Unreachable
 from tests.stack import wait_until
 
 CONFIGURATION = """
@@ -51,3 +53,21 @@ def test_programs_are_told_and_a_shutdown_ends_them(folder: Path) -> None:
         assert process.wait(30) == 0
     with pytest.raises(Unreachable):
         supervisor.programs()
+
+
+def test_a_socket_that_is_somebody_else_s_is_told_from_one_where_nobody_answers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Unreachable) as caught:
+        Supervisor(folder / "s").pid()
+    assert not isinstance(caught.value, NotAllowed)
+    monkeypatch.setattr(socket, "socket", _Forbidden)
+    with pytest.raises(NotAllowed):
+        Supervisor(folder / "s").pid()
+
+
+class _Forbidden(socket.socket):
+    """What the system gives to those whom the folder of the socket does not let in; root it lets in everywhere."""
+
+    def connect(self, _: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
