@@ -1,8 +1,9 @@
 """A message as it stands in a mailbox file: who sent it, what it says, which delivery it was.
 
 Gives: `StoredMail`, a view of an `mbox.Entry`; `mails`, those of an address. Texts are decoded but not made safe for
-a terminal.
-Fails: never for what is in the message. Headers and text that cannot be decoded appear as they are.
+a terminal; they can be written as UTF-8, for no half of a surrogate pair is in them.
+Fails: never for what is in the message. A field or text that cannot be decoded appears as it is, and a message that
+cannot be taken apart is one text.
 Limits: the message is in memory, and taken apart when it is first asked for.
 """
 
@@ -10,10 +11,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from email import message_from_bytes, policy
-from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from email.message import EmailMessage, Message
 from email.parser import BytesHeaderParser
@@ -28,6 +29,24 @@ _DELIVERY_ID = re.compile(r"\sid\s+<?([^\s;>]+)", re.IGNORECASE)
 
 # The last clause of that field: For = CFWS "FOR" FWS ( Path / Mailbox ).
 _ONLY_RECIPIENT = re.compile(r"\sfor\s+<([^>]*)>\s*$", re.IGNORECASE)
+
+# Python's decoders make them of what "unicode_escape" or UTF-7 may say; no UTF-8 has them.
+_HALF_OF_PAIR = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part that has no parts; `text` is what it says if it is text, `octets` how large it is."""
+
+    type: str
+    name: str
+    octets: int
+    text: str
+    attached: bool = False
+
+    def is_text(self, subtype: str = "") -> bool:
+        kind, _, found = self.type.partition("/")
+        return kind == "text" and subtype in ("", found) and not self.attached
 
 
 @dataclass(frozen=True)
@@ -44,17 +63,26 @@ class StoredMail:
 
     @cached_property
     def message(self) -> EmailMessage:
-        """The message for Python's email package."""
-        return message_from_bytes(self.raw, policy=policy.default)
-
-    @cached_property
-    def _parsed(self) -> Message:
-        # The older policy takes anything; the newer one raises for some broken headers.
-        return message_from_bytes(self.raw)
+        """The message for Python's email package; where that cannot take it apart, one text under its header."""
+        try:
+            return message_from_bytes(self.raw, policy=policy.default)
+        except Exception:
+            message = EmailMessage()
+            for name, value in self._header.raw_items():
+                # What describes the body is what cannot be understood, or is not true of one text.
+                if not name.lower().startswith("content-"):
+                    message.set_raw(name, value)
+            message.set_payload(self._body.decode("ascii", "surrogateescape"))
+            return message
 
     @cached_property
     def _header(self) -> Message:
+        # The older policy keeps the fields as they are; the newer one takes apart what it reads, and may fail.
         return BytesHeaderParser().parsebytes(self.raw)
+
+    @property
+    def _body(self) -> bytes:
+        return str(self._header.get_payload()).encode("ascii", "surrogateescape")
 
     @cached_property
     def _from_line(self) -> tuple[str, str, str]:
@@ -91,18 +119,18 @@ class StoredMail:
         """When the server had the whole of it: ISO 8601, UTC; "" where its trace does not say."""
         try:
             return parsedate_to_datetime(self.field("Received").rpartition(";")[2].strip()).isoformat()
-        except (ValueError, TypeError, IndexError, OverflowError):
+        except Exception:
             return ""
 
     @property
     def text(self) -> str:
         """Its plain text; where it has none, "".  Line ends are LF."""
-        return "".join(_text(part) for part in self._parts if _is_text(part, "plain"))
+        return "".join(part.text for part in self._parts if part.is_text("plain"))
 
     @property
     def html(self) -> str:
         """Its HTML text; where it has none, ""."""
-        return "".join(_text(part) for part in self._parts if _is_text(part, "html"))
+        return "".join(part.text for part in self._parts if part.is_text("html"))
 
     @property
     def shown(self) -> str:
@@ -112,8 +140,7 @@ class StoredMail:
     @property
     def addresses(self) -> set[str]:
         """Every address in From: and the envelope's sender, in lower case."""
-        named = getaddresses([self.sender_field])
-        return {address.casefold() for _, address in [*named, ("", self.sender)] if address}
+        return {address.casefold() for address in [*_addresses([self.sender_field]), self.sender] if address}
 
     def is_for(self, address: str) -> bool:
         """Whether it was sent to this address, letter case aside.
@@ -123,8 +150,7 @@ class StoredMail:
         if only := _ONLY_RECIPIENT.search(self.field("Received").rpartition(";")[0]):
             recipients = [only[1]]
         else:
-            named = getaddresses([self.field(name) for name in ("To", "Cc", "Resent-To", "Resent-Cc")])
-            recipients = [recipient for _, recipient in named]
+            recipients = _addresses(self.field(name) for name in ("To", "Cc", "Resent-To", "Resent-Cc"))
         return _folded(address) in map(_folded, recipients)
 
     def field(self, name: str) -> str:
@@ -149,29 +175,25 @@ class StoredMail:
 
     def as_json(self) -> dict[str, Any]:
         """What `correio show --json` says of it: the summary, every header field, the texts, the parts."""
-        parts = [
-            {
-                "type": part.get_content_type(),
-                "name": _name(part),
-                "octets": len(_octets(part)),
-            }
-            for part in self._parts
-        ]
+        parts = [{"type": part.type, "name": part.name, "octets": part.octets} for part in self._parts]
         headers = [[name, _field(value)] for name, value in self._header.raw_items()]
         return {**self.summary(), "headers": headers, "text": self.text, "html": self.html, "parts": parts}
 
     @cached_property
-    def _parts(self) -> list[Message]:
-        return [part for part in self._parsed.walk() if not part.is_multipart()]
+    def _parts(self) -> list[_Part]:
+        try:
+            return [_part(part) for part in message_from_bytes(self.raw).walk() if not part.is_multipart()]
+        except Exception:  # deep nesting is a RecursionError, a strange boundary a ValueError, and so on
+            return [_Part("text/plain", "", len(self._body), self._body.decode("utf-8", "replace"))]
 
     def _texts(self) -> Iterator[str]:
-        plain = any(_is_text(part, "plain") for part in self._parts)
+        plain = any(part.is_text("plain") for part in self._parts)
         for part in self._parts:
-            if _is_text(part, "plain") or (not plain and _is_text(part)):
-                yield _text(part)
+            if part.is_text("plain") or (not plain and part.is_text()):
+                yield part.text
             else:
-                name = f", {found}" if (found := _name(part)) else ""
-                yield f"[{part.get_content_type()}, {len(_octets(part))} octets{name}]"
+                name = f", {part.name}" if part.name else ""
+                yield f"[{part.type}, {part.octets} octets{name}]"
 
 
 def mails(mailbox: MailboxFile, address: str) -> Iterator[StoredMail]:
@@ -186,6 +208,19 @@ def _folded(address: str) -> str:
     return unicodedata.normalize("NFC", address).casefold()
 
 
+def _addresses(fields: Iterable[str]) -> list[str]:
+    """The addresses in these fields; one that cannot be taken apart names nobody."""
+    found: list[str] = []
+    for field in fields:
+        with suppress(Exception):  # comments in comments, a thousand deep, are a RecursionError
+            found += (address for _, address in getaddresses([field]))
+    return found
+
+
+def _clean(text: str) -> str:
+    return _HALF_OF_PAIR.sub("\ufffd", text)
+
+
 def _field(value: Any) -> str:
     # Octets over 127 stand in a message as surrogates; in a header they are UTF-8 (RFC 6532).
     octets = str(value).encode("utf-8", "surrogateescape")
@@ -195,15 +230,20 @@ def _field(value: Any) -> str:
 def _decoded(value: str) -> str:
     """The encoded words of a field in plain (RFC 2047), or the field as it is where they are not valid."""
     try:
-        return str(make_header(decode_header(value)))
-    except (HeaderParseError, ValueError, LookupError):
-        return value
+        return _clean(str(make_header(decode_header(value))))
+    except Exception:  # any codec of Python's may be asked for, and each has errors of its own
+        return _clean(value)
 
 
-def _is_text(part: Message, subtype: str = "") -> bool:
-    if part.get_content_disposition() == "attachment":
-        return False
-    return part.get_content_maintype() == "text" and subtype in ("", part.get_content_subtype())
+def _part(part: Message) -> _Part:
+    octets = _octets(part)
+    return _Part(
+        _clean(part.get_content_type()),
+        _name(part),
+        len(octets),
+        _text(part, octets) if part.get_content_maintype() == "text" else "",
+        part.get_content_disposition() == "attachment",
+    )
 
 
 def _octets(part: Message) -> bytes:
@@ -211,22 +251,19 @@ def _octets(part: Message) -> bytes:
     return payload if isinstance(payload, bytes) else b""
 
 
-def _text(part: Message) -> str:
-    charset = part.get_content_charset("utf-8")
-    # ASCII is a subset of UTF-8, and text that says nothing of its charset is UTF-8 more often than not.
-    if charset in ("us-ascii", "ascii"):
-        charset = "utf-8"
-    octets = _octets(part)
+def _text(part: Message, octets: bytes) -> str:
     try:
-        text = octets.decode(charset, "replace")
-    except (LookupError, ValueError):
+        charset = part.get_content_charset("utf-8")
+        # ASCII is a subset of UTF-8, and text that says nothing of its charset is UTF-8 more often than not.
+        text = octets.decode("utf-8" if charset in ("us-ascii", "ascii") else charset, "replace")
+    except Exception:  # see _decoded
         text = octets.decode("utf-8", "replace")
-    return text.replace("\r\n", "\n")
+    return _clean(text.replace("\r\n", "\n"))
 
 
 def _name(part: Message) -> str:
     try:
         name = part.get_filename()
-    except (ValueError, LookupError):
+    except Exception:
         return ""
     return _decoded(name) if name else ""

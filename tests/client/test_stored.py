@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from client.__main__ import main
 from client.mbox import Entry, entries
 from client.stored import StoredMail
-from tests.client.boxes import entry
+from tests.client.boxes import entry, put
 
 
 def stored(octets: bytes) -> StoredMail:
@@ -67,6 +71,88 @@ def test_texts_and_parts_are_told_apart() -> None:
     assert mail.message.get_body(("plain",)).get_content().strip() == "plain"
 
 
-@given(st.binary(max_size=300), st.binary(max_size=60))
+# Each of these makes Python's email package, or one of its codecs, raise something, or gives text that no UTF-8 has.
+HOSTILE = {
+    "a charset that is no ASCII": "Subject: =?ü?q?x?=\n\nhi\n".encode(),
+    "a codec that gives no text": b"Subject: =?hex?q?zz?=\nContent-Type: text/plain; charset=hex\n\nhi\n",
+    "half a pair in a subject": b"Subject: =?unicode_escape?q?=5Cud800?=\n\nhi\n",
+    "half a pair in a text": b"Content-Type: text/plain; charset=unicode_escape\n\n\\ud800\n",
+    "half a pair in UTF-7": b"Content-Type: text/html; charset=utf-7\n\n+2AA-\n",
+    "half a pair in a name": b"Content-Disposition: attachment; filename==?utf-7?q?+2AA-?=\n\nhi\n",
+    "a number of 5,000 digits": b"Content-Type: text/plain; name*" + b"9" * 5000 + b"=x\n\nhi\n",
+    "a boundary of 5,000 digits": b"Content-Type: multipart/mixed; boundary*" + b"9" * 5000 + b"=x\n\nhi\n",
+    "a NUL in a charset": b"Content-Type: text/plain; charset*=a\0b''x\n\nhi\n",
+    "a NUL in a name's charset": b"Content-Disposition: attachment; filename*=a\0b''%ff\n\nhi\n",
+    "messages in messages": b"Content-Type: message/rfc822\n\n" * 2000 + b"hi\n",
+    "parts in parts": b"".join(
+        b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(1500)
+    ),
+    "comments in comments": b"From: " + b"(" * 50_000 + b"\nTo: " + b"(" * 50_000 + b"\n\nhi\n",
+    "comments in a type": b"Content-Type: " + b"(" * 50_000 + b"\n\nhi\n",
+    "a year of 5,000 digits": b"Received: x; 1 Jan " + b"9" * 5000 + b" 0:0:0 +0000\n\nhi\n",
+}
+
+
+def everything(mail: StoredMail) -> str:
+    """All that a stored message says to programs."""
+    assert isinstance(mail.message, EmailMessage)
+    told = [mail.as_json(), mail.shown, sorted(mail.addresses), mail.is_for("ana@example.org")]
+    return json.dumps(told, ensure_ascii=False).encode().decode()
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_what_cannot_be_decoded_appears_as_it_is(content: bytes) -> None:
+    everything(StoredMail(1, Entry(b"From bo@example.net", content)))
+
+
+def test_a_field_that_cannot_be_decoded_spoils_no_other() -> None:
+    mail = stored(b"From \nSubject: =?\xc3\xbc?q?x?=\nTo: " + b"(" * 50_000 + b"\nCc: ana@example.org\n\nhi\n")
+    assert (mail.subject, mail.text) == ("=?ü?q?x?=", "hi\n")
+    assert mail.is_for("ana@example.org")
+
+
+@pytest.mark.parametrize("name", ["messages in messages", "a boundary of 5,000 digits"])
+def test_a_message_that_cannot_be_taken_apart_is_one_text(name: str) -> None:
+    head, _, body = HOSTILE[name].partition(b"\n\n")
+    mail = StoredMail(1, Entry(b"", b"Subject: Hello\n" + head + b"\n\n" + body))
+    assert (mail.subject, mail.text) == ("Hello", body.decode())
+    assert (mail.message["Subject"], mail.message.get_content()) == ("Hello", body.decode())
+
+
+def test_one_hostile_mail_hides_no_other_from_the_commands(tmp_path: Path) -> None:
+    put(tmp_path, *(b"From bo@example.net\n" + content + b"\n" for content in HOSTILE.values()), entry("a.1"))
+    for command in (
+        ["list", "ana@example.org"],
+        ["list", "ana@example.org", "--json"],
+        ["read", "ana@example.org"],
+        ["show", "ana@example.org"],
+        ["wait", "--to", "ana@example.org", "--from", "bo@example.net", "--after", "", "--subject", "Hello"],
+    ):
+        result = CliRunner().invoke(main, [*command, "--mailboxes", str(tmp_path)])
+        assert (result.exit_code, result.exception) == (0, None), command
+        assert "a.1" in result.output
+
+
+WORDS = [
+    *b"Content-Type: |Content-Disposition: attachment; |Content-Transfer-Encoding: |base64|x-uuencode".split(b"|"),
+    *b"multipart/mixed; boundary=b\n|message/rfc822\n|text/plain; |text/html; |--b\n|--b--\n".split(b"|"),
+    *b"charset=|filename*0*=|name*=|utf-7|unicode_escape|idna|punycode|''%ff|+2AA-".split(b"|"),
+    *b"Received: from |From: |To: |Subject: |=?|?q?|?b?|?=|\\ud800|\xc3\xbc".split(b"|"),
+    *b'(|<|>|"|[|,|;|:|@|\0|\r|\n|\n\n|\n '.split(b"|"),
+    b"9" * 5000,
+]
+octets = st.binary(max_size=300) | st.lists(st.sampled_from(WORDS) | st.binary(max_size=4)).map(b"".join)
+
+
+@given(octets, st.binary(max_size=60))
 def test_any_octets_are_a_message(content: bytes, from_line: bytes) -> None:
-    json.dumps(StoredMail(1, Entry(from_line, content)).as_json()).encode()
+    everything(StoredMail(1, Entry(from_line, content)))
+
+
+@given(octets)
+def test_any_octets_are_a_mailbox(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    folder = tmp_path_factory.mktemp("boxes")
+    (folder / "ana@example.org.txt").write_bytes(content)
+    for command in (["list"], ["list", "--json"], ["read"]):
+        result = CliRunner().invoke(main, [*command, "ana@example.org", "--mailboxes", str(folder)])
+        assert (result.exit_code, result.exception) == (0, None)
