@@ -24,11 +24,11 @@ from typing import Any
 
 from .mbox import Entry, MailboxFile, entries
 
-# RFC 5321 section 4.4: ID = CFWS "ID" FWS ( Atom / msg-id ), in the first Received: field the one of our server.
-_DELIVERY_ID = re.compile(r"\sid\s+<?([^\s;>]+)", re.IGNORECASE)
-
-# The last clause of that field: For = CFWS "FOR" FWS ( Path / Mailbox ).
-_ONLY_RECIPIENT = re.compile(r"\sfor\s+<([^>]*)>\s*$", re.IGNORECASE)
+# What the server writes above each message, session_worker/trace.py: its Received field (RFC 5321 section 4.4), with
+# `for` where there was one recipient. The client's name comes first and may be any word, even `id`.
+_TRACE = re.compile(
+    r"from\s+\S+\s+\(\S+\)\s+by\s+\S+\s+with\s+\S+\s+id\s+(?P<id>[^\s;]+)(?:\s+for\s+<(?P<only>.*)>)?\s*;"
+)
 
 # Python's decoders make them of what "unicode_escape" or UTF-7 may say; no UTF-8 has them.
 _HALF_OF_PAIR = re.compile("[\ud800-\udfff]")
@@ -91,8 +91,7 @@ class StoredMail:
     @property
     def id(self) -> str:
         """The delivery id, which the server said in its 250; "" for a message that did not come through it."""
-        found = _DELIVERY_ID.search(self.field("Received"))
-        return found[1] if found else ""
+        return self._trace["id"] if self._trace else ""
 
     @property
     def sender(self) -> str:
@@ -147,18 +146,26 @@ class StoredMail:
 
         The server's trace names the recipient where there was one alone; of several only the header tells.
         """
-        if only := _ONLY_RECIPIENT.search(self.field("Received").rpartition(";")[0]):
-            recipients = [only[1]]
+        if self._trace and self._trace["only"]:
+            recipients = [self._trace["only"]]
         else:
             recipients = _addresses(self.field(name) for name in ("To", "Cc", "Resent-To", "Resent-Cc"))
         return _folded(address) in map(_folded, recipients)
 
     def field(self, name: str) -> str:
         """A header field, the first of its name, unfolded and decoded; "" where there is none."""
+        return _decoded(self._plain(name))
+
+    def _plain(self, name: str) -> str:
         for given, value in self._header.raw_items():
             if given.lower() == name.lower():
-                return _field(value)
+                return _unfolded(value)
         return ""
+
+    @cached_property
+    def _trace(self) -> re.Match[str] | None:
+        # As it stands: what looks like an encoded word is a name or an address here.
+        return _TRACE.match(self._plain("Received"))
 
     def summary(self) -> dict[str, Any]:
         """What `correio list --json` says of it."""
@@ -176,7 +183,7 @@ class StoredMail:
     def as_json(self) -> dict[str, Any]:
         """What `correio show --json` says of it: the summary, every header field, the texts, the parts."""
         parts = [{"type": part.type, "name": part.name, "octets": part.octets} for part in self._parts]
-        headers = [[name, _field(value)] for name, value in self._header.raw_items()]
+        headers = [[name, _decoded(_unfolded(value))] for name, value in self._header.raw_items()]
         return {**self.summary(), "headers": headers, "text": self.text, "html": self.html, "parts": parts}
 
     @cached_property
@@ -221,16 +228,16 @@ def _clean(text: str) -> str:
     return _HALF_OF_PAIR.sub("\ufffd", text)
 
 
-def _field(value: Any) -> str:
+def _unfolded(value: Any) -> str:
     # Octets over 127 stand in a message as surrogates; in a header they are UTF-8 (RFC 6532).
     octets = str(value).encode("utf-8", "surrogateescape")
-    return _decoded(re.sub(r"\r?\n(?=[ \t])", "", octets.decode("utf-8", "replace"))).strip()
+    return re.sub(r"\r?\n(?=[ \t])", "", octets.decode("utf-8", "replace")).strip()
 
 
 def _decoded(value: str) -> str:
     """The encoded words of a field in plain (RFC 2047), or the field as it is where they are not valid."""
     try:
-        return _clean(str(make_header(decode_header(value))))
+        return _clean(str(make_header(decode_header(value)))).strip()
     except Exception:  # any codec of Python's may be asked for, and each has errors of its own
         return _clean(value)
 

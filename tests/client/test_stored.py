@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from client.__main__ import main
 from client.mbox import Entry, entries
 from client.stored import StoredMail
+from session_worker import state
+from session_worker.trace import received
 from tests.client.boxes import entry, put
 
 
@@ -52,6 +54,21 @@ def test_it_knows_the_address_it_was_sent_to(to: str, address: str, is_for: bool
 def test_the_trace_counts_and_not_what_the_header_says() -> None:
     forged = entry(to="joao@catch.example").replace(b"Subject:", b"To: maria@catch.example\nSubject:")
     assert [stored(forged).is_for(f"{name}@catch.example") for name in ("joao", "maria")] == [True, False]
+
+
+@pytest.mark.parametrize("name", ["id", "for", "by", "with", "[IPv6:::1]", "x;id", "x(id", "=?utf-8?q?a_id_b?="])
+@pytest.mark.parametrize("recipient", ["ana@example.org", '"a> id b;"@example.org', "=?x?q?y?=@example.org"])
+def test_the_client_s_name_is_not_taken_for_the_delivery_id(name: str, recipient: str) -> None:
+    """The field is the one that a worker writes."""
+    recipients = (state.Recipient(recipient, "ana@example.org"),)
+    mail = state.Transaction("bo@example.net", recipients=recipients)
+    trace = received(state.Session("127.0.0.1", name), mail, "correio.localhost", "9f3a-7.2", 1_795_000_000_000)
+    found = StoredMail(1, Entry(b"", trace + b"Subject: Hello\n\nhi\n"))
+    assert (found.id, found.is_for(recipient)) == ("9f3a-7.2", True)
+
+
+def test_another_server_s_trace_has_no_delivery_id_of_ours() -> None:
+    assert stored(b"From \nReceived: by mx.example.net (Other) id 4711; now\n\nhi\n").id == ""
 
 
 def test_a_bounce_has_no_sender() -> None:

@@ -91,6 +91,11 @@ def test_what_a_reader_rewrites_is_not_given_again(tmp_path: Path) -> None:
     assert ids(tail) == ["a.3"]
 
 
+def test_mail_of_a_client_that_calls_itself_id_is_given_too(tmp_path: Path) -> None:
+    put(tmp_path, *(entry(id).replace(b"from home", b"from id") for id in ("a.1", "a.2")))
+    assert ids(Tail(tmp_path, "ana@example.org")) == ["a.1", "a.2"]
+
+
 def test_what_is_no_mailbox_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "ana@example.org.txt").mkdir()
     with pytest.raises(MailboxError):
