@@ -14,7 +14,6 @@ import os
 import re
 import stat
 import time
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 import click
+
+from .address import AddressError, fold, parse, quoted
 
 SUFFIX = ".txt"
 # An append takes milliseconds; a lock that is held for longer than this is somebody else's and not waited for.
@@ -98,8 +99,8 @@ def _entry(from_line: bytes, content: list[bytes]) -> Iterator[Entry]:
 
 
 def file_name(address: str) -> str:
-    """The name of an address's mailbox file: letter case folded, Unicode normal form C."""
-    return unicodedata.normalize("NFC", address).casefold() + SUFFIX
+    """The name of an address's mailbox file: letter case folded, no quotes that are not needed."""
+    return fold(address) + SUFFIX
 
 
 def file_names(address: str) -> tuple[str, ...]:
@@ -107,12 +108,14 @@ def file_names(address: str) -> tuple[str, ...]:
 
     Its own, that of the address without `+tag`, and the catch-all of its domain.
     """
-    local, _, domain = address.rpartition("@")
+    try:
+        local, domain = parse(address)
+    except AddressError:  # it may still be the name of a file that somebody has made
+        return (file_name(address),)
     base = local.partition("+")[0]
-    # Of +tag@domain nothing is left, and a name without an @ is no address.
-    others = [f"{base}@{domain}"] if base and domain else []
-    catch_all = [f"*@{domain}"] if local and domain else []
-    return tuple(dict.fromkeys(map(file_name, [address, *others, *catch_all])))
+    # Of +tag@domain nothing is left.
+    others = [f"{quoted(base)}@{domain}"] if base else []
+    return tuple(dict.fromkeys(map(file_name, [address, *others, f"*@{domain}"])))
 
 
 def find_file(folder: Path, address: str) -> str:

@@ -10,7 +10,6 @@ Limits: the message is in memory, and taken apart when it is first asked for.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from email.utils import getaddresses, parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 
+from .address import fold
 from .mbox import Entry, MailboxFile, entries
 
 # What the server writes above each message, session_worker/trace.py: its Received field (RFC 5321 section 4.4), with
@@ -150,7 +150,7 @@ class StoredMail:
             recipients = [self._trace["only"]]
         else:
             recipients = _addresses(self.field(name) for name in ("To", "Cc", "Resent-To", "Resent-Cc"))
-        return _folded(address) in map(_folded, recipients)
+        return fold(address) in map(fold, recipients)
 
     def field(self, name: str) -> str:
         """A header field, the first of its name, unfolded and decoded; "" where there is none."""
@@ -209,10 +209,6 @@ def mails(mailbox: MailboxFile, address: str) -> Iterator[StoredMail]:
         mail = StoredMail(number, entry)
         if not mailbox.shared or mail.is_for(address):
             yield mail
-
-
-def _folded(address: str) -> str:
-    return unicodedata.normalize("NFC", address).casefold()
 
 
 def _addresses(fields: Iterable[str]) -> list[str]:
