@@ -133,7 +133,8 @@ class PrivateStack:
 
     def _wait_until_mail_is_taken(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while not _takes_mail(self.host, self.port):
+        # What answers there may be another program's server, which was faster; ours says itself that it has the port.
+        while not (self._ready_file("gateway").exists() and _takes_mail(self.host, self.port)):
             for service, process in self._processes.items():
                 if process.poll() is not None:
                     self._ended(service)
@@ -161,14 +162,17 @@ class PrivateStack:
                 # -P: the launcher's folder, where our own modules are, is not to be searched for others'.
                 [sys.executable, "-P", str(launcher), service],
                 cwd=self.folder,
-                env=self._environment(),
+                env=self._environment(service),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for the program, which then stops the stack in order
             )
 
-    def _environment(self) -> dict[str, str]:
+    def _ready_file(self, service: str) -> Path:
+        return self.folder / f"{service}.ready"
+
+    def _environment(self, service: str) -> dict[str, str]:
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         search = [str(self._services), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         return {
@@ -185,6 +189,7 @@ class PrivateStack:
             "USERS": str(self.users_file),
             "MAILBOXES": str(self.mailboxes),
             "JOURNAL": str(self.folder / "journal" / "journal.sqlite3"),
+            "READY_FILE": str(self._ready_file(service)),
         }
 
 
