@@ -134,7 +134,7 @@ class PrivateStack:
     def _wait_until_mail_is_taken(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
         # What answers there may be another program's server, which was faster; ours says itself that it has the port.
-        while not (self._ready_file("gateway").exists() and _takes_mail(self.host, self.port)):
+        while not (self._ready_file("gateway").exists() and takes_mail(self.host, self.port)):
             for service, process in self._processes.items():
                 if process.poll() is not None:
                     self._ended(service)
@@ -207,11 +207,15 @@ def _free_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
-def _takes_mail(host: str, port: int) -> bool:
-    """Whether gateway, worker and store answer: every server takes postmaster (RFC 5321 section 4.5.1)."""
+def takes_mail(host: str, port: int, address: str = "postmaster") -> bool:
+    """Whether gateway, worker and store answer, and take mail for this address.
+
+    :param address: by default the one that every server takes (RFC 5321 section 4.5.1).
+    """
     try:
         with smtplib.SMTP(host, port, "localhost", _ANSWER_SECONDS) as session:
             session.ehlo()
-            return session.mail("")[0] == 250 and session.rcpt("postmaster")[0] == 250
+            begun, _ = session.mail("", [] if address.isascii() else ["SMTPUTF8"])
+            return begun == 250 and session.docmd("RCPT", f"TO:<{address}>")[0] == 250
     except (OSError, smtplib.SMTPException):
         return False

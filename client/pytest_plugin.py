@@ -21,13 +21,14 @@ import time
 from collections.abc import Iterator
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
-from pathlib import Path
 
 import pytest
 
-from .mbox import file_name
-from .private_stack import PrivateStack, StackError
+from .address import AddressError
+from .mbox import file_name, file_names
+from .private_stack import PrivateStack, StackError, takes_mail
 from .stored import StoredMail
+from .users_file import add_user, users
 from .wait import there_is
 from .waiting import Wanted, all_mail, wait_for
 
@@ -127,10 +128,22 @@ class Mail:
         return list(all_mail(self.mailboxes, address))
 
     def add_user(self, address: str) -> None:
-        """Give an address a mailbox; returns when the server knows it."""
-        with self._stack.users_file.open("a", encoding="utf-8") as file:
-            file.write(f"{address}\n")
-        _wait_for_file(self.mailboxes / file_name(address))
+        """Give an address a mailbox, unless it has one; returns when the server takes mail for it.
+
+        :raises NoMailbox: it can have none; nothing has changed.
+        :raises MailTimeout: the server does not take mail for it.
+        """
+        __tracebackhide__ = True
+        try:
+            add_user(self._stack.users_file, address)
+        except AddressError as error:
+            raise NoMailbox(f"{address!r} can have no mailbox: {error}") from None
+        deadline = time.monotonic() + _RELOAD_SECONDS
+        # The file first: mail for an address may be taken by a catch-all before.
+        while not ((self.mailboxes / file_name(address)).exists() and takes_mail(self.host, self.port, address)):
+            if time.monotonic() > deadline:
+                raise MailTimeout(f"the server takes no mail for {address} after {_RELOAD_SECONDS:g} s")
+            time.sleep(_LOOK)
 
     @property
     def conversations(self) -> str:
@@ -140,13 +153,9 @@ class Mail:
     def _check(self, address: str) -> None:
         """:raises NoMailbox: no mailbox takes mail for the address: a spelling mistake, and no empty mailbox."""
         __tracebackhide__ = True
-        lines = (line.partition("#")[0].strip() for line in self._stack.users_file.read_text("utf-8").splitlines())
-        users = {file_name(line): line for line in lines if line}
-        local, _, domain = address.rpartition("@")
-        # As the server looks them up, and the mailboxes are searched.
-        holders = (address, f"{local.partition('+')[0]}@{domain}", f"*@{domain}")
-        if not any(file_name(holder) in users for holder in holders):
-            raise NoMailbox(f"{address} is no user of this server; these are: {', '.join(users.values())}")
+        known = users(self._stack.users_file)
+        if not any(name in known for name in file_names(address)):
+            raise NoMailbox(f"{address} is no user of this server; these are: {', '.join(known.values())}")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -202,11 +211,3 @@ def _message(sender: str, recipients: list[str], subject: str, text: str) -> Ema
 def _expect(reply: tuple[int, bytes], refusal: type[smtplib.SMTPSenderRefused], sender: str) -> None:
     if reply[0] != 250:
         raise refusal(*reply, sender)
-
-
-def _wait_for_file(path: Path) -> None:
-    deadline = time.monotonic() + _RELOAD_SECONDS
-    while not path.exists():
-        if time.monotonic() > deadline:
-            raise MailTimeout(f"the server has made no mailbox {path.name}: is it an address?")
-        time.sleep(_LOOK)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from client import pytest_plugin
+from client.private_stack import PrivateStack
+from client.pytest_plugin import Mail, MailTimeout
 from tests.stack import ROOT
 
 pytestmark = pytest.mark.stack
@@ -55,6 +58,25 @@ def test_a_user_can_be_added(mail):
     mail.add_user("dora@example.org")
     mail.send(to="dora@example.org")
     assert mail.wait(to="dora@example.org")
+
+def test_a_user_is_known_as_soon_as_it_was_added(mail):
+    with smtplib.SMTP(mail.host, mail.port) as session:
+        session.ehlo()
+        for address in ("eva@example.org", "\\"e va\\"@example.org", "*@catch.example"):
+            session.mail("bo@example.net")
+            mail.add_user(address)
+            assert session.docmd("RCPT", f"TO:<{address}>")[0] == 250
+            session.rset()
+
+def test_a_user_that_is_there_or_cannot_be_keeps_no_other_out(mail):
+    mail.add_user("fred@example.org")
+    mail.add_user("Fred@Example.org")
+    for address in ("not an address", "a/b@example.org", "two@example.org\\nlines@example.org"):
+        with pytest.raises(AssertionError, match="can have no mailbox: "):
+            mail.add_user(address)
+    mail.add_user("josé@example.org")
+    mail.send(to="fred@example.org")
+    assert mail.wait(to="fred@example.org")
 """
 
 
@@ -77,7 +99,22 @@ def test_what_tests_are_given(tmp_path: Path, workers: list[str]) -> None:
     (tmp_path / "test_it.py").write_text(TESTS)
     done = run(tmp_path, *workers, "-W", "error")
     assert done.returncode == 0, done.stdout
-    assert "5 passed" in done.stdout
+    assert "7 passed" in done.stdout
+
+
+def test_a_user_is_added_once_the_server_takes_its_mail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = PrivateStack(["ana@example.com"])
+    stack.mailboxes, stack.users_file = tmp_path, tmp_path / "users.txt"
+    stack.users_file.write_text("ana@example.com\n")
+    (tmp_path / "eva@example.com.txt").touch()
+    answers = [True, False]
+    monkeypatch.setattr(pytest_plugin, "takes_mail", lambda *_: answers.pop())
+    Mail(stack).add_user("eva@example.com")
+    assert answers == []
+    monkeypatch.setattr(pytest_plugin, "takes_mail", lambda *_: False)
+    monkeypatch.setattr(pytest_plugin, "_RELOAD_SECONDS", 0.0)
+    with pytest.raises(MailTimeout, match=r"the server takes no mail for eva@example\.com after 0 s"):
+        Mail(stack).add_user("eva@example.com")
 
 
 def test_a_mail_that_does_not_come_fails_the_test_and_says_what_came_instead(tmp_path: Path) -> None:
