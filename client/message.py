@@ -2,7 +2,7 @@
 
 Gives: `scan`, which learns what must be known before the first octet is sent; `compose`, which adds the header
 fields that are missing (RFC 5322) and chooses an encoding (RFC 2045) that the server can take; `Message.pieces`,
-the octets in pieces. A header that is there is kept as it is.
+the octets in pieces. A header that is there is kept as it is, but for Bcc, which nobody is to read.
 Fails: `MessageError`, in words for whoever wrote the message.
 Limits: memory is bounded by a few pieces whatever the size; the input is read three times, so it must be seekable.
 """
@@ -40,6 +40,8 @@ _TELLING = frozenset(
 )
 # RFC 5322 section 3.6: fields that a message has at most once.
 _ONCE = frozenset(b"from to cc bcc subject date message-id sender reply-to in-reply-to references".split())
+# RFC 5322 section 3.6.3: whom these name the others must not learn, so they are left out.
+_BLIND = frozenset({b"bcc", b"resent-bcc"})
 _MIME = frozenset({b"mime-version", b"content-type", b"content-transfer-encoding"})
 
 Encoding = Literal["as-is", "8bit", "quoted-printable", "base64"]
@@ -75,7 +77,7 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What the input is: its header as it stands, the names in it in lower case, and where the body begins."""
+    """What the input is: its header without Bcc, all names in it in lower case, and where the body begins."""
 
     header: bytes
     names: frozenset[bytes]
@@ -155,16 +157,19 @@ def _header(file: BinaryIO) -> tuple[bytes, frozenset[bytes]]:
     """The header at the start of the file and the names in it; the file stands at the body then."""
     lines: list[bytes] = []
     names: set[bytes] = set()
+    blind = False
     room = MAX_HEADER
     while (line := file.readline(room)).strip(b"\r\n"):
         room -= len(line)
         field = _FIELD.match(line)
         if field:
             names.add(field[1].lower())
+            blind = field[1].lower() in _BLIND
         elif not (names and line[:1] in b" \t"):
             names.clear()
             break
-        lines.append(line)
+        if not blind:
+            lines.append(line)
     if room and names & _TELLING:
         return b"".join(lines), frozenset(names)
     file.seek(0)
@@ -182,6 +187,9 @@ def compose(scanned: Scan, fields: Fields, *, eight_bit_offered: bool) -> Messag
     names = scanned.names | {name.lower().encode() for name, _ in extra}
     added = [*_missing(names, fields), *(_field(*field) for field in extra), *_mime(scanned, encoding)]
     header = scanned.header
+    if re.search(rb"\r(?!\n)", header):
+        # It would end the line, and make a field, or a body, of what follows.
+        raise MessageError("the message's header has a CR without LF in it")
     if header and not header.endswith(b"\n"):
         header += b"\n"
     try:
@@ -233,6 +241,8 @@ def _extra(names: frozenset[bytes], fields: Fields) -> Iterator[tuple[str, str]]
         name = field[1].lower().encode()
         if name in given & _ONCE:
             raise MessageError(f"the message has a {field[1]} already")
+        if name in _BLIND:
+            raise MessageError(f"everybody would read {field[1]}: whom it names is a further recipient, no field")
         if name in _MIME:
             raise MessageError(f"{field[1]} describes the text and belongs above it, in the message's own header")
         given.add(name)

@@ -58,8 +58,8 @@ def command(
 ) -> None:
     """Send one mail, read from FILE or from standard input.
 
-    The input is a text, or a message with its own header, which is kept; Date, From, To and Message-ID are added
-    where they are missing. Text that is not ASCII is sent as UTF-8. An ADDRESS may have a name:
+    The input is a text, or a message with its own header, which is kept but for Bcc; Date, From, To and Message-ID
+    are added where they are missing. Text that is not ASCII is sent as UTF-8. An ADDRESS may have a name:
     'Ana <ana@example.org>'. If the server refuses one recipient, nothing is sent to any.
 
     \b

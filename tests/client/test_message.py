@@ -91,6 +91,19 @@ def test_a_header_that_is_there_is_kept_and_only_completed() -> None:
     assert names == [b"Subject", b"X-Odd", b"FROM", b"Date", b"To", b"Message-ID"]
 
 
+@pytest.mark.parametrize("name", [b"Bcc", b"BCC", b"Resent-Bcc "])
+def test_blind_copies_are_known_to_nobody(name: bytes) -> None:
+    sent = made(b"Subject: mine\nX: 1\n" + name + b": eva@example.com,\n\t bob@example.com\nX: 2\n\nbody\n")
+    assert sent.startswith(b"Subject: mine\r\nX: 1\r\nX: 2\r\nDate: ")
+    assert b"example.com," not in sent
+    assert b"bob@" not in sent
+
+
+def test_who_is_named_in_bcc_alone_is_not_named_in_to_instead() -> None:
+    sent = made(b"Subject: mine\nBcc: joao@example.com\n\nbody\n")
+    assert b"joao@example.com" not in sent
+
+
 def test_a_header_without_a_body_is_a_message() -> None:
     sent = made(b"Subject: only this")
     assert sent.startswith(b"Subject: only this\r\nDate: ")
@@ -169,7 +182,11 @@ def test_an_address_that_is_not_ascii_makes_the_header_utf8() -> None:
         (b"", Fields(ANA, (JOAO,), extra=("Blank in name: x",)), "Name: value"),
         (b"", Fields(ANA, (JOAO,), extra=("X: a\r\nBcc: b",)), "line end"),
         (b"", Fields(ANA, (JOAO,), extra=("Content-Type: text/html",)), "above it"),
+        (b"", Fields(ANA, (JOAO,), extra=("Bcc: eva@example.com",)), "further recipient"),
         (b"Subject: caf\xe9\n\n", FIELDS, "not UTF-8"),
+        (b"Subject: one\rX-Forged: two\n\n", FIELDS, "CR without LF"),
+        (b"Subject: one\r\r\nX: two\r\n\r\n", FIELDS, "CR without LF"),
+        (b"Subject: one\n folded\r", FIELDS, "CR without LF"),
     ],
 )
 def test_a_field_that_cannot_be_is_an_error(octets: bytes, fields: Fields, says: str) -> None:
