@@ -115,10 +115,14 @@ class Message:
             while octets := file.read(_BASE64_PIECE):
                 yield base64.encodebytes(octets)
         elif self.encoding == "quoted-printable":
+            carried = b""  # a CR at the end of a piece, which may be half of a CRLF
             while octets := file.readline(PIECE):
-                line = octets.removesuffix(b"\n").removesuffix(b"\r")
+                line = (carried + octets).removesuffix(b"\n").removesuffix(b"\r")
+                carried = b"\r" if octets.endswith(b"\r") else b""
                 # A line that goes on in the next piece ends with a soft line break (RFC 2045 section 6.7, rule 5).
                 yield _quoted_printable(line) + (b"\n" if octets.endswith(b"\n") else b"=\n")
+            if carried:
+                yield _quoted_printable(carried) + b"=\n"
         else:
             while octets := file.read(PIECE):
                 yield octets

@@ -104,6 +104,15 @@ def test_who_is_named_in_bcc_alone_is_not_named_in_to_instead() -> None:
     assert b"joao@example.com" not in sent
 
 
+@pytest.mark.parametrize("at", [PIECE - 1, PIECE])
+@pytest.mark.parametrize("end", [b"\r" + b"x" * 10, b"\r\r" + b"x", b"\r\n", b"\r\n\n", b"\r", b"\r" * 3])
+def test_a_cr_is_kept_where_two_pieces_meet(at: int, end: bytes) -> None:
+    octets = b"e" * at + end
+    message = parsed(octets)
+    assert message["Content-Transfer-Encoding"] == "quoted-printable"
+    assert message.get_payload(decode=True) == octets.replace(b"\r\n", b"\n")
+
+
 def test_a_header_without_a_body_is_a_message() -> None:
     sent = made(b"Subject: only this")
     assert sent.startswith(b"Subject: only this\r\nDate: ")
