@@ -70,8 +70,6 @@ class Checkpoint:
         # On disk, and to be forgotten.
         self._synced: list[Entry] = []
         self._recording = 0
-        # The file that each mailbox's name stood for when it was last synced.
-        self._inodes: dict[str, int] = {}
 
     @property
     def unrecorded(self) -> bool:
@@ -167,30 +165,25 @@ class Checkpoint:
     def _sync(self, dirty: dict[str, list[Entry]]) -> _Round:
         """In the second thread."""
         outcome = _Round()
-        renamed = False
         before = began = self._monotonic()
         for mailbox, entries in dirty.items():
             try:
-                inode = self._files.sync(mailbox)
+                self._files.sync(mailbox)
             except OSError as error:
                 log.error("! %s: fsync: %s", mailbox, error)  # noqa: TRY400  # the trace says nothing more
                 outcome.failed[mailbox] = entries
                 before = self._monotonic()
                 continue
-            if self._inodes.get(mailbox) != inode:
-                self._inodes[mailbox] = inode
-                renamed = True
             outcome.synced += entries
             after = self._monotonic()
             self._totals.sync.add(after - before)
             before = after
-        if renamed:
-            try:
-                self._files.sync_folder()
-            except OSError as error:
-                log.error("! the mailbox folder: fsync: %s", error)  # noqa: TRY400
-                self._inodes.clear()
-                return _Round(failed=dirty)
+        try:
+            # A mailbox may have been made, or replaced by its reader.
+            self._files.sync_folder()
+        except OSError as error:
+            log.error("! the mailbox folder: fsync: %s", error)  # noqa: TRY400
+            return _Round(failed=dirty)
         try:
             self._journal.maintain()
         except JournalError as error:

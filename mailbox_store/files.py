@@ -42,6 +42,10 @@ class Handle(Protocol):
         """Take the kernel's write lock without waiting; false where another program holds one."""
         ...
 
+    def stands(self) -> bool:
+        """Is this still the file that the mailbox's name stands for? Programs replace files, lock or no lock."""
+        ...
+
     def size(self) -> int: ...
 
     def read(self, offset: int, count: int) -> bytes:
@@ -72,8 +76,8 @@ class Files(Protocol):
         """Make an empty file for each that has none by now; they are durable then."""
         ...
 
-    def sync(self, mailbox: str) -> int:
-        """Return once the file's content is on disk; gives its inode, or 0 where it is gone."""
+    def sync(self, mailbox: str) -> None:
+        """Return once the file's content is on disk, or at once where it is gone."""
         ...
 
     def sync_folder(self) -> None:
@@ -88,8 +92,10 @@ class Files(Protocol):
 class DiskHandle:
     """A mailbox file on a disk."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, path: str, status: os.stat_result) -> None:
         self._fd = fd
+        self._path = path
+        self._inode = status.st_dev, status.st_ino
 
     def __enter__(self) -> Self:
         return self
@@ -113,6 +119,13 @@ class DiskHandle:
                 return False
             raise
         return True
+
+    def stands(self) -> bool:
+        try:
+            status = os.stat(self._path)  # noqa: PTH116  # a Path would cost more than the call
+        except OSError:
+            return False
+        return self._inode == (status.st_dev, status.st_ino)
 
     def size(self) -> int:
         return os.fstat(self._fd).st_size
@@ -156,15 +169,16 @@ class DiskFiles:
     def open(self, mailbox: str) -> DiskHandle:
         # O_NONBLOCK: what is not a regular file must be refused, not waited for.
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
-        fd = os.open(self._path(mailbox), flags, self._mode)
-        mode = os.fstat(fd).st_mode
-        if not stat.S_ISREG(mode):
+        path = self._path(mailbox)
+        fd = os.open(path, flags, self._mode)
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
             os.close(fd)
             raise OSError(errno.EINVAL, "Not a regular file")
-        if self._is_root and not mode & stat.S_IWUSR:
+        if self._is_root and not status.st_mode & stat.S_IWUSR:
             os.close(fd)
             raise OSError(errno.EACCES, os.strerror(errno.EACCES))
-        return DiskHandle(fd)
+        return DiskHandle(fd, path, status)
 
     def missing(self, mailboxes: Iterable[str]) -> list[str]:
         with os.scandir(self._folder) as entries:
@@ -178,14 +192,13 @@ class DiskFiles:
                 os.mknod(self._path(mailbox), stat.S_IFREG | self._mode)
         self.sync_folder()
 
-    def sync(self, mailbox: str) -> int:
+    def sync(self, mailbox: str) -> None:
         try:
             fd = os.open(self._path(mailbox), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
-            return 0
+            return
         try:
             os.fsync(fd)
-            return os.fstat(fd).st_ino
         finally:
             os.close(fd)
 

@@ -129,8 +129,8 @@ class Journal(Protocol):
         """Every entry that was not forgotten, by mailbox and number."""
         ...
 
-    def prune(self, before: int, limit: int) -> int:
-        """Drop up to `limit` ids kept since before that time, the oldest first; gives how many."""
+    def prune(self, before: int, after: int, limit: int) -> int:
+        """Of the `limit` oldest ids drop those kept since a time outside of the two; gives how many."""
         ...
 
     def drop_stale(self, before: int) -> int:

@@ -4,9 +4,9 @@ An entry is planned before the journal's commit and appended after it, under the
 user may have changed the file; then the plan is corrected in the journal first, by a commit of its own. So whatever
 is cut short, the journal knows where every octet of the store's was to go.
 
-A mailbox that is locked by a reader or gives an error keeps its entries waiting here (places only, no text), in
-order, and is tried again: every `_LOCK_RETRY` for a lock, with growing pauses for errors. The delivery stands, for
-the journal has it.
+A mailbox that is locked by a reader, is replaced by one at that moment or gives an error keeps its entries waiting
+here (places only, no text), in order, and is tried again: every `_LOCK_RETRY` for a reader, with growing pauses for
+errors. The delivery stands, for the journal has it.
 
 Fails: `Plan.place` with OSError where a mailbox cannot be written. Appending does not fail; it waits.
 Limits: a waiting entry costs some 200 octets.
@@ -19,6 +19,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 from mailbox_store.evidence import Evidence, examine
 from mailbox_store.files import Files, Handle
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 # A mail reader holds its lock for the time of a rewrite; a person does not notice this.
 _LOCK_RETRY = 0.05
+# Entries of one mailbox that are caught up in one go, some 10 ms of it: others wait for their answers meanwhile.
+_CATCH_UP = 500
 _ERROR_RETRY_MIN = 0.1
 _ERROR_RETRY_MAX = 5.0
 
@@ -41,7 +44,9 @@ class Doubt(enum.Enum):
     NOTHING = enum.auto()  # not an octet
     PART = enum.auto()  # a beginning, left by a process that was killed or by an error
     ANY = enum.auto()  # whatever a loss of power leaves
-    UNSYNCED = enum.auto()  # all of it, but the kernel could not bring it to the disk and has forgotten that
+    # All of it, unless its user has removed it. But the kernel could perhaps not bring it to the disk, and has
+    # forgotten that: it tells a failed sync once, and the next sync has nothing to do.
+    UNSYNCED = enum.auto()
 
 
 class Task(Record):
@@ -153,36 +158,53 @@ class Mailboxes:
             return
         now = self._monotonic()
         for mailbox, waiting in list(self._waiting.items()):
-            if all_now or waiting.due <= now:
+            if all_now:
                 self._work(mailbox, waiting)
-
-    def trust(self, entry: Entry) -> None:
-        """Take an entry as appended without a look at the file; it will be synced."""
-        self.dirty.setdefault(entry.mailbox, []).append(entry)
+            elif waiting.due <= now:
+                self._work(mailbox, waiting, _CATCH_UP)
 
     def doubt(self, mailbox: str, entries: Iterable[Entry]) -> None:
         """Have entries written again that the kernel could not bring to the disk."""
         log.error("! %s could not be synced; its last entries are written again", mailbox)
-        again = deque(Task(entry, Doubt.UNSYNCED) for entry in entries)
+        # Those that were appended since may have been part of the failed sync as well.
+        since = self.dirty.pop(mailbox, [])
+        again = [Task(entry, Doubt.UNSYNCED) for entry in chain(entries, since)]
         waiting = self._waiting.setdefault(mailbox, Waiting(deque(), self._monotonic() + _ERROR_RETRY_MAX))
         waiting.tasks.extendleft(reversed(again))
 
-    def _work(self, mailbox: str, waiting: Waiting) -> None:
-        tasks = waiting.tasks
+    def _work(self, mailbox: str, waiting: Waiting, most: int | None = None) -> None:
+        """Append what waits, up to `most` entries of it."""
         try:
             with self._files.open(mailbox) as handle:
                 if not handle.lock():
                     self._wait(mailbox, waiting, "another program holds its lock", _LOCK_RETRY)
-                    return
-                while tasks:
-                    self._settle(handle, tasks)
-                    self._appended(tasks.popleft().entry)
+                elif not handle.stands() or not self._fill(handle, waiting.tasks, most):
+                    self._wait(mailbox, waiting, "another program has replaced it", _LOCK_RETRY)
+                elif waiting.tasks:
+                    waiting.due = self._monotonic()
+                elif self._waiting.pop(mailbox, None) is not None:
+                    log.info("= %s has got what waited for it", mailbox)
         except (OSError, JournalError) as error:
             self._wait(mailbox, waiting, str(error), waiting.pause)
             waiting.pause = min(2 * waiting.pause, _ERROR_RETRY_MAX)
-        else:
-            if self._waiting.pop(mailbox, None) is not None:
-                log.info("= %s has got what waited for it", mailbox)
+
+    def _fill(self, handle: Handle, tasks: deque[Task], most: int | None) -> bool:
+        """Append up to `most` entries; false where the file is the mailbox no more, and they are to do again."""
+        done: list[Entry] = []
+        stands = False
+        try:
+            for _ in range(len(tasks) if most is None else min(most, len(tasks))):
+                self._settle(handle, tasks, most)
+                done.append(tasks.popleft().entry)
+        finally:
+            stands = handle.stands()
+            if stands:
+                for entry in done:
+                    self._appended(entry)
+            else:
+                # What replaced it may have been made before these were appended, or after.
+                tasks.extendleft(Task(entry, Doubt.PART) for entry in reversed(done))
+        return stands
 
     def _wait(self, mailbox: str, waiting: Waiting, reason: str, pause: float) -> None:
         if reason != waiting.told:
@@ -199,7 +221,7 @@ class Mailboxes:
         fresh = self._fresh.get(entry.number)
         return fresh if fresh is not None else Rendering(self._journal, self._journal.message(entry.number))
 
-    def _settle(self, handle: Handle, tasks: deque[Task]) -> None:
+    def _settle(self, handle: Handle, tasks: deque[Task], most: int | None) -> None:
         """Make the first task's entry be in the mailbox, once."""
         task = tasks[0]
         rendering = self._rendering(task.entry)
@@ -207,31 +229,36 @@ class Mailboxes:
             evidence = examine(
                 handle,
                 task.entry,
-                rendering.pieces(task.entry),
+                lambda: rendering.pieces(task.entry),
                 rendering.mark(),
-                power_lost=task.doubt is Doubt.ANY,
+                power_lost=task.doubt is not Doubt.PART,
             )
             if evidence is Evidence.TORN or (evidence is Evidence.WHOLE and task.doubt is Doubt.UNSYNCED):
                 _overwrite(handle, task.entry, rendering)
+            if evidence is Evidence.TORN:
                 self.counts.completed += 1
                 return
-            if evidence is not Evidence.ABSENT:
+            # What was there once and is not has been removed by its user.
+            if evidence is not Evidence.ABSENT or task.doubt is Doubt.UNSYNCED:
                 self.counts.whole += 1
                 return
             self.counts.appended += 1
         size, lead = _end(handle)
         if (size, lead) != (task.entry.start, task.entry.lead):
-            self._move(tasks, size, lead)
+            self._move(tasks, size, lead, most)
         try:
             _append(handle, tasks[0].entry, rendering)
         except BaseException:
             tasks[0] = Task(tasks[0].entry, Doubt.PART)
             raise
 
-    def _move(self, tasks: deque[Task], size: int, lead: int) -> None:
-        """Correct the plan: the first task's entry goes to the file's end, and those not written yet behind it."""
+    def _move(self, tasks: deque[Task], size: int, lead: int, most: int | None) -> None:
+        """Correct the plan: the first task's entry goes to the file's end, and those not written yet behind it.
+
+        :param most: how many are written now; the places of others are corrected when it is their turn.
+        """
         moved = []
-        for index, task in enumerate(tasks):
+        for index, task in enumerate(islice(tasks, most)):
             if index and task.doubt is not Doubt.NOTHING:
                 break
             entry = task.entry

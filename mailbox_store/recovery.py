@@ -3,8 +3,9 @@
 Every entry that was not forgotten is looked at, by mailbox and in order: there already, cut short, or missing. It is
 completed or appended, never twice, and no octet is cut or overwritten that the store did not write.
 
-An entry that was marked as appended in this same boot is trusted without a look: only processes have died since, so
-the file has it, unless its user has removed it, who is not to get it back. After another boot no mark counts.
+An entry that was marked as appended in this same boot is not appended again: only processes have died since, so the
+file has it, unless its user has removed it, who is not to get it back. But nobody knows any more whether a sync of it
+has failed, so what is there is written once more, in its place, and synced. After another boot no mark counts.
 
 Safe to interrupt: each change is one that the next recovery finds and understands.
 """
@@ -27,18 +28,15 @@ def recover(journal: Journal, mailboxes: Mailboxes, checkpoint: Checkpoint, boot
     :param boot: names the running kernel's boot.
     :raises JournalError: where the journal cannot be read.
     """
-    doubt = Doubt.PART if journal.boot() == boot else Doubt.ANY
+    same_boot = journal.boot() == boot
     pending = journal.pending()
     for mailbox, group in groupby(pending, key=lambda pending: pending.entry.mailbox):
         tasks: deque[Task] = deque()
         for each in group:
             checkpoint.expect([each.entry])
-            if each.appended and doubt is Doubt.PART:
-                mailboxes.trust(each.entry)
-            else:
-                tasks.append(Task(each.entry, doubt))
-        if tasks:
-            mailboxes.serve(mailbox, tasks)
+            appended = Doubt.UNSYNCED if each.appended else Doubt.PART
+            tasks.append(Task(each.entry, appended if same_boot else Doubt.ANY))
+        mailboxes.serve(mailbox, tasks)
     return len(pending)
 
 

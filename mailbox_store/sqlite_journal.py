@@ -47,7 +47,10 @@ CREATE TABLE IF NOT EXISTS piece (
 def _connect(path: str) -> sqlite3.Connection:
     # isolation_level None: transactions begin and end where this module says so.
     connection = sqlite3.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode=WAL")
+    mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+    if mode != "wal":
+        connection.close()
+        raise JournalError(f"journal: {path}: its file system cannot hold a write-ahead log (SQLite offers {mode})")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA wal_autocheckpoint=0")
     connection.execute(f"PRAGMA journal_size_limit={_LOG_LIMIT}")
@@ -248,12 +251,11 @@ class SqliteJournal:
         with _translated:
             return [Pending(Entry(*row[:6]), bool(row[6])) for row in self._db.execute(query)]
 
-    def prune(self, before: int, limit: int) -> int:
-        query = (
-            """DELETE FROM ledger WHERE kept<? AND number IN (SELECT number FROM ledger ORDER BY number LIMIT ?)"""
-        )
+    def prune(self, before: int, after: int, limit: int) -> int:
+        query = """DELETE FROM ledger WHERE (kept<? OR kept>?)
+                   AND number IN (SELECT number FROM ledger ORDER BY number LIMIT ?)"""
         with _translated:
-            return self._db.execute(query, (before, limit)).rowcount
+            return self._db.execute(query, (before, after, limit)).rowcount
 
     def drop_stale(self, before: int) -> int:
         query = """SELECT delivery FROM piece WHERE delivery NOT IN (SELECT delivery FROM message)

@@ -7,8 +7,7 @@ is on disk, and normally also that `cat` shows it.
 Fails: with outcomes. Where a batch's transaction fails, each of its questions is tried alone, so that one cannot fail
 the others. Appending after the commit cannot fail a delivery any more: it waits and is retried. What no one foresaw
 is an outcome before the commit, and after it ends the process: recovery knows best then.
-Limits: ids are kept for LEDGER_KEPT, which no repeat can outlive as long as the clock does not leap by hours; pieces
-of a message that never ends are dropped after PIECES_KEPT.
+Limits: ids are kept for a day, which no repeat can outlive as long as the clock does not leap by hours (`tidying`).
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from mailbox_store.mailboxes import Counts, Mailboxes, Plan
 from mailbox_store.metrics import UNWRITABLE, Totals
 from mailbox_store.recovery import recover, settle_boot
 from mailbox_store.rendering import Rendering
+from mailbox_store.tidying import LEDGER_REACH, Tidying
 from mailbox_store.users import Users
 from runtime.vitals import Figures
 from wire import outcomes
@@ -37,21 +37,12 @@ from wire.outcomes import Said
 
 log = logging.getLogger(__name__)
 
-_HOUR = 3_600_000
-# A delivery whose time is further from now than this, on either side, is refused: a repeat of it might come after
-# its id was dropped. The longest wait that a living session allows (timeouts and retries) is minutes.
-LEDGER_REACH = 12 * _HOUR
-# Kept when the message's time was at most LEDGER_REACH ahead, repeated when it is at most LEDGER_REACH past.
-LEDGER_KEPT = 2 * LEDGER_REACH
-PIECES_KEPT = 24 * _HOUR
 # Left free in the mailbox folder, for what other programs write at the same time.
 _SPACE_MARGIN = 1024 * 1024
-# Ids dropped in one transaction: some 5 ms.
-_PRUNE_PORTION = 1000
-_PRUNE_INTERVAL = 60.0
 # What was appended or synced is told to the journal with the next commit, or by one of its own after this pause.
 _RECORD_PAUSE = 0.03
-_STALE_INTERVAL = 3600.0
+# After an error of the journal it is left alone for so long, but for mail that comes in.
+_JOURNAL_PAUSE = 1.0
 # No message is that long; SQLite's numbers end at 2**63.
 _MAX_OFFSET = 2**48
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -117,13 +108,14 @@ class Store:
         self._told = told
         self._mailboxes = Mailboxes(files, journal, monotonic)
         self._checkpoint = Checkpoint(files, journal, self._mailboxes, executor, monotonic, self.totals)
+        self._tidying = Tidying(journal, clock, monotonic)
         # Those of which it was told that they cannot be written.
         self._unwritable: set[str] = set()
         self._boot = ""
         self._boot_named = False
         self._record_due: float | None = None
-        self._prune_due = 0.0
-        self._stale_due = 0.0
+        self._journal_due = 0.0
+        self._journal_told = ""
 
     @property
     def busy(self) -> bool:
@@ -187,13 +179,20 @@ class Store:
         """What is due without a question; call it between batches, at least every 50 ms while `busy`."""
         self._mailboxes.retry()
         self._checkpoint.step()
+        if self._monotonic() < self._journal_due:
+            return
         try:
             self._record()
             if not self._boot_named:
                 self._boot_named = settle_boot(self._journal, self._mailboxes, self._boot)
-            self._tidy()
+            self._tidying.step()
         except JournalError as error:
-            log.warning("! %s", error)
+            self._journal_due = self._monotonic() + _JOURNAL_PAUSE
+            if str(error) != self._journal_told:
+                self._journal_told = str(error)
+                log.warning("! %s", error)
+        else:
+            self._journal_told = ""
 
     def close(self) -> None:
         """Checkpoint for the last time, so that the next start has nothing to recover."""
@@ -217,20 +216,6 @@ class Store:
         with self._journal.transaction():
             self._checkpoint.record()
         self._checkpoint.recorded()
-
-    def _tidy(self) -> None:
-        now = self._monotonic()
-        if now >= self._prune_due:
-            with self._journal.transaction():
-                pruned = self._journal.prune(self._clock() - LEDGER_KEPT, _PRUNE_PORTION)
-            # A full portion: there is more, and it goes at the next tick.
-            self._prune_due = now if pruned == _PRUNE_PORTION else now + _PRUNE_INTERVAL
-        if now >= self._stale_due:
-            self._stale_due = now + _STALE_INTERVAL
-            with self._journal.transaction():
-                stale = self._journal.drop_stale(self._clock() - PIECES_KEPT)
-            if stale:
-                log.info("= dropped the pieces of %d messages that never ended", stale)
 
     def _lookup(self, question: Lookup) -> Said:
         outcome = self._users.current.lookup(question.local, question.domain)

@@ -1,11 +1,13 @@
 """The users file on disk: read at start, watched while the store runs.
 
-A thread looks at the file's status every `_INTERVAL`; a change is read, parsed, and takes the place of the old list
-in one assignment, after the new users' mailboxes were made. An edit that breaks a rule, or a file that is gone, is
-reported, and the old list stays.
+A thread looks at the file's status every `_INTERVAL`. A change that stands still from one look to the next, so that
+it is not half of a copy that is being written, is read, parsed, and takes the place of the old list in one
+assignment, after the new users' mailboxes were made. An edit that breaks a rule, or a file that is gone, is reported,
+and the old list stays. What cannot be read or made for another reason is tried again.
 
-Fails: at start with ConfigError, later with log lines only.
-Limits: a change that leaves size, inode and modification time (to the clock's tick) as they were is not seen.
+Fails: at start with ConfigError, later with log lines only, one for each reason.
+Limits: a change that leaves size, inode and modification time (to the clock's tick) as they were is not seen. A
+writer that rests for longer than `_INTERVAL` in the middle of the file has its half taken for the whole.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from mailbox_store.users import Users, UsersError, parse_users
 
 log = logging.getLogger(__name__)
 
-_INTERVAL = 0.5
+# A change is taken over within two of it, and the workers remember for a quarter of a second: within a second.
+_INTERVAL = 0.2
 # Files that the start waits for, 0.1 to 0.5 s of it. Were there more to make (the first start of a large site), they
 # are made while mail is taken already: a delivery makes the file it needs.
 _AT_ONCE = 5_000
@@ -48,12 +51,14 @@ class UsersFile:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         try:
-            self._status: _Status | None = self._look()
+            self._taken: _Status | None = self._look()
             self.current: Users = self._read()
         except OSError as error:
             raise ConfigError(f"USERS={path}: {error.strerror}") from None
         except UsersError as error:
             raise ConfigError(str(error)) from None
+        self._seen: _Status | None = self._taken
+        self._told = ""
         self._known: set[str] = set(self.current.names)
         try:
             missing = files.missing(self.current.mailboxes)
@@ -78,34 +83,42 @@ class UsersFile:
             self._thread.join()
 
     def refresh(self) -> None:
-        """Look once, and take over a change."""
+        """Look once, and take over a change that the look before this one has seen already."""
         try:
-            status = self._look()
-        except OSError as error:
-            if self._status is not None:
-                log.error("! %s: %s; the list as it was stays", self._path, error.strerror)  # noqa: TRY400
-                self._status = None
-                self._totals.reload_errors += 1
-            return
-        if status == self._status:
-            return
-        self._status = status
-        try:
-            users = self._read()
-            missing = self._files.missing(users.mailboxes)
-            self._files.create(missing)
+            before = self._seen
+            status = self._seen = self._look()
+            if before == status != self._taken:
+                self._take_over(status)
         except UsersError as error:
-            self._totals.reload_errors += 1
-            log.error("! %s; the list as it was stays", error)  # noqa: TRY400
+            # Another try would find the same.
+            self._taken, self._told = self._seen, ""
+            self._tell(str(error))
         except OSError as error:
+            self._seen = self._taken = None
+            self._tell(f"{error.filename or self._path}: {error.strerror}")
+
+    def _take_over(self, status: _Status) -> None:
+        """
+        :raises UsersError: where the file breaks a rule.
+        :raises OSError: where it cannot be read, or a mailbox cannot be made.
+        """
+        users = self._read()
+        if self._look() != status:
+            return
+        missing = self._files.missing(users.mailboxes)
+        self._files.create(missing)
+        # A delivery that was begun before a user was removed still ends.
+        self._known |= users.names
+        self.current = users
+        self._taken, self._told = status, ""
+        self._totals.reloads += 1
+        log.info("= %s read again: %d mailboxes, %d new files", self._path, len(users.mailboxes), len(missing))
+
+    def _tell(self, what: str) -> None:
+        if what != self._told:
+            self._told = what
             self._totals.reload_errors += 1
-            log.error("! %s: %s; the list as it was stays", error.filename, error.strerror)  # noqa: TRY400
-        else:
-            # A delivery that was begun before a user was removed still ends.
-            self._known |= users.names
-            self.current = users
-            self._totals.reloads += 1
-            log.info("= %s read again: %d mailboxes, %d new files", self._path, len(users.mailboxes), len(missing))
+            log.error("! %s; the list as it was stays", what)
 
     def create_rest(self) -> None:
         """Make the mailboxes that the start did not wait for."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from wire.messages import Lookup, Question
 from wire.outcomes import Found, Outcome
 
-# The store sees a change of users.txt within half a second, and all of it is to be done within a second.
+# The store takes a change of users.txt over within half a second, and all of it is to be done within a second.
 KEPT_SECONDS = 0.25
 # Addresses and mailbox names have at most some 1,000 octets each.
 _MOST = 2048

@@ -124,10 +124,10 @@ class MemoryJournal:
     def pending(self) -> list[Pending]:
         return sorted(self.state.entries.values(), key=lambda each: (each.entry.mailbox, each.entry.number))
 
-    def prune(self, before: int, limit: int) -> int:
+    def prune(self, before: int, after: int, limit: int) -> int:
         self._changes()
         oldest = sorted(self.state.ledger.items(), key=lambda item: item[1][0])[:limit]
-        gone = [delivery for delivery, (_, kept) in oldest if kept < before]
+        gone = [delivery for delivery, (_, kept) in oldest if kept < before or kept > after]
         for delivery in gone:
             del self.state.ledger[delivery]
         return len(gone)
@@ -171,6 +171,7 @@ class MemoryHandle:
 
     def __init__(self, files: MemoryFiles, name: str) -> None:
         self._files, self._name = files, name
+        self._held = files.content[name]
 
     def __enter__(self) -> Self:
         return self
@@ -184,11 +185,14 @@ class MemoryHandle:
         self._files.before("lock", self._name)
         return self._name not in self._files.locked
 
+    def stands(self) -> bool:
+        return self._files.content.get(self._name) is self._held
+
     def size(self) -> int:
-        return len(self._files.content[self._name])
+        return len(self._held)
 
     def read(self, offset: int, count: int) -> bytes:
-        return bytes(self._files.content[self._name][offset : offset + count])
+        return bytes(self._held[offset : offset + count])
 
     def append(self, data: bytes | memoryview) -> int:
         return self.write_at(self.size(), data, "append")
@@ -201,7 +205,12 @@ class MemoryHandle:
             data = data[:room]
             self._files.room = room - len(data)
         self._files.before(kind, self._name)
-        self._files.do(("write", self._name, offset, bytes(data)))
+        operation = ("write", self._name, offset, bytes(data))
+        if self.stands():
+            self._files.do(operation)
+        else:
+            # Into a file that no name stands for any more.
+            apply({self._name: self._held}, operation)
         return len(data)
 
     def truncate(self, size: int) -> None:
@@ -236,12 +245,10 @@ class MemoryFiles:
                 self.do(("create", mailbox))
         self.sync_folder()
 
-    def sync(self, mailbox: str) -> int:
+    def sync(self, mailbox: str) -> None:
         self.before("sync", mailbox)
-        if mailbox not in self.content:
-            return 0
-        self.do(("sync", mailbox))
-        return 1 + sorted(self.content).index(mailbox)
+        if mailbox in self.content:
+            self.do(("sync", mailbox))
 
     def sync_folder(self) -> None:
         self.before("sync_folder", "")
@@ -281,6 +288,23 @@ class InlineExecutor(Executor):
         except BaseException as error:
             future.set_exception(error)
         return future
+
+
+class HeldExecutor(Executor):
+    """Keeps what it is given until it is told to do it."""
+
+    def __init__(self) -> None:
+        self._held: list[Callable[[], None]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._held.append(lambda: future.set_result(fn(*args, **kwargs)))
+        return future
+
+    def run(self) -> None:
+        held, self._held = self._held, []
+        for each in held:
+            each()
 
 
 class FixedUsers:

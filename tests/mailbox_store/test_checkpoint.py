@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import errno
+from concurrent.futures import Executor
+
+import pytest
 
 from mailbox_store.store import Store
-from tests.mailbox_store.fakes import NOW, Clock, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
+from tests.mailbox_store.fakes import (
+    NOW,
+    Clock,
+    FixedUsers,
+    HeldExecutor,
+    InlineExecutor,
+    MemoryFiles,
+    MemoryJournal,
+)
 from wire.messages import Ask, Deliver
 from wire.outcomes import Delivered
 
@@ -13,9 +24,14 @@ A, B = "a@b.example", "b@b.example"
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, executor: Executor | None = None) -> None:
         self.journal, self.files, self.clock = MemoryJournal(), MemoryFiles(), Clock()
-        self.store = Store(self.journal, self.files, FixedUsers(A, B), InlineExecutor(), lambda: NOW, self.clock)
+        self.start(executor)
+
+    def start(self, executor: Executor | None = None) -> None:
+        """A new process on what the last one left."""
+        users, executor = FixedUsers(A, B), executor or InlineExecutor()
+        self.store = Store(self.journal, self.files, users, executor, lambda: NOW, self.clock)
         self.store.recover("boot")
 
     def deliver(self, name: str, *boxes: str) -> None:
@@ -27,6 +43,17 @@ class Bench:
         for _ in range(3):
             self.clock.now += 0.6
             self.store.tick()
+
+    def written(self) -> list[str]:
+        """The deliveries whose octets were written to the file of A, in order, since this was last asked for."""
+        done = [op[3] for op in self.files.log if op[:2] == ("write", A)]
+        self.files.log.clear()
+        return [name for data in done for name in ("one", "two") if f"id {name}\n".encode() in data]
+
+
+def _fail_sync(kind: str, name: str) -> None:
+    if (kind, name) == ("sync", A):
+        raise OSError(errno.EIO, "Input/output error")
 
 
 def test_a_synced_delivery_is_forgotten_and_its_id_is_kept() -> None:
@@ -89,11 +116,7 @@ def test_a_disk_that_is_slow_has_rest_between_rounds() -> None:
 def test_a_failed_sync_forgets_nothing_and_is_made_good() -> None:
     bench = Bench()
 
-    def broken(kind: str, name: str) -> None:
-        if (kind, name) == ("sync", A):
-            raise OSError(errno.EIO, "Input/output error")
-
-    bench.files.before = broken
+    bench.files.before = _fail_sync
     bench.deliver("one", A, B)
     bench.second()
     assert [pending.entry.mailbox for pending in bench.journal.pending()] == [A]
@@ -102,6 +125,55 @@ def test_a_failed_sync_forgets_nothing_and_is_made_good() -> None:
         bench.second()
     assert not bench.journal.state.messages
     assert bytes(bench.files.content[A]).count(b"id one") == 1
+
+
+def test_what_was_appended_before_a_sync_failed_is_written_again_too() -> None:
+    executor = HeldExecutor()
+    bench = Bench(executor)
+    bench.deliver("one", A)
+    bench.store.tick()
+    bench.deliver("two", A)
+    assert bench.written() == ["one", "two"]
+    # The kernel takes the pages of both for clean now.
+    bench.files.before = _fail_sync
+    executor.run()
+    bench.files.before = lambda _kind, _name: None
+    for _ in range(20):
+        bench.clock.now += 0.6
+        bench.store.tick()
+        executor.run()
+    assert bench.written() == ["one", "two"]
+    assert not bench.journal.state.messages
+    assert bytes(bench.files.content[A]).count(b"Received: id ") == 2
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_what_the_last_process_could_not_sync_is_written_again_by_the_next(killed: bool) -> None:
+    bench = Bench()
+    bench.deliver("one", A)
+    bench.files.before = _fail_sync
+    if killed:
+        bench.second()
+    else:
+        bench.store.close()
+    assert bench.written() == ["one"]
+    bench.files.before = lambda _kind, _name: None
+    bench.start()
+    assert bench.written() == ["one"]
+    assert not bench.journal.state.messages
+    assert bytes(bench.files.content[A]).count(b"Received: id ") == 1
+
+
+def test_what_its_user_has_removed_since_does_not_come_back_with_the_next_process() -> None:
+    bench = Bench()
+    bench.files.before = _fail_sync
+    bench.deliver("one", A)
+    bench.second()
+    bench.files.content[A].clear()
+    bench.files.before = lambda _kind, _name: None
+    bench.start()
+    assert not bench.files.content[A]
+    assert not bench.journal.state.messages
 
 
 def test_a_folder_that_cannot_be_synced_forgets_nothing() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailbox_store.evidence import Evidence, examine
 from mailbox_store.journal import Entry
+from mailbox_store.mbox import whole
 from tests.mailbox_store.fakes import MemoryFiles
 
 BOX = "a@b.example"
@@ -14,11 +17,12 @@ WHOLE = b"From x y\n" + MARK + b"Subject: s\n\nhello there\n\nthe end\n\n"
 OLD = b"From o o\n\nold\n\n"
 
 
-def _examine(content: bytes, *, power_lost: bool = False, start: int = len(OLD), pieces: int = 7) -> Evidence:
-    entry = Entry(1, 0, BOX, start, 0, len(WHOLE))
-    cut = [WHOLE[at : at + pieces] for at in range(0, len(WHOLE), pieces)]
+def _examine(
+    content: bytes, *, power_lost: bool = False, start: int = len(OLD), pieces: int = 7, entry: bytes = WHOLE
+) -> Evidence:
+    cut = [entry[at : at + pieces] for at in range(0, len(entry), pieces)]
     with MemoryFiles({BOX: content}).open(BOX) as handle:
-        return examine(handle, entry, cut, MARK, power_lost=power_lost)
+        return examine(handle, Entry(1, 0, BOX, start, 0, len(entry)), lambda: cut, MARK, power_lost=power_lost)
 
 
 @pytest.mark.parametrize("power_lost", [False, True])
@@ -48,6 +52,11 @@ def test_an_entry_that_a_user_s_edit_moved_is_found() -> None:
     assert _examine(OLD + OLD + WHOLE) is Evidence.ELSEWHERE
 
 
+def test_an_entry_is_found_where_as_much_was_removed_before_it_as_it_has() -> None:
+    behind = OLD + b"x" * len(WHOLE)
+    assert _examine(OLD + WHOLE, start=len(behind)) is Evidence.ELSEWHERE
+
+
 def test_an_entry_to_which_a_mail_reader_added_a_header_line_is_found() -> None:
     marked = WHOLE.replace(b"Subject: s\n", b"Subject: s\nStatus: RO\n")
     assert _examine(OLD + marked) is Evidence.ELSEWHERE
@@ -55,6 +64,31 @@ def test_an_entry_to_which_a_mail_reader_added_a_header_line_is_found() -> None:
 
 def test_a_cut_entry_with_a_user_s_text_behind_it_is_not_there() -> None:
     assert _examine(OLD + WHOLE[:-12] + b"my own words\n") is Evidence.ABSENT
+
+
+def test_a_cut_entry_with_words_behind_it_that_it_ends_with_is_not_there() -> None:
+    assert _examine(OLD + WHOLE[:-12] + b"\nthe end\n") is Evidence.ABSENT
+
+
+@pytest.mark.parametrize("message", [b"", b"Subject: s\n", b"Subject: s\n\n", b"Subject: s\nTo: t\n\n\n\n"])
+@pytest.mark.parametrize("pieces", [1, 7, 1000])
+def test_a_message_without_a_text_is_found_by_its_header(message: bytes, pieces: int) -> None:
+    entry = b"From x y\n" + MARK + whole(message)
+    added = entry.replace(b"\n\n", b"\nStatus: RO\n\n", 1)
+    for edited in (OLD + OLD + entry, entry, OLD + added, OLD + added.rstrip(b"\n") + b"\n\n" + OLD):
+        assert _examine(edited, pieces=pieces, entry=entry) is Evidence.ELSEWHERE
+    if b"To:" in message:
+        cut = entry[: entry.index(b"To:")]
+        assert _examine(OLD + OLD + cut + b"\nmy own words\n", pieces=pieces, entry=entry) is Evidence.ABSENT
+
+
+@given(text=st.binary(max_size=60), pieces=st.integers(1, 60), start=st.integers(0, 80))
+def test_an_entry_is_found_whatever_its_text_and_wherever_it_is_cut_into_pieces(
+    text: bytes, pieces: int, start: int
+) -> None:
+    entry = b"From x y\n" + MARK + whole(text)
+    found = _examine(b"a new beginning\n\n" + entry, pieces=pieces, start=start, entry=entry)
+    assert found in (Evidence.ELSEWHERE, Evidence.WHOLE)
 
 
 def test_what_a_user_removed_is_not_there() -> None:

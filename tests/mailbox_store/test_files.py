@@ -103,12 +103,25 @@ def test_only_missing_mailboxes_are_made(files: DiskFiles, box: Path, folder: Pa
     assert stat.S_IMODE((folder / "c@d.txt").stat().st_mode) == 0o600
 
 
-def test_a_sync_tells_which_file_it_was(files: DiskFiles, box: Path) -> None:
-    assert files.sync(BOX) == 0
+def test_a_mailbox_that_is_gone_needs_no_sync(files: DiskFiles, box: Path) -> None:
+    files.sync(BOX)
     box.write_bytes(b"")
-    assert files.sync(BOX) == box.stat().st_ino
+    files.sync(BOX)
     files.sync_folder()
     assert files.free_space() > 0
+
+
+def test_a_file_that_was_replaced_or_removed_is_not_the_mailbox_any_more(files: DiskFiles, box: Path) -> None:
+    with files.open(BOX) as handle:
+        assert handle.stands()
+        new = box.with_suffix(".new")
+        new.write_bytes(b"")
+        new.rename(box)
+        assert not handle.stands()
+    with files.open(BOX) as handle:
+        assert handle.stands()
+        box.unlink()
+        assert not handle.stands()
 
 
 def test_no_descriptor_is_left_open(files: DiskFiles, box: Path) -> None:

@@ -87,7 +87,7 @@ class Both(RuleBasedStateMachine):
     def prune(self, limit: int, give_up: bool) -> None:
         # Messages that are not on disk yet keep their id in this model: a delivery is known while it is held.
         if not self._entries():
-            self._do(lambda journal: journal.prune(self.now - 2000, limit), give_up)
+            self._do(lambda journal: journal.prune(self.now - 2000, self.now + 2000, limit), give_up)
 
     @rule(give_up=st.booleans())
     def drop_stale(self, give_up: bool) -> None:

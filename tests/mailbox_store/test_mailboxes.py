@@ -170,6 +170,47 @@ def test_entries_that_could_not_be_synced_are_written_again_in_place() -> None:
     assert bench.mailboxes.dirty == {BOX: entries}
 
 
+@pytest.mark.parametrize("copied", [True, False])
+@pytest.mark.parametrize("moment", ["lock", "append"])
+def test_a_mailbox_that_is_replaced_meanwhile_gets_its_entry_once(moment: str, copied: bool) -> None:
+    bench = Bench(b"old\n\n")
+
+    def replace_it(kind: str, name: str) -> None:
+        if kind == moment:
+            bench.files.before = lambda _kind, _name: None
+            bench.files.content[name] = bytearray(b"new\n\n")
+
+    bench.files.before = replace_it
+    bench.deliver("one")
+    if copied and moment == "append":
+        # The program that replaced it had read the entry.
+        bench.files.content[BOX] += bytes(bench.mailboxes._rendering(bench.journal.pending()[0].entry).head(BOX))
+        bench.files.content[BOX] += b"Subject: one\nStatus: RO\n\n"
+    assert bench.mailboxes.waiting == 1
+    assert not bench.mailboxes.unmarked
+    bench.clock.now += 0.06
+    bench.mailboxes.retry()
+    assert bench.content.startswith(b"new\n\nFrom s@e ")
+    assert bench.subjects() == ["one"]
+    assert (bench.mailboxes.waiting, len(bench.mailboxes.unmarked)) == (0, 1)
+
+
+def test_a_mailbox_is_caught_up_in_portions_wherever_its_end_is() -> None:
+    bench = Bench()
+    bench.files.locked = {BOX}
+    for number in range(1100):
+        bench.deliver(str(number))
+    bench.files.locked = set()
+    bench.files.content[BOX] += b"a note by its user"
+    bench.clock.now += 0.06
+    left = []
+    while bench.mailboxes.waiting:
+        bench.mailboxes.retry()
+        left.append(bench.mailboxes.waiting)
+    assert left == [600, 100, 0]
+    assert bench.subjects() == [str(number) for number in range(1100)]
+
+
 def test_a_mailbox_that_cannot_be_opened_is_told_before_the_commit() -> None:
     bench = Bench()
 

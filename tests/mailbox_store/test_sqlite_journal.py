@@ -78,13 +78,32 @@ def test_numbers_go_on_after_a_restart_while_a_message_outlives_its_id(folder: P
     with journal.transaction():
         journal.add(_message("one"), [Place("a@b", 0, 0, 1)], 1)
         (last,) = journal.add(_message("two"), [Place("a@b", 0, 0, 1)], 1)
-        assert journal.prune(2, 10) == 2
+        assert journal.prune(2, 9, 10) == 2
     journal.close()
     journal = SqliteJournal(folder / "journal")
     with journal.transaction():
         (entry,) = journal.add(_message("three"), [Place("a@b", 0, 0, 1)], 1)
     journal.close()
     assert entry.number > last.number
+
+
+def test_ids_of_a_clock_that_was_far_ahead_hold_up_no_others(folder: Path) -> None:
+    journal = SqliteJournal(folder / "journal")
+    with journal.transaction():
+        for number, kept in enumerate([900, 900, 1, 1, 50]):
+            journal.add(_message(str(number)), [Place("a@b", 0, 0, 1)], kept)
+    with journal.transaction():
+        assert [journal.prune(10, 100, 2) for _ in range(3)] == [2, 2, 0]
+    assert [journal.known(str(number)) for number in range(5)] == [False, False, False, False, True]
+    journal.close()
+
+
+def test_a_file_system_without_a_write_ahead_log_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = sqlite3.connect
+    # SQLite has no such log in memory either.
+    monkeypatch.setattr(sqlite3, "connect", lambda _path, **settings: connect(":memory:", **settings))
+    with pytest.raises(JournalError, match=r"write-ahead log \(SQLite offers memory\)"):
+        SqliteJournal(folder / "journal")
 
 
 @pytest.mark.parametrize("maintained", [True, False])

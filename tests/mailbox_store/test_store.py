@@ -8,7 +8,8 @@ import logging
 import pytest
 
 from mailbox_store.journal import JournalError, JournalFull
-from mailbox_store.store import LEDGER_KEPT, LEDGER_REACH, PIECES_KEPT, Store
+from mailbox_store.store import Store
+from mailbox_store.tidying import LEDGER_KEPT, LEDGER_REACH, PIECES_KEPT
 from tests.mailbox_store.fakes import NOW, Clock, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
 from wire.messages import Ask, Check, Deliver, Discard, Lookup, Question, Stage
 from wire.outcomes import Delivered, Discarded, Failed, Found, Outcome, Staged, Unwritable, Writable
@@ -246,6 +247,29 @@ def test_each_delivery_is_told_once_with_its_session_where_that_is_wanted(caplog
     records = [record for record in caplog.records if getattr(record, "event", "") == "stored"]
     assert [(record.session, record.delivery) for record in records] == [("s-1", "s-1.1"), ("s-2", "s-2.1")]  # type: ignore[attr-defined]
     assert records[0].message.startswith("= s-1.1 stored for 2 mailboxes, ")
+
+
+def test_trouble_of_the_journal_is_told_once_and_tried_again_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    bench.ask(_deliver("one"))
+    tries = 0
+
+    def full() -> None:
+        nonlocal tries
+        tries += 1
+        raise JournalFull("journal: full")
+
+    bench.journal.fail = full
+    for _ in range(1000):
+        bench.clock.now += 0.02
+        bench.store.tick()
+    assert caplog.text.count("! journal: full") == 1
+    assert 15 < tries < 25
+    bench.journal.fail = lambda: None
+    for _ in range(200):
+        bench.clock.now += 0.02
+        bench.store.tick()
+    assert not bench.journal.state.messages
 
 
 def test_the_boot_is_named_once_nothing_is_in_doubt() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -35,6 +36,12 @@ def _replace(path: Path, text: str) -> None:
     new.rename(path)
 
 
+def _settle(users: UsersFile) -> None:
+    """One look sees a change, the next that it stands still."""
+    users.refresh()
+    users.refresh()
+
+
 def test_each_user_has_a_mailbox_file_from_the_start(users: UsersFile, path: Path) -> None:
     assert [file.name for file in (path.parent / "mail").iterdir()] == ["ana@b.example.txt"]
     assert users.knows("ana@b.example")
@@ -55,7 +62,7 @@ def test_a_change_is_taken_over_within_a_second(users: UsersFile, path: Path) ->
 
 def test_a_removed_user_is_still_known_for_deliveries_under_way(users: UsersFile, path: Path) -> None:
     _replace(path, "bob@b.example\n")
-    users.refresh()
+    _settle(users)
     assert users.current.mailboxes == ("bob@b.example",)
     assert users.knows("ana@b.example")
 
@@ -64,12 +71,12 @@ def test_a_bad_edit_is_told_with_its_line_and_the_old_list_stays(
     users: UsersFile, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.write_text("ana@b.example\nbruno\n")
-    users.refresh()
-    users.refresh()
+    _settle(users)
+    _settle(users)
     assert users.current.mailboxes == ("ana@b.example",)
     assert caplog.text.count(f"{path}:2: bruno: ") == 1
     path.write_text("ana@b.example\nbruno@b.example\n")
-    users.refresh()
+    _settle(users)
     assert len(users.current.mailboxes) == 2
 
 
@@ -82,8 +89,37 @@ def test_a_removed_file_is_told_once_and_may_come_back(
     assert users.current.mailboxes == ("ana@b.example",)
     assert caplog.text.count("the list as it was stays") == 1
     path.write_text("eva@b.example\n")
-    users.refresh()
+    _settle(users)
     assert users.current.mailboxes == ("eva@b.example",)
+
+
+def test_a_file_that_is_being_written_is_not_taken_for_the_new_list(users: UsersFile, path: Path) -> None:
+    with path.open("w") as file:
+        for part in ("ana@b.example\nbo", "b@b.exam", "ple\neva@b.example\n"):
+            file.write(part)
+            file.flush()
+            users.refresh()
+            assert users.current.mailboxes == ("ana@b.example",)
+    users.refresh()
+    assert users.current.mailboxes == ("ana@b.example", "bob@b.example", "eva@b.example")
+    assert sorted(file.stem for file in (path.parent / "mail").iterdir()) == sorted(users.current.mailboxes)
+
+
+def test_what_fails_for_a_while_is_told_once_and_tried_again(
+    users: UsersFile, path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "mail")
+
+    _replace(path, "bob@b.example\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(DiskFiles, "create", full)
+        for _ in range(6):
+            users.refresh()
+    assert users.current.mailboxes == ("ana@b.example",)
+    assert caplog.text.count("No space left on device; the list as it was stays") == 1
+    _settle(users)
+    assert users.current.mailboxes == ("bob@b.example",)
 
 
 def test_the_start_does_not_wait_for_very_many_new_files(folder: Path) -> None:
