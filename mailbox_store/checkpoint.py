@@ -13,10 +13,10 @@ delivery and its round, which is a second mostly, is synced under its old name: 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 
 from mailbox_store.files import Files
 from mailbox_store.journal import Entry, Forgotten, Journal, JournalError
@@ -69,7 +69,6 @@ class Checkpoint:
         self._open: dict[int, int] = {}
         # On disk, and to be forgotten.
         self._synced: list[Entry] = []
-        self._recording = 0
 
     @property
     def unrecorded(self) -> bool:
@@ -96,10 +95,16 @@ class Checkpoint:
         for entry in entries:
             self._open[entry.number] = self._open.get(entry.number, 0) + 1
 
-    def record(self, portion: int = _PORTION) -> None:
-        """Tell the journal what has been appended and what is on disk. Call it inside a transaction."""
-        synced = self._synced[:portion]
-        self._recording = len(synced)
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A transaction of the journal that also tells it what has been appended and what is on disk."""
+        with self._journal.transaction():
+            synced = self._record()
+            yield
+        self._recorded(synced)
+
+    def _record(self) -> list[Entry]:
+        synced = self._synced[:_PORTION]
         # What is forgotten need not be marked.
         marked = set(synced) if synced else ()
         unmarked = [entry for entry in self._mailboxes.unmarked if entry not in marked]
@@ -107,17 +112,17 @@ class Checkpoint:
             self._journal.set_appended(unmarked)
         if synced:
             self._journal.forget(Forgotten(synced, self._last_of(synced)))
+        return synced
 
-    def recorded(self) -> None:
-        """The transaction in which `record` was called has been committed."""
-        for entry in islice(self._synced, self._recording):
+    def _recorded(self, synced: list[Entry]) -> None:
+        """What the journal has been told, and has committed, need not be told again."""
+        for entry in synced:
             left = self._open[entry.number] - 1
             if left:
                 self._open[entry.number] = left
             else:
                 del self._open[entry.number]
-        del self._synced[: self._recording]
-        self._recording = 0
+        del self._synced[: len(synced)]
         self._mailboxes.unmarked.clear()
 
     def step(self) -> None:
@@ -141,9 +146,8 @@ class Checkpoint:
             self._take(self._round.result())
             self._round = None
         while self.unrecorded:
-            with self._journal.transaction():
-                self.record()
-            self.recorded()
+            with self.transaction():
+                pass
 
     def _start(self) -> None:
         dirty, self._mailboxes.dirty = self._mailboxes.dirty, {}

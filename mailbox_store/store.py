@@ -213,9 +213,8 @@ class Store:
         if now < self._record_due:
             return
         self._record_due = None
-        with self._journal.transaction():
-            self._checkpoint.record()
-        self._checkpoint.recorded()
+        with self._checkpoint.transaction():
+            pass
 
     def _lookup(self, question: Lookup) -> Said:
         outcome = self._users.current.lookup(question.local, question.domain)
@@ -256,7 +255,6 @@ class Store:
             kind: outcomes.Failure = outcomes.DISK_FULL if isinstance(error, JournalFull) else outcomes.TROUBLE
             self.totals.refused[kind] += 1
             return [_failed(kind, str(error))]
-        self._checkpoint.recorded()
         self._record_due = None
         added = [entries for _, entries in batch.deliveries]
         for entries in added:
@@ -269,8 +267,7 @@ class Store:
 
     def _commit(self, asks: Sequence[Ask], batch: _Batch) -> list[Said]:
         given: list[Said] = []
-        with self._journal.transaction():
-            self._checkpoint.record()
+        with self._checkpoint.transaction():
             for ask in asks:
                 try:
                     given.append(self._do(ask, batch))
