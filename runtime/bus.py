@@ -119,9 +119,16 @@ class Bus:
 
         EHOSTUNREACH: a ROUTER without that peer. EAGAIN: a DEALER without any. ENOTSOCK: closed.
         """
-        frames = encode(batch)
-        if len(batch) > 1 and (len(batch) > MAX_BATCH or len(frames[1]) > MAX_ENVELOPE):
-            # A busy turn may gather more than one batch may hold: its receiver would refuse the whole of it.
+        try:
+            frames = encode(batch)
+        except Exception:
+            if len(batch) == 1:
+                log.exception("! bus: a %s that cannot be sent is dropped", type(batch[0]).__name__)
+                return None
+            frames = []
+        if len(batch) > 1 and (not frames or len(batch) > MAX_BATCH or len(frames[1]) > MAX_ENVELOPE):
+            # A busy turn may gather more than one batch may hold: its receiver would refuse the whole of it. And one
+            # message that cannot be put into octets must not take the others along.
             half = len(batch) // 2
             return self._sent(peer, batch[:half]) or self._sent(peer, batch[half:])
         try:

@@ -33,6 +33,7 @@ from runtime.vitals import Figures, Vitals
 
 # A scrape takes milliseconds of the interpreter, which the service's loop needs: more of them get the same text.
 _FRESH_SECONDS = 0.2
+_OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 # One number, or one for each value of a label, or of two.
 Numbers: TypeAlias = float | Mapping[str, int] | Mapping[tuple[str, str], int]
 
@@ -114,7 +115,8 @@ class Exposition(Collector):
 
         :param accept: the Accept header of whoever asks: OpenMetrics, else the text format 0.0.4.
         """
-        encode, content_type = choose_encoder(accept)
+        # Not as it stands: the library gives back the version that was asked for, whichever that is.
+        encode, content_type = choose_encoder(_OPENMETRICS if "application/openmetrics-text" in accept else "")
         now = time.monotonic()
         at, text = self._rendered.get(content_type, (float("-inf"), b""))
         if now - at >= _FRESH_SECONDS:

@@ -14,7 +14,7 @@ import zmq
 from runtime.bus import Bus, Peer, open_socket
 from wire.codec import decode, encode
 from wire.limits import MAX_BATCH
-from wire.messages import Close, Message, Ping, Pong, StepDone, WorkerAlive
+from wire.messages import Close, Message, Ping, Pong, StepDone, StepRefused, WorkerAlive
 
 
 @pytest.fixture
@@ -83,6 +83,29 @@ def test_messages_of_one_turn_arrive_in_order_and_in_one_batch(
         raw.close()
 
     asyncio.run(run())
+
+
+def test_a_message_that_cannot_be_sent_takes_no_other_along(
+    context: zmq.Context[zmq.Socket[bytes]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        raw = open_socket(context, zmq.ROUTER)
+        raw.bind(f"ipc://{tmp_path}/bus")
+        dealer = open_socket(context, zmq.DEALER, b"w1")
+        dealer.connect(f"ipc://{tmp_path}/bus")
+        client = Side(dealer)
+        for number in range(9):
+            client.bus.send(StepRefused("s", 2**64 if number == 3 else number, "draining"))
+        got: list[Message] = []
+        while len(got) < 8:
+            await until(lambda: raw.poll(0))
+            got += decode(raw.recv_multipart()[1:]).messages
+        assert got == [StepRefused("s", number, "draining") for number in range(9) if number != 3]
+        client.bus.close(0)
+        raw.close()
+
+    asyncio.run(run())
+    assert caplog.text.count("a StepRefused that cannot be sent is dropped") == 1
 
 
 def test_what_is_much_goes_out_in_parts_before_its_turn_ends(

@@ -70,6 +70,13 @@ def test_whoever_asks_chooses_the_format(accept: str, content_type: str) -> None
     assert {"correio_test_open", "correio_test_seconds"} <= {family.name for family in parse(text.decode())}
 
 
+def test_there_are_two_formats_whatever_versions_are_asked_for() -> None:
+    exposition = Exposition(Vitals("test"), families)
+    versions = ["1.0.0", "7", "abc", *map(str, range(100))]
+    asked = [f"{kind};version={version}" for kind in ("text/plain", OPENMETRICS) for version in versions]
+    assert len({exposition.render(accept)[1] for accept in asked}) == 2
+
+
 def test_a_flood_of_scrapes_makes_the_families_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made = 0
 
