@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 from wire.messages import Foreseen, Injected, Input, Lines, Step, StepDone
 
+# Nothing is foreseen for longer, in ms: a clock that was set back must not make it hold for hours.
+_FORESIGHT = 1000
 _MOST = 1024
 _WEIGHT = 8 * 1024
 _VERB = re.compile(rb"[A-Za-z]{4}(?![^ ])")
@@ -31,7 +33,7 @@ def foreseen(answers: tuple[Foreseen, ...], spoken: Input, now: int) -> Foreseen
     """
     if isinstance(spoken, Lines):
         for answer in answers:
-            if spoken.lines[0] in answer.lines and (answer.until is None or now <= answer.until):
+            if spoken.lines[0] in answer.lines and answer.until - _FORESIGHT <= now <= answer.until:
                 return answer
     return None
 

@@ -46,9 +46,12 @@ class GatewaySettings(Settings):
     @classmethod
     def _is_domain(cls, value: str) -> str:
         try:
-            return parse_domain(value)
+            domain = parse_domain(value)
         except AddressError as error:
             raise ValueError(str(error)) from None
+        if not domain.isascii():
+            raise ValueError("must be ASCII: it is said before a client can ask for UTF-8")
+        return domain
 
     @field_validator("gateway_endpoint", "feed_endpoint")
     @classmethod

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from gateway.farewells import Farewell
@@ -34,6 +34,7 @@ from wire.messages import (
     WorkerAlive,
     WorkerGone,
 )
+from wire.records import replace
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ log = logging.getLogger(__name__)
 _TICK = 0.1
 # When a worker's connection has ended, at once and once more: the socket may take a moment to see it.
 _PROBES = (0.0, 0.02, 0.2)
+# A step that has waited for less than this, in seconds, is sent as if it had not.
+_WAITED = 1.0
 # Of a flood of nonsense this many are told in full between two summaries.
 _TOLD_DROPS = 20
 
@@ -119,11 +122,8 @@ class Dispatcher:
                 now = self.clock()
                 if self.pool.alive(peer, message.draining, now, message.opening):
                     log.info("worker %s is here, version %r", _name(peer), message.version, extra=_about(peer))
-                if message.sessions is not None and (lost := self.pool.lost_on_the_way(peer, message.sessions, now)):
-                    self.counts.redispatched["lost_on_the_way"] += lost
-                    log.warning(
-                        "%d steps of worker %s were lost on the way; again", lost, _name(peer), extra=_about(peer)
-                    )
+                if message.sessions is not None:
+                    self._lost_on_the_way(peer, message.sessions, now)
                 self._assign_soon()
             case StepRefused():
                 self._heard(peer)
@@ -194,6 +194,14 @@ class Dispatcher:
             self._poisoned(step)
         self._assign_soon()
 
+    def _lost_on_the_way(self, peer: Peer, sessions: Collection[str], now: float) -> None:
+        lost, given_up = self.pool.lost_on_the_way(peer, sessions, now)
+        self.counts.redispatched["lost_on_the_way"] += lost
+        for step in given_up:
+            self._poisoned(step)
+        if lost:
+            log.warning("%d steps of worker %s were lost on the way; again", lost, _name(peer), extra=_about(peer))
+
     def _poisoned(self, step: Step) -> None:
         self.counts.poisoned += 1
         self._cabinet.keep(step)
@@ -206,8 +214,10 @@ class Dispatcher:
 
     def _assign(self) -> None:
         self._assign_due = False
-        for worker, step in self.pool.assign(self.clock()):
-            self._send(step, worker)
+        now = self.clock()
+        for worker, step in self.pool.assign(now):
+            waited = now - self._owners[step.session].submitted
+            self._send(step if waited < _WAITED else replace(step, waited=int(waited * 1000)), worker)
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(_TICK, self._tick)

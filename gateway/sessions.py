@@ -15,6 +15,7 @@ Closing a socket with unread input would make the kernel send a reset, which tak
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
@@ -147,7 +148,7 @@ class Session(asyncio.Protocol):
         if refusal is not None:
             self._farewell(refusal)
             return
-        self._set_timer(self._registry.idle_seconds)
+        self._set_timer(self._registry.idle_seconds, self._look_at_clock)
         opening = self._registry.dispatcher.pool.opening
         if opening:
             # Number 0 is the Connected step's, which is spared.
@@ -362,6 +363,8 @@ class Session(asyncio.Protocol):
         self._call_off_body()
         if self._eof or self._transport.is_closing():
             self._transport.close()
+            # It closes once the client has read what was said, and that may be never.
+            self._linger(self._transport.get_write_buffer_size() + 1)
             return
         self._transport.write_eof()
         if not self._reading:
@@ -375,23 +378,21 @@ class Session(asyncio.Protocol):
             self._transport.abort()
             return
         self._lingers += 1
-        self._set_timer(LINGER, unsent)
+        self._set_timer(LINGER, self._linger, unsent)
 
-    def _set_timer(self, seconds: float, unsent: int | None = None) -> None:
+    def _set_timer(self, seconds: float, then: Callable[..., None], *arguments: int) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        loop = self._registry.loop
-        if unsent is None:
-            self._timer = loop.call_later(seconds, self._look_at_clock)
-        else:
-            self._timer = loop.call_later(seconds, self._linger, unsent)
+        self._timer = self._registry.loop.call_later(seconds, then, *arguments)
 
     def _look_at_clock(self) -> None:
         """The idle timer ran out; octets that came since it was set only moved the time it is compared with."""
+        if self._phase is not _Phase.OPEN:
+            return
         idle = self._registry.idle_seconds
         silent = 0.0 if self._step is not None else self._registry.loop.time() - self._heard
         if silent < idle:
-            self._set_timer(idle - silent)
+            self._set_timer(idle - silent, self._look_at_clock)
         elif self._unread:
             self.abort("the client does not read")
         else:

@@ -50,9 +50,10 @@ _BLINK = 0.4
 class _Task:
     """A step that has not been answered. `worker` has it, if anyone; `since` is when it got it, or began to wait.
 
-    `tries` counts the workers it was lost with, `suspected` those that may have died of it, `losses` those of them
-    that nothing else seems to have killed. `turn` orders what a worker was given; `named`: its worker said in a
-    heartbeat that it has the step; `unnamed` counts the heartbeats in a row that should have said so and did not.
+    `tries` counts how often it was lost, with its worker or on the way, `suspected` the workers that may have died of
+    it, `losses` those of them that nothing else seems to have killed. `turn` orders what a worker was given; `named`:
+    its worker said in a heartbeat that it has the step; `unnamed` counts the heartbeats in a row that should have
+    said so and did not.
     """
 
     step: Step
@@ -158,12 +159,13 @@ class WorkerPool:
         if member := self._members.get(worker):
             member.heard = now
 
-    def lost_on_the_way(self, worker: Worker, sessions: Collection[str], now: float) -> int:
+    def lost_on_the_way(self, worker: Worker, sessions: Collection[str], now: float) -> tuple[int, list[Step]]:
         """A worker has named the sessions whose steps it has; those it ought to have and has not wait again.
 
         A step that has just been sent cannot be named yet, so only those of some age count, and not at once.
 
-        :returns: how many there were.
+        :returns: how many do, and the steps that were lost too often, which are forgotten here: perhaps no worker can
+            say what it has to say of them.
         """
         named = set(sessions)
         lost = []
@@ -172,10 +174,13 @@ class WorkerPool:
             task.unnamed = 0 if session in named or now - task.since < SILENCE else task.unnamed + 1
             if task.unnamed >= _UNNAMED:
                 lost.append(task)
+        given_up = []
         for task in lost:
             self._release(task)
-            self._retry(task, now, blamed=False)
-        return len(lost)
+            task.tries += 1
+            if not self._retry(task, now, blamed=False):
+                given_up.append(task.step)
+        return len(lost) - len(given_up), given_up
 
     def silent(self, now: float) -> list[Worker]:
         """The workers that have said nothing for too long: `lose` them. Call several times a second."""

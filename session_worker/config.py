@@ -13,6 +13,9 @@ from session_worker.rules import Faults, Rules, SenderDomainRule
 from wire.address import parse_domain
 from wire.limits import MAX_RECIPIENTS
 
+# A TiB: no disk here takes such a message, and the numbers of a message between services end at 2**64.
+_MOST_BYTES = 2**40
+
 
 class WorkerSettings(Settings):
     """`GATEWAY_ENDPOINT` may name several gateways, separated by commas; times are seconds and may be fractions."""
@@ -22,7 +25,7 @@ class WorkerSettings(Settings):
     store_endpoint: str = "tcp://127.0.0.1:12002"
     profile: Literal["friendly", "strict"] = "friendly"
     sender_domain_rule: Literal["helo", "always", "never"] = "helo"
-    max_message_bytes: Annotated[int, Field(ge=1)] = 32 * 1024 * 1024
+    max_message_bytes: Annotated[int, Field(ge=1, le=_MOST_BYTES)] = 32 * 1024 * 1024
     # RFC 5321 section 4.5.3.1.8: a server takes 100 recipients at least.
     max_recipients: Annotated[int, Field(ge=100, le=MAX_RECIPIENTS)] = 1000
     max_errors: Annotated[int, Field(ge=1)] = 20
@@ -32,8 +35,8 @@ class WorkerSettings(Settings):
     faults: bool = False
     fault_rules: str = ""
     fault_seed: int = 0
-    store_seconds: Annotated[float, Field(gt=0)] = 30
-    shutdown_seconds: Annotated[float, Field(ge=0)] = 30
+    store_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30
+    shutdown_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30
 
     @field_validator("domain")
     @classmethod

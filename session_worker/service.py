@@ -66,12 +66,16 @@ _NAMED_SECONDS = 0.02
 
 @dataclass(slots=True, eq=False)
 class _Running:
-    """A step under way, and the gateway it came from; `recalled`: it was given an outcome from memory."""
+    """A step under way, and the gateway it came from.
+
+    `recalled`: it was given an outcome that the store has not given now. `timed_out`: the store did not answer it.
+    """
 
     step: Step
     gateway: Bus
     dialogue: Generator[Question, Outcome, StepDone]
     recalled: bool = False
+    timed_out: bool = False
 
 
 class Worker:
@@ -179,6 +183,7 @@ class Worker:
                 extra=_about("timed-out", running.step.session, question),
             )
             self.counts.questions[type(question), TimedOut] += 1
+            running.timed_out = True
             self._advance(running, TimedOut())
         heard = now - self._store_heard < GONE_SECONDS
         why_not = "it is draining" if self._stopping.is_set() else "the store does not answer"
@@ -224,9 +229,12 @@ class Worker:
             while True:
                 # None starts a generator; the type of its later values has no place for that.
                 question = running.dialogue.send(outcome)  # type: ignore[arg-type]
-                outcome = self._memory.recall(question, self._loop.time())
+                # A store that has not answered one question of a step is not waited for again by the next: a client
+                # may have said a hundred lines at once, and hears nothing until the last is served.
+                outcome = TimedOut() if running.timed_out else self._memory.recall(question, self._loop.time())
                 if outcome is None:
-                    break
+                    self._ask(question, running)
+                    return
                 running.recalled = True
         except StopIteration as end:
             done: StepDone = end.value
@@ -255,9 +263,6 @@ class Worker:
             about = _about("fault", step.session)
             log.exception("! %s: the dialogue failed in step %d", step.session, step.seq, extra=about)
             answer = dialogue.fault(self._rules, step)
-        else:
-            self._ask(question, running)
-            return
         self._running.discard(running)
         running.gateway.send(answer)
         if self._stopping.is_set() and not self._running:
@@ -274,7 +279,8 @@ class Worker:
                 type(question).__name__.lower(),
                 extra=_about("asks", session, question),
             )
-        self._store.send(self._calls.ask(question, running, time.monotonic(), time.time_ns() // 1_000_000))
+        sent = running.step.time + running.step.waited
+        self._store.send(self._calls.ask(question, running, time.monotonic(), time.time_ns() // 1_000_000, sent))
         if not self._naming_due:
             self._naming_due = True
             self._loop.call_later(_NAMED_SECONDS, self._name_waiting)

@@ -49,11 +49,16 @@ class StoreCalls(Generic[Asker]):
     def __len__(self) -> int:
         return len(self._open)
 
-    def ask(self, question: Question, asker: Asker, now: float, wall: int) -> Ask:
-        """Number a question; gives what to send."""
+    def ask(self, question: Question, asker: Asker, now: float, wall: int, sent: int) -> Ask:
+        """Number a question; gives what to send.
+
+        :param sent: when the gateway sent the step that asks, ms since the epoch. A worker that was asleep meanwhile
+            is believed lost; another one that has got the step gives up on the store `limit` after that at the
+            earliest, and says that nothing was stored. Then nothing must be stored for this one.
+        """
         self._last_request += 1
         margin = min(_MARGIN_SECONDS, self._limit * _MARGIN_PART)
-        deadline = wall + int((self._limit - margin) * 1000)
+        deadline = min(wall + int((self._limit - margin) * 1000), sent + int(self._limit * 1000))
         ask = Ask(self._last_request, deadline, question)
         self._open[ask.request] = _Open(ask, asker, now, now + _REPEAT_SECONDS, _REPEAT_SECONDS, now + self._limit)
         return ask

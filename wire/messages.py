@@ -73,7 +73,8 @@ class Step(Part, tag="step"):
 
     `time` is when the gateway read the input, and is the same however often the step is run. `peer` is the client's
     IP address where the session has no state yet, for the gateway greeted it with an `opening`. `message` is the
-    number, from 1, that the message under way has in the session or, between two, the next one.
+    number, from 1, that the message under way has in the session or, between two, the next one. `waited` is how long,
+    in ms, the step had waited when it was sent to this worker: for any worker, or with others that were lost.
     """
 
     session: Id
@@ -83,6 +84,7 @@ class Step(Part, tag="step"):
     input: Input
     peer: Text = ""
     message: Number = 0
+    waited: Number = 0
 
 
 # ---------------------------------------------------------------- worker → gateway: what to do next
@@ -116,12 +118,12 @@ Next: TypeAlias = ReadLines | ReadBody | Close | Injected
 class Foreseen(Part, tag="foreseen"):
     """The answer to a line that the client may say next, given before it does; `lines` are ways of writing that one.
 
-    Were exactly one of `lines` the next one of the session, at `until` (ms since the epoch; None: whenever that is)
-    at the latest, its step would be answered so: with these replies, this state, and so on as in StepDone.
+    Were exactly one of `lines` the next one of the session, at `until` (ms since the epoch) at the latest, its step
+    would be answered so: with these replies, this state, and so on as in StepDone.
     """
 
     lines: Spellings
-    until: Number | None
+    until: Number
     state: State
     replies: Replies
     next: ReadLines | ReadBody | Close
@@ -184,9 +186,12 @@ class WorkerGone(Part, tag="gone"):
 
 
 class Lookup(Part, tag="lookup"):
-    """Which mailbox does this address deliver to? An empty `domain` asks for the local part alone."""
+    """Which mailbox does this address deliver to? An empty `domain` asks for the local part alone.
 
-    local: Name
+    A local part may be empty as well, in quotes: `""@example.com` (RFC 5321 section 4.1.2, Quoted-string).
+    """
+
+    local: Text
     domain: Text
 
 

@@ -26,7 +26,7 @@ from wire.messages import (
 from wire.records import replace
 
 DATA = Foreseen((b"DATA", b"data"), 1000, b"7", b"354 foreseen\r\n", ReadBody(LIMIT), True)
-QUIT = Foreseen((b"QUIT",), None, b"", b"221 foreseen\r\n", Close())
+QUIT = Foreseen((b"QUIT",), 1500, b"", b"221 foreseen\r\n", Close())
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,8 @@ QUIT = Foreseen((b"QUIT",), None, b"", b"221 foreseen\r\n", Close())
     [
         (Lines((b"DATA",)), 1000, DATA),
         (Lines((b"data", b"text")), 0, DATA),
-        (Lines((b"QUIT",)), 10**15, QUIT),
+        (Lines((b"QUIT",)), 1500, QUIT),
+        (Lines((b"QUIT",)), 499, None),
         (Lines((b"DATA",)), 1001, None),
         (Lines((b"DATA ",)), 0, None),
         (Lines((b"Data",)), 0, None),
@@ -53,9 +54,10 @@ def seer(until: int | None = None) -> Callable[[Step], StepDone]:
 
     def script(step: Step) -> StepDone:
         done = parrot(step)
+        holds = step.time + 900
         if isinstance(step.input, Lines) and step.input.lines == (b"OPEN",):
-            return replace(done, foreseen=(replace(DATA, until=until),))
-        return replace(done, foreseen=(QUIT,)) if isinstance(step.input, Body) else done
+            return replace(done, foreseen=(replace(DATA, until=holds if until is None else until),))
+        return replace(done, foreseen=(replace(QUIT, until=holds),)) if isinstance(step.input, Body) else done
 
     return script
 

@@ -31,6 +31,7 @@ def test_settings_come_from_the_environment_and_times_may_have_fractions(monkeyp
         ("PORT", "65536", "less than or equal to 65535"),
         ("PORT", "smtp", "valid integer"),
         ("DOMAIN", "not a domain", "labels of letters"),
+        ("DOMAIN", "café.example", "must be ASCII"),
         ("GATEWAY_ENDPOINT", "127.0.0.1:12001", "must be tcp://"),
         ("GATEWAY_ENDPOINT", "ipc://", "must be tcp://"),
         ("GATEWAY_ENDPOINT", "ipc:///" + "x" * 107, "at most 107 octets"),

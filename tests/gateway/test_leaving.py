@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import socket
 
 import pytest
 
+from gateway import sessions
+from gateway.registry import Registry
+from gateway.sessions import Session
 from tests.gateway.fakes import FakeWorker, Running, gateway, mute, parrot, run, send_until_cut_off, until
 from wire.limits import BODY_PIECE
 from wire.messages import Body, Close, Disconnected, Step
@@ -126,6 +131,38 @@ def test_the_last_reply_reaches_a_client_that_still_sends() -> None:
             client.send(b"QUIT\r\n" + b"x" * 3_000_000)
             assert await client.rest() == b"221 bye\r\n"
 
+    run(test())
+
+
+def test_a_client_that_half_closes_and_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Session] = []
+
+    def make(registry: Registry) -> Session:
+        made.append(Session(registry))
+        return made[-1]
+
+    async def test() -> None:
+        async with gateway() as running:
+            worker = await running.worker()
+            worker.script = lambda step: replace(parrot(step), replies=b"250 " + 30_000 * b"x" + b"\r\n")
+            with socket.socket() as raw:
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                raw.setblocking(False)
+                loop = asyncio.get_running_loop()
+                await loop.sock_connect(raw, ("127.0.0.1", running.port))
+                await until(lambda: worker.steps, "for the session")
+                (session,) = made
+                # More than the kernel takes for a client that does not read, and little enough to be served on.
+                while not session._transport.get_write_buffer_size():
+                    asked = len(worker.steps)
+                    await loop.sock_sendall(raw, b"more\r\n")
+                    await until(lambda asked=asked: len(worker.steps) > asked, "for the step")
+                    await until(lambda: session._step is None and not session._unsent, "for the answer")
+                raw.shutdown(socket.SHUT_WR)
+                await until(lambda: len(session._registry) == 0, "for its end")
+
+    monkeypatch.setattr(Registry, "make", make)
+    monkeypatch.setattr(sessions, "LINGER", 0.2)
     run(test())
 
 

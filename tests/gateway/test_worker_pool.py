@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from gateway.worker_pool import SILENCE, WorkerPool
+from gateway.worker_pool import MAX_TRIES, SILENCE, WorkerPool
 from tests.gateway.pool_machine import PoolMachine, pool_of, send, step
 
 
@@ -188,8 +188,8 @@ def test_a_step_that_its_worker_does_not_name_was_lost_on_the_way_and_is_sent_ag
     pool = pool_of(b"w")
     assert send(pool, "there", "lost") == {"there": b"w", "lost": b"w"}
     late = SILENCE + 0.1
-    assert pool.lost_on_the_way(b"w", ("there",), late) == 0, "it may be on its way"
-    assert pool.lost_on_the_way(b"w", ("there",), late) == 1
+    assert pool.lost_on_the_way(b"w", ("there",), late) == (0, []), "it may be on its way"
+    assert pool.lost_on_the_way(b"w", ("there",), late) == (1, [])
     assert pool.assign(late) == [(b"w", step("lost"))]
     assert pool.holds(b"w", "there", 0)
 
@@ -201,19 +201,21 @@ def test_a_step_that_is_young_or_named_now_and_then_is_not_lost(
     pool = pool_of(b"w")
     send(pool, "s")
     for sessions in ((), (), ()):
-        assert pool.lost_on_the_way(b"w", sessions, SILENCE / 2) == 0
+        assert pool.lost_on_the_way(b"w", sessions, SILENCE / 2) == (0, [])
     for sessions in named * 3:
-        assert pool.lost_on_the_way(b"w", sessions, SILENCE + 1) == 0
+        assert pool.lost_on_the_way(b"w", sessions, SILENCE + 1) == (0, [])
 
 
-def test_a_step_that_is_lost_on_the_way_again_and_again_is_never_poisoned() -> None:
+def test_a_step_that_is_lost_on_the_way_again_and_again_is_given_up_in_the_end() -> None:
     pool = pool_of(b"w")
-    send(pool, "s")
-    for turn in range(1, 10):
+    send(pool, "s", "other")
+    for turn in range(1, MAX_TRIES + 1):
         now = 10.0 * turn
-        pool.lost_on_the_way(b"w", (), now)
-        assert pool.lost_on_the_way(b"w", (), now) == 1
-        assert pool.assign(now) == [(b"w", step("s"))]
+        pool.lost_on_the_way(b"w", ("other",), now)
+        last = turn == MAX_TRIES
+        assert pool.lost_on_the_way(b"w", ("other",), now) == ((0, [step("s")]) if last else (1, []))
+        assert pool.assign(now) == ([] if last else [(b"w", step("s"))])
+    assert pool.pending == 1
 
 
 # ---------------------------------------------------------------- the promises, whatever happens

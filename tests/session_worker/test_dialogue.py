@@ -27,7 +27,8 @@ _OUTCOMES = [
 _LINES = [
     b"HELO example.org", b"EHLO example.org", b"helo", b"MAIL FROM:<a@example.org>", b"MAIL FROM:<> SMTPUTF8",
     b"MAIL TO: b@other.example", b"RCPT TO:<maria@example.com>", "RCPT TO:<josé@example.org>".encode(),
-    b"RCPT TO:<x@y>", b"RCPT TO:<postmaster>", b"DATA", b"DATA x", b"RSET", b"NOOP", b"HELP", b"HELP x",
+    b"RCPT TO:<x@y>", b'RCPT TO:<""@example.com>', b'VRFY ""',
+    b"RCPT TO:<postmaster>", b"DATA", b"DATA x", b"RSET", b"NOOP", b"HELP", b"HELP x",
     b"VRFY maria", b"QUIT", b"EXPN x", b"", b"\x00", b"\xff", None, b"GET / HTTP/1.1",
 ]  # fmt: skip
 _lines = st.lists(st.sampled_from(_LINES) | st.binary(max_size=20), max_size=25)

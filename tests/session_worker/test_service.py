@@ -40,6 +40,7 @@ from wire.messages import (
     WorkerGone,
 )
 from wire.outcomes import Found
+from wire.records import replace
 
 _DEADLINE = 5.0
 _GREETED = Session("127.0.0.1", "example.org")
@@ -189,6 +190,34 @@ def test_a_store_that_does_not_answer_becomes_a_4xx(folder: Path) -> None:
         await stage.answered(2)
 
     _play(folder, scene, store_seconds=0.3)
+
+
+def test_a_store_that_does_not_answer_is_waited_for_once_in_a_step(folder: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        recipients = [b"RCPT TO:<u%d@example.com>" % number for number in range(100)]
+        stage.gateway.send(_step(1, Lines((*recipients, b"NOOP")), _SENDER))
+        done = await stage.answered(1)
+        assert done.replies.count(b"451 4.3.2 ") == len(recipients)
+        assert (done.consumed, done.replies[-60:].count(b"\r\n250 ")) == (101, 1)
+        assert len({ask.request for ask in stage.store.of(Ask)}) == 1
+        # The next step asks again.
+        stage.gateway.send(_step(2, _RCPT, _SENDER))
+        await _until(lambda: len({ask.request for ask in stage.store.of(Ask)}) == 2)
+        stage.store.send(Answer(stage.store.of(Ask)[-1].request, Found("maria@example.com")))
+        assert (await stage.answered(2)).replies.startswith(b"250 2.1.5 ")
+
+    _play(folder, scene, store_seconds=0.6)
+
+
+def test_the_store_may_act_for_a_step_only_so_long_after_it_was_sent(folder: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.gateway.send(replace(_step(1, _RCPT, _SENDER), waited=7_000))
+        (ask,) = await stage.asked(1)
+        assert ask.deadline == _step(1, _RCPT).time + 7_000 + 30_000
+        stage.store.send(Answer(ask.request, Found("maria@example.com")))
+        await stage.answered(1)
+
+    _play(folder, scene)
 
 
 def test_a_worker_told_to_stop_finishes_its_steps_and_takes_no_other(folder: Path) -> None:

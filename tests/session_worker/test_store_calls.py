@@ -18,7 +18,7 @@ def _calls(limit: float = 30) -> StoreCalls[str]:
 
 def test_a_question_gets_a_number_of_its_own_and_its_answer_the_asker_and_its_time() -> None:
     calls = _calls()
-    first, second = calls.ask(_QUESTION, "a", 0, _WALL), calls.ask(_QUESTION, "b", 2.5, _WALL)
+    first, second = calls.ask(_QUESTION, "a", 0, _WALL, _WALL), calls.ask(_QUESTION, "b", 2.5, _WALL, _WALL)
     assert first.request != second.request
     assert calls.answered(second.request) == (_QUESTION, "b", 2.5)
     assert calls.answered(first.request) == (_QUESTION, "a", 0)
@@ -26,13 +26,20 @@ def test_a_question_gets_a_number_of_its_own_and_its_answer_the_asker_and_its_ti
 
 
 def test_the_store_stops_to_act_some_seconds_before_the_worker_gives_up() -> None:
-    assert _calls(30).ask(_QUESTION, "a", 0, _WALL).deadline == _WALL + 25_000
-    assert _calls(1).ask(_QUESTION, "a", 0, _WALL).deadline == _WALL + 750
+    assert _calls(30).ask(_QUESTION, "a", 0, _WALL, _WALL).deadline == _WALL + 25_000
+    assert _calls(1).ask(_QUESTION, "a", 0, _WALL, _WALL).deadline == _WALL + 750
+
+
+def test_the_store_does_not_act_for_a_worker_that_was_asleep_and_is_believed_lost() -> None:
+    # Another one has the step since, and says 4xx 30 s after that at the earliest.
+    for asleep in (5_000, 5_001, 29_000, 100_000):
+        assert _calls(30).ask(_QUESTION, "a", 0, _WALL + asleep, _WALL).deadline == _WALL + 30_000
+    assert _calls(30).ask(_QUESTION, "a", 0, _WALL + 4_999, _WALL).deadline == _WALL + 29_999
 
 
 def test_a_second_answer_is_counted_and_belongs_to_nobody() -> None:
     calls = _calls()
-    ask = calls.ask(_QUESTION, "a", 0, _WALL)
+    ask = calls.ask(_QUESTION, "a", 0, _WALL, _WALL)
     calls.answered(ask.request)
     assert calls.answered(ask.request) is None
     assert calls.unexpected == 1
@@ -40,7 +47,7 @@ def test_a_second_answer_is_counted_and_belongs_to_nobody() -> None:
 
 def test_a_question_is_repeated_ever_more_seldom() -> None:
     calls = _calls()
-    ask = calls.ask(_QUESTION, "a", 0, _WALL)
+    ask = calls.ask(_QUESTION, "a", 0, _WALL, _WALL)
     repeated = [now for now in range(30) if calls.repeats(now) == [ask]]
     assert repeated == [3, 9, 21]
 
@@ -48,7 +55,7 @@ def test_a_question_is_repeated_ever_more_seldom() -> None:
 def test_a_new_instance_of_the_store_is_asked_everything_again_at_once() -> None:
     calls = _calls()
     calls.heard("one", 0)
-    asks = [calls.ask(_QUESTION, "a", 0, _WALL), calls.ask(_QUESTION, "b", 0, _WALL)]
+    asks = [calls.ask(_QUESTION, "a", 0, _WALL, _WALL), calls.ask(_QUESTION, "b", 0, _WALL, _WALL)]
     assert calls.heard("one", 1) == []
     assert calls.heard("two", 2) == asks
     assert calls.heard("two", 2.1) == []
@@ -58,8 +65,8 @@ def test_a_new_instance_of_the_store_is_asked_everything_again_at_once() -> None
 
 def test_a_worker_gives_up_when_the_time_is_over() -> None:
     calls = _calls(10)
-    early = calls.ask(_QUESTION, "a", 0, _WALL)
-    calls.ask(_QUESTION, "b", 1, _WALL)
+    early = calls.ask(_QUESTION, "a", 0, _WALL, _WALL)
+    calls.ask(_QUESTION, "b", 1, _WALL, _WALL)
     assert calls.give_up(9.9) == []
     assert calls.give_up(10) == [(_QUESTION, "a")]
     assert calls.answered(early.request) is None
@@ -73,7 +80,7 @@ def test_every_question_ends_exactly_once(events: list[str], data: st.DataObject
     for event in [*events, "end"]:
         now += data.draw(st.floats(0, 4))
         if event == "ask":
-            ask = calls.ask(_QUESTION, str(len(asked)), now, _WALL)
+            ask = calls.ask(_QUESTION, str(len(asked)), now, _WALL, _WALL)
             asked.append(str(len(asked)))
             open_asks[ask.request] = ask
         elif event == "answer" and open_asks:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from wire.messages import Check, Deliver, Discard, Lookup, Question, Stage
+from wire.codec import decode, encode
+from wire.messages import Ask, Check, Deliver, Discard, Lookup, Question, Stage
 from wire.outcomes import (
     DISK_FULL,
     EXPIRED,
@@ -56,6 +57,7 @@ class MemoryStore:
         self._unwritable = {address} if kind == "unwritable" else set()
 
     def answer(self, question: Question) -> Outcome:
+        assert decode(encode([Ask(1, 1, question)])).messages == [Ask(1, 1, question)], "a store would not get it"
         failure = _FAILURES.get(self._fault)
         # A full disk still reads, and a troubled one still forgets.
         spared = {"full": (Lookup, Check, Discard), "trouble": Discard}.get(self._fault, ())

@@ -26,9 +26,9 @@ inputs = st.one_of(
 ends = st.one_of(st.just(messages.ReadLines()), st.builds(messages.ReadBody, numbers), st.just(messages.Close()))
 nexts = ends | st.builds(messages.Injected, numbers, names, ends)
 spellings = st.lists(octets, min_size=1, max_size=2).map(tuple)
-foreseen = st.builds(messages.Foreseen, spellings, st.none() | numbers, octets, octets, ends, st.booleans())
+foreseen = st.builds(messages.Foreseen, spellings, numbers, octets, octets, ends, st.booleans())
 questions = st.one_of(
-    st.builds(messages.Lookup, names, texts),
+    st.builds(messages.Lookup, texts, texts),
     st.builds(messages.Check, mailboxes),
     st.builds(messages.Stage, ids, numbers, octets),
     st.builds(messages.Deliver, ids, numbers, texts, mailboxes, octets, numbers, octets),
