@@ -8,15 +8,19 @@ from pathlib import Path
 import pytest
 
 from runtime.scheduling import take_turns
-from tests.stack import Stack
+from tests.stack import Stack, wait_until
+
+
+def _threads(pid: int) -> list[int]:
+    return [int(thread.name) for thread in Path(f"/proc/{pid}/task").iterdir()]
 
 
 def test_every_thread_of_every_service_takes_turns(folder: Path) -> None:
     with Stack(folder) as stack:
         for name, process in stack.processes.items():
-            threads = [int(thread.name) for thread in Path(f"/proc/{process.pid}/task").iterdir()]
-            policies = {thread: os.sched_getscheduler(thread) for thread in threads}
-            assert len(threads) > 1, name
+            # Of two workers one may still be starting.
+            wait_until(lambda pid=process.pid: len(_threads(pid)) > 1, f"{name} has ZeroMQ's threads")
+            policies = {thread: os.sched_getscheduler(thread) for thread in _threads(process.pid)}
             assert set(policies.values()) == {os.SCHED_BATCH}, (name, policies)
 
 
