@@ -39,7 +39,7 @@ class PoisonCabinet:
         kind = type(step.input).__name__
         about = {"event": "poisoned", "session": step.session}
         log.error(
-            "step %d of session %s (%s) lost its third worker; it is given up",
+            "step %d of session %s (%s) was lost too often, it may be what kills workers; it is given up",
             step.seq,
             step.session,
             kind,

@@ -387,8 +387,6 @@ class Session(asyncio.Protocol):
 
     def _look_at_clock(self) -> None:
         """The idle timer ran out; octets that came since it was set only moved the time it is compared with."""
-        if self._phase is not _Phase.OPEN:
-            return
         idle = self._registry.idle_seconds
         silent = 0.0 if self._step is not None else self._registry.loop.time() - self._heard
         if silent < idle:

@@ -98,7 +98,9 @@ class UsersFile:
             self._tell(f"{error.filename or self._path}: {error.strerror}")
 
     def _take_over(self, status: _Status) -> None:
-        """
+        """Read the file and put it in the list's place, unless it changes meanwhile: then the next looks will see it.
+
+        :param status: the file's, when it was last looked at.
         :raises UsersError: where the file breaks a rule.
         :raises OSError: where it cannot be read, or a mailbox cannot be made.
         """

@@ -38,13 +38,14 @@ _MAY_BREAK = {"gateway"}
 
 @dataclass
 class Report:
-    """What a run showed."""
+    """What a run showed; `logged` is what gateway and workers told of their own failures."""
 
     seed: int
     verdict: Verdict
     journal: Journal
     faults: dict[str, int]
     unexplained: list[str]
+    logged: list[str]
 
     @property
     def good(self) -> bool:
@@ -60,6 +61,7 @@ class Report:
                 f"{self.journal.broken_connections} broken connections, replies other than the normal ones: "
                 f"{dict(self.journal.errors) or 'none'}",
                 *(f"unexplained: {line}" for line in self.unexplained),
+                *(f"logged: {line}" for line in self.logged if self.unexplained),
                 "GOOD" if self.good else "BAD",
             ]
         )
@@ -131,10 +133,12 @@ def run(
             assert status == 0, (status, stack.log("mailbox_store")[-2000:])
             stack.start("mailbox_store")
         wait_until(stack.takes_mail, "the stack takes mail")
+        names = ["gateway", *stack.worker_names]
+        logged = [line for name in names for line in stack.log(name).splitlines() if " ERROR " in line]
     files = {address: [stack.mailboxes / f"{address}.txt", *injector.taken[address]] for address in addresses}
     existing = {address: [path for path in paths if path.exists()] for address, paths in files.items()}
     verdict = judge(journal, existing, largest)
-    return Report(seed, verdict, journal, injector.counts, unexplained(journal, kinds))
+    return Report(seed, verdict, journal, injector.counts, unexplained(journal, kinds), logged)
 
 
 def main() -> int:

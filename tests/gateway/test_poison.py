@@ -49,7 +49,9 @@ def test_the_oldest_files_make_room_and_others_files_are_left_alone(tmp_path: Pa
 
 def test_without_a_folder_a_step_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
     PoisonCabinet(None).keep(STEP)
-    assert caplog.messages == ["step 3 of session 9f3ac2d17b04-12 (Body) lost its third worker; it is given up"]
+    assert caplog.messages == [
+        "step 3 of session 9f3ac2d17b04-12 (Body) was lost too often, it may be what kills workers; it is given up"
+    ]
 
 
 def test_a_folder_that_cannot_be_written_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
