@@ -161,10 +161,8 @@ class Dispatcher:
             self._drop(peer, f"nobody waits for it to do step {done.seq} of {done.session!r}", done.session)
         elif reason := fault(step, done):
             self._drop(peer, f"its answer to step {done.seq} of {done.session!r} cannot be: {reason}", done.session)
-            if poisoned := self.pool.fail(done.session, now):
-                self._poisoned(poisoned)
-            else:
-                self.counts.redispatched["wrong_answer"] += 1
+            self.pool.fail(done.session, now)
+            self.counts.redispatched["wrong_answer"] += 1
             self._assign_soon()
         else:
             self.pool.finish(done.session)
@@ -187,19 +185,14 @@ class Dispatcher:
         load = self.pool.load(peer)
         if load is None:
             return
-        poisoned = self.pool.lose(peer, self.clock(), blame=blame, undelivered=undelivered or ())
+        self.pool.lose(peer, self.clock(), blame=blame, undelivered=undelivered or ())
         self.counts.workers_lost[how] += 1
-        self.counts.redispatched["worker_lost"] += load - len(poisoned)
-        for step in poisoned:
-            self._poisoned(step)
+        self.counts.redispatched["worker_lost"] += load
         self._assign_soon()
 
     def _lost_on_the_way(self, peer: Peer, sessions: Collection[str], now: float) -> None:
-        lost, given_up = self.pool.lost_on_the_way(peer, sessions, now)
-        self.counts.redispatched["lost_on_the_way"] += lost
-        for step in given_up:
-            self._poisoned(step)
-        if lost:
+        if lost := self.pool.lost_on_the_way(peer, sessions, now):
+            self.counts.redispatched["lost_on_the_way"] += lost
             log.warning("%d steps of worker %s were lost on the way; again", lost, _name(peer), extra=_about(peer))
 
     def _poisoned(self, step: Step) -> None:
@@ -225,6 +218,8 @@ class Dispatcher:
         for worker in self.pool.silent(now):
             log.warning("worker %s has fallen silent", _name(worker), extra=_about(worker))
             self._lose(worker, "silent")
+        for step in self.pool.condemned(now):
+            self._poisoned(step)
         self._assign()
         for step in self.pool.overdue(now, self._patience):
             log.warning(

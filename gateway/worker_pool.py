@@ -6,13 +6,8 @@ Fails: never on what workers say; an answer that nobody waits for is told apart 
 Limits: one step per session; steps are kept until they are answered, given up or overdue.
 
 A step is always in one place: with exactly one worker, or waiting. It leaves when it is answered, when it has waited
-too long (`overdue`), or when three workers were lost to it (poisoned). After two losses it is run alone: a worker is
-reserved for it, so that no step which only shared a worker with a poisoned one is lost a third time.
-
-A loss counts against a step unless its worker is known to have lived on with it: workers begin steps in the order in
-which they get them, so one that has answered a later step, or has named this one in a heartbeat, did not die of
-beginning it. Nor does it count while workers are lost that did not have the step, for then something else kills them.
-Without both, a storm of killed workers would make poison of steps that merely were there.
+too long (`overdue`), or when it was lost too often (`condemned`). One that may have cost two workers their life is
+run alone, and not before it is known what else was lost: `blame.py` has the rules.
 """
 
 from __future__ import annotations
@@ -21,6 +16,7 @@ from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from gateway.blame import Inquest, Record
 from wire.messages import Step
 
 # The routing id of a worker's socket, new for each process.
@@ -28,20 +24,11 @@ Worker = bytes
 
 # wire/SPEC.md: heartbeats come every 400 ms, three missed and the worker is gone.
 SILENCE = 1.2
-# A step that may have cost two workers their life gets the third one for itself; it gets no fourth one.
-ALONE_LOSSES = 2
 # wire/SPEC.md: a step of some age that so many heartbeats in a row do not name was lost on the way.
 _UNNAMED = 2
-MAX_LOSSES = 3
-# A step may kill a worker later than at its beginning. No step is tried forever.
-MAX_TRIES = 10
 # Steps that wait at the same time go to one worker, up to so many: a message between processes costs as much as doing
 # a step or two, and carries one step or many.
 _TOGETHER = 16
-# A worker that was lost so many seconds ago without a step tells that something else kills workers now. Where the
-# worker had only this one step, that is believed of a worker that was lost at the same time.
-_STORM = 5.0
-_STORM_ALONE = 0.2
 # Silence is counted only while the gateway looks. If it has not looked for so long, it was asleep itself.
 _BLINK = 0.4
 
@@ -50,18 +37,14 @@ _BLINK = 0.4
 class _Task:
     """A step that has not been answered. `worker` has it, if anyone; `since` is when it got it, or began to wait.
 
-    `tries` counts how often it was lost, with its worker or on the way, `suspected` the workers that may have died of
-    it, `losses` those of them that nothing else seems to have killed. `turn` orders what a worker was given; `named`:
-    its worker said in a heartbeat that it has the step; `unnamed` counts the heartbeats in a row that should have
-    said so and did not.
+    `turn` orders what a worker was given; `named`: its worker said in a heartbeat that it has the step; `unnamed`
+    counts the heartbeats in a row that should have said so and did not.
     """
 
     step: Step
     since: float
     worker: Worker | None = None
-    tries: int = 0
-    suspected: int = 0
-    losses: int = 0
+    record: Record = field(default_factory=Record)
     turn: int = 0
     named: bool = False
     unnamed: int = 0
@@ -99,8 +82,7 @@ class WorkerPool:
         self._reserved = 0
         self._looked: float | None = None
         self._turn = 0
-        # When workers were lost of late, and whose steps each had.
-        self._lost: deque[tuple[float, Collection[str]]] = deque()
+        self._inquest = Inquest()
 
     # ------------------------------------------------------------ what can be seen
 
@@ -159,13 +141,14 @@ class WorkerPool:
         if member := self._members.get(worker):
             member.heard = now
 
-    def lost_on_the_way(self, worker: Worker, sessions: Collection[str], now: float) -> tuple[int, list[Step]]:
+    def lost_on_the_way(self, worker: Worker, sessions: Collection[str], now: float) -> int:
         """A worker has named the sessions whose steps it has; those it ought to have and has not wait again.
 
         A step that has just been sent cannot be named yet, so only those of some age count, and not at once.
 
-        :returns: how many do, and the steps that were lost too often, which are forgotten here: perhaps no worker can
-            say what it has to say of them.
+        It counts as a try, for perhaps no worker can say what it has to say of such a step.
+
+        :returns: how many do.
         """
         named = set(sessions)
         lost = []
@@ -174,13 +157,11 @@ class WorkerPool:
             task.unnamed = 0 if session in named or now - task.since < SILENCE else task.unnamed + 1
             if task.unnamed >= _UNNAMED:
                 lost.append(task)
-        given_up = []
         for task in lost:
             self._release(task)
-            task.tries += 1
-            if not self._retry(task, now, blamed=False):
-                given_up.append(task.step)
-        return len(lost) - len(given_up), given_up
+            task.record.tries += 1
+            self._retry(task, now)
+        return len(lost)
 
     def silent(self, now: float) -> list[Worker]:
         """The workers that have said nothing for too long: `lose` them. Call several times a second."""
@@ -191,42 +172,41 @@ class WorkerPool:
         self._looked = now
         return [worker for worker, member in self._members.items() if now - member.heard > SILENCE]
 
-    def lose(self, worker: Worker, now: float, *, blame: bool = True, undelivered: Iterable[Step] = ()) -> list[Step]:
-        """A worker is gone; its steps wait for another one.
+    def lose(self, worker: Worker, now: float, *, blame: bool = True, undelivered: Iterable[Step] = ()) -> None:
+        """A worker is gone; its steps wait for another one, or to be `condemned`.
 
         :param blame: whether a step of it may have been what killed it. A worker that said goodbye was not killed.
         :param undelivered: steps that never reached it, and so cannot have.
-        :returns: poisoned steps, the ones that have had their last chance. They are forgotten here.
         """
         member = self._members.pop(worker, None)
         if member is None:
-            return []
+            return
         self._unreserve(member)
-        alone = member.reserved
-        if member.reserved is not None:
+        alone = member.reserved is not None
+        if alone:
             # It has the step that it was kept free for, which is retried below like the others.
             self._free(member)
-        innocent = {(step.session, step.seq) for step in undelivered}
-        before = self._lost_of_late(now)
         if blame:
-            self._lost.append((now, frozenset(member.tasks)))
-        poisoned = []
+            innocent = {(step.session, step.seq) for step in undelivered}
+            tried = [task for task in member.tasks.values() if (task.step.session, task.step.seq) not in innocent]
+            for task in tried:
+                task.record.tries += 1
+            had = [task.record for task in member.tasks.values()]
+            # Steps are begun in the order in which they are sent.
+            suspects = [task.record for task in tried if not task.named and task.turn > member.answered]
+            self._inquest.lost(now, had, suspects, alone=alone)
         # Backwards, because each one goes to the head of its queue.
         for task in reversed(member.tasks.values()):
-            lived_on = task.named or task.turn < member.answered
-            tried = blame and (task.step.session, task.step.seq) not in innocent
-            task.tries += tried
-            suspected = tried and not lived_on
-            task.suspected += suspected
-            window = _STORM_ALONE if task is alone else _STORM
-            stormy = any(now - since <= window and task.step.session not in sessions for since, sessions in before)
-            blamed = suspected and not stormy
-            if not self._retry(task, now, blamed):
-                poisoned.append(task.step)
-        for step in poisoned:
-            # Whatever else was lost with it is explained, and is no storm.
-            self._lost = deque(entry for entry in self._lost if step.session not in entry[1])
-        return poisoned
+            self._retry(task, now)
+
+    def condemned(self, now: float) -> list[Step]:
+        """Give up, and forget, the steps that have had their last chance. Call several times a second."""
+        self._inquest.decide(now)
+        poison = [task for task in self._alone if task.record.poison]
+        for task in poison:
+            self._alone.remove(task)
+            del self._tasks[task.step.session]
+        return [task.step for task in poison]
 
     # ------------------------------------------------------------ steps come, are sent, and are answered
 
@@ -287,18 +267,14 @@ class WorkerPool:
             # It says so before its heartbeat could.
             self._members[worker].draining = True
             self._unreserve(self._members[worker])
-        self._retry(task, now, blamed=False)
+        self._retry(task, now)
 
-    def fail(self, session: str, now: float) -> Step | None:
-        """The worker that holds the session's step gave an answer that cannot be: as if the step had lost it.
-
-        :returns: the step if it is poisoned now, and forgotten here.
-        """
+    def fail(self, session: str, now: float) -> None:
+        """The worker that holds the session's step gave an answer that cannot be: as if the step had lost it."""
         task = self._tasks[session]
         self._release(task)
-        task.tries += 1
-        task.suspected += 1
-        return None if self._retry(task, now, blamed=True) else task.step
+        task.record.wrong_answer()
+        self._retry(task, now)
 
     def overdue(self, now: float, patience: float) -> list[Step]:
         """Give up, and forget, the steps that have waited longer than `patience` seconds."""
@@ -325,25 +301,18 @@ class WorkerPool:
         free = {worker: member for worker, member in takers.items() if member.reserved is None}
         # Half of the workers, or the only one: the others go on serving everyone else.
         room = max(1, len(takers) // 2) - (len(takers) - len(free))
-        for _ in range(len(self._alone)):
+        for task in [task for task in self._alone if task.record.free]:
             if room <= 0:
                 break
-            task = self._alone.popleft()
             worker = _least_loaded(free, task.refused_by)
-            if worker is None:
-                self._alone.append(task)
-            else:
+            if worker is not None:
+                self._alone.remove(task)
                 free.pop(worker).reserved = task
                 self._reserved += 1
                 room -= 1
         for worker, member in takers.items():
             if member.reserved is not None and not member.tasks:
                 self._give(worker, member.reserved, now, sent)
-
-    def _lost_of_late(self, now: float) -> list[tuple[float, Collection[str]]]:
-        while self._lost and now - self._lost[0][0] > _STORM:
-            self._lost.popleft()
-        return list(self._lost)
 
     def _unreserve(self, member: _Member) -> None:
         """Let a step that still waits for this worker find another; one that runs already keeps it."""
@@ -375,16 +344,11 @@ class WorkerPool:
             self._free(member)
         task.worker = None
 
-    def _retry(self, task: _Task, now: float, blamed: bool) -> bool:
-        """Let a step that came back wait at the head of its queue; False if it was its last chance."""
+    def _retry(self, task: _Task, now: float) -> None:
+        """Let a step that came back wait at the head of its queue."""
         task.worker = None
         task.since = now
-        task.losses += blamed
-        if task.losses >= MAX_LOSSES or task.tries >= MAX_TRIES:
-            del self._tasks[task.step.session]
-            return False
-        (self._alone if task.suspected >= ALONE_LOSSES else self._waiting).appendleft(task)
-        return True
+        (self._alone if task.record.alone or task.record.poison else self._waiting).appendleft(task)
 
 
 def _least_loaded(members: dict[Worker, _Member], excluded: Collection[Worker]) -> Worker | None:

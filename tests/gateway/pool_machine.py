@@ -6,7 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from gateway.worker_pool import _STORM, _STORM_ALONE, ALONE_LOSSES, MAX_LOSSES, MAX_TRIES, Worker, WorkerPool
+from gateway.blame import HINDSIGHT, MAX_LOSSES, MAX_TRIES
+from gateway.worker_pool import Worker, WorkerPool
 from wire.messages import Disconnected, Step
 
 
@@ -42,9 +43,11 @@ class PoolMachine(RuleBasedStateMachine):
         self.alive: set[Worker] = set()
         self.draining: set[Worker] = set()
         self.at: dict[str, Worker] = {}  # where each sent step is
-        self.losses: dict[str, int] = {}  # of every step that is not answered
-        self.suspected: dict[str, int] = {}  # those losses, and those that were put down to a storm of deaths
-        self.deaths: list[tuple[float, set[str]]] = []  # of workers, with the steps that each had
+        self.wrong: dict[str, int] = {}  # wrong answers, of every step that is not answered
+        self.charges: dict[str, list[float]] = {}  # when workers were lost that may have died of it
+        self.counted: dict[str, int] = {}  # those of which nothing else was the cause
+        self.open: list[tuple[float, str, bool]] = []  # of which that is not known yet, and whether it was alone
+        self.deaths: list[tuple[float, set[str], bool]] = []  # of workers, with the steps that each had
         self.tries: dict[str, int] = {}
         self.order: dict[str, int] = {}  # in which steps were sent
         self.answered: dict[Worker, int] = {}  # the latest of those that a worker has answered
@@ -53,24 +56,38 @@ class PoolMachine(RuleBasedStateMachine):
         self.sent = 0
 
     def forget(self, session: str) -> None:
-        del self.losses[session], self.suspected[session], self.tries[session], self.refused[session]
+        for known in (self.wrong, self.charges, self.counted, self.tries, self.refused):
+            del known[session]
         self.at.pop(session, None)
 
-    def lost(self, session: str, poisoned: list[Step], *, suspected: bool, stormy: bool = False) -> None:
-        self.at.pop(session)
-        self.tries[session] += 1
-        self.suspected[session] += suspected
-        self.losses[session] += suspected and not stormy
-        last = self.losses[session] == MAX_LOSSES or self.tries[session] == MAX_TRIES
-        assert (step(session) in poisoned) == last
-        if last:
-            self.forget(session)
+    def suspected(self, session: str) -> bool:
+        """Whether a step has to be run alone."""
+        return self.wrong[session] + len(self.charges[session]) >= 2
+
+    def decide(self) -> None:
+        """A death counts unless near it, before or after, a worker died without the step."""
+        for charge in [charge for charge in self.open if self.now - charge[0] >= HINDSIGHT]:
+            self.open.remove(charge)
+            when, session, alone = charge
+            if session not in self.charges:
+                continue
+            near = [
+                had for time, had, other in self.deaths if not other and -(0.5 if alone else 5) <= time - when <= 0.5
+            ]
+            self.counted[session] += all(session in had for had in near)
+            if self.poison(session):
+                self.deaths = [death for death in self.deaths if session not in death[1]]
+
+    def poison(self, session: str) -> bool:
+        losses = self.counted[session] + self.wrong[session]
+        return losses >= MAX_LOSSES or self.tries[session] >= MAX_TRIES
 
     @rule()
     def submit(self) -> None:
         self.count += 1
         session = str(self.count)
-        self.losses[session] = self.suspected[session] = self.tries[session] = 0
+        self.wrong[session] = self.counted[session] = self.tries[session] = 0
+        self.charges[session] = []
         self.refused[session] = set()
         self.pool.submit(step(session), self.now)
 
@@ -84,10 +101,11 @@ class PoolMachine(RuleBasedStateMachine):
             self.at[sent.session] = worker
             self.sent += 1
             self.order[sent.session] = self.sent
-            if self.losses[sent.session] == MAX_LOSSES - 1:
-                assert list(self.at.values()).count(worker) == 1, "a step with two losses runs alone"
+            if self.suspected(sent.session):
+                assert list(self.at.values()).count(worker) == 1, "a step that was suspected twice runs alone"
+                assert all(self.now - when >= HINDSIGHT for when in self.charges[sent.session]), "it rests first"
         for session, worker in self.at.items():
-            if self.losses[session] == MAX_LOSSES - 1:
+            if self.suspected(session):
                 assert [other for other in self.at if self.at[other] == worker] == [session]
 
     @rule(worker=workers, draining=st.booleans())
@@ -98,27 +116,23 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule(worker=workers, blame=st.booleans())
     def lose(self, worker: Worker, blame: bool) -> None:
+        self.pool.lose(worker, self.now, blame=blame)
         if worker not in self.alive:
-            assert self.pool.lose(worker, self.now, blame=blame) == []
             return
-        had = [session for session, at in self.at.items() if at == worker]
-        poisoned = self.pool.lose(worker, self.now, blame=blame)
         self.alive.remove(worker)
         self.draining.discard(worker)
         answered = self.answered.pop(worker, 0)
-        before = list(self.deaths)
+        had = [session for session, at in self.at.items() if at == worker]
+        alone = any(self.suspected(session) for session in had)
         if blame:
-            self.deaths.append((self.now, set(had)))
+            self.deaths.append((self.now, set(had), alone))
         for session in had:
-            if not blame:
-                del self.at[session]
-                continue
-            # Of a worker that was lost a moment before, and did not have the step, something else was the death.
-            window = _STORM_ALONE if self.suspected[session] >= ALONE_LOSSES else _STORM
-            stormy = any(self.now - time <= window and session not in steps for time, steps in before)
-            self.lost(session, poisoned, suspected=self.order[session] > answered, stormy=stormy)
-        for gone in poisoned:
-            self.deaths = [(time, steps) for time, steps in self.deaths if gone.session not in steps]
+            del self.at[session]
+            if blame:
+                self.tries[session] += 1
+                if self.order[session] > answered:
+                    self.charges[session].append(self.now)
+                    self.open.append((self.now, session, alone))
 
     @rule(data=st.data(), how=st.sampled_from(["done", "draining", "state", "wrong"]))
     def answer(self, data: st.DataObject, how: str) -> None:
@@ -132,8 +146,10 @@ class PoolMachine(RuleBasedStateMachine):
             self.answered[worker] = max(self.answered.get(worker, 0), self.order[session])
             self.forget(session)
         elif how == "wrong":
-            poisoned = self.pool.fail(session, self.now)
-            self.lost(session, [poisoned] if poisoned else [], suspected=True)
+            self.pool.fail(session, self.now)
+            del self.at[session]
+            self.tries[session] += 1
+            self.wrong[session] += 1
         else:
             self.pool.hand_back(session, self.now, for_good=how == "state")
             del self.at[session]
@@ -148,10 +164,19 @@ class PoolMachine(RuleBasedStateMachine):
         for worker in self.pool.silent(self.now):
             assert worker in self.alive
             self.lose(worker, blame=True)
+        self.condemn()
         self.assign()
         for late in self.pool.overdue(self.now, 30):
             assert late.session not in self.at
             self.forget(late.session)
+
+    def condemn(self) -> None:
+        self.decide()
+        poison = {session for session in self.wrong if self.poison(session)}
+        assert {step.session for step in self.pool.condemned(self.now)} == poison
+        for session in poison:
+            assert session not in self.at
+            self.forget(session)
 
     @invariant()
     def reservations_are_counted(self) -> None:
@@ -160,8 +185,8 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_step_is_in_one_place(self) -> None:
-        assert self.pool.pending == len(self.losses)
-        assert self.pool.waiting == len(self.losses) - len(self.at)
+        assert self.pool.pending == len(self.wrong)
+        assert self.pool.waiting == len(self.wrong) - len(self.at)
         for session, at in self.at.items():
             assert at in self.alive
             assert [worker for worker in WORKERS if self.pool.holds(worker, session, 0)] == [at]
@@ -170,6 +195,8 @@ class PoolMachine(RuleBasedStateMachine):
         """Whatever came before, a fresh worker that answers everything serves all that is left."""
         for worker in WORKERS:
             self.lose(worker, blame=False)
+        self.now += HINDSIGHT
+        self.condemn()
         self.pool.alive(b"fresh", draining=False, now=self.now)
         while sent := self.pool.assign(0):
             for _, done in sent:

@@ -1,29 +1,32 @@
-"""Workers that are lost: whose loss counts against a step, when a step is poison, and what storms do not make so."""
+"""Workers that are lost with their steps: which are run again, which alone, and which are given up."""
 
 from __future__ import annotations
 
 import pytest
 
-from gateway.worker_pool import MAX_LOSSES, MAX_TRIES, Worker, WorkerPool
+from gateway.blame import HINDSIGHT, MAX_LOSSES, MAX_TRIES
+from gateway.worker_pool import Worker, WorkerPool
 from tests.gateway.pool_machine import pool_of, send, step
 from wire.messages import Step
 
 
-def kill(pool: WorkerPool, worker: Worker, successor: Worker) -> list[Step]:
-    poisoned = pool.lose(worker, 0)
-    pool.alive(successor, draining=False, now=0)
-    return poisoned
+def kill(pool: WorkerPool, worker: Worker, successor: Worker, now: float) -> list[Step]:
+    """A worker dies, another comes, and time passes until it is known what that means; gives what is poisoned."""
+    pool.lose(worker, now)
+    pool.alive(successor, draining=False, now=now)
+    return pool.condemned(now + HINDSIGHT)
 
 
 def test_a_step_that_cost_three_workers_their_life_is_poisoned() -> None:
     pool = pool_of(b"w1")
     assert send(pool, "s") == {"s": b"w1"}
-    assert kill(pool, b"w1", b"w2") == []
+    assert kill(pool, b"w1", b"w2", 1) == []
     assert pool.assign(0) == [(b"w2", step("s"))]
-    assert kill(pool, b"w2", b"w3") == []
+    assert kill(pool, b"w2", b"w3", 2) == []
     assert pool.assign(0) == [(b"w3", step("s"))]
-    assert kill(pool, b"w3", b"w4") == [step("s")]
+    assert kill(pool, b"w3", b"w4", 3) == [step("s")]
     assert pool.pending == 0
+    assert not pool.has_waiting
     assert pool.assign(0) == []
 
 
@@ -39,7 +42,7 @@ def test_steps_that_shared_workers_with_a_poisoned_one_are_never_lost_a_third_ti
         assert sent
         if any(pool.holds(worker, "poison", 0) for _ in sent):
             dead += 1
-            poisoned += kill(pool, worker, b"w%d" % dead)
+            poisoned += kill(pool, worker, b"w%d" % dead, dead)
             continue
         for _, done in sent:
             served.add(done.session)
@@ -47,6 +50,20 @@ def test_steps_that_shared_workers_with_a_poisoned_one_are_never_lost_a_third_ti
     assert poisoned == [step("poison")]
     assert served == set("abcdefgh")
     assert dead == MAX_LOSSES
+
+
+def test_a_step_that_was_suspected_twice_rests_before_it_is_run_again() -> None:
+    pool = pool_of(b"w1", b"w2")
+    send(pool, "s")
+    pool.lose(b"w1", 0)
+    assert pool.assign(0) == [(b"w2", step("s"))], "the first time at once"
+    pool.lose(b"w2", 0)
+    pool.alive(b"w3", draining=False, now=0)
+    assert pool.condemned(HINDSIGHT - 0.1) == []
+    assert send(pool, "other") == {"other": b"w3"}, "others do not wait for it"
+    pool.finish("other")
+    assert pool.condemned(HINDSIGHT) == []
+    assert pool.assign(HINDSIGHT) == [(b"w3", step("s"))]
 
 
 def lose_twice(pool: WorkerPool, *sessions: str) -> None:
@@ -57,6 +74,7 @@ def lose_twice(pool: WorkerPool, *sessions: str) -> None:
         pool.alive(worker, draining=False, now=0)
         assert len(pool.assign(0)) == len(sessions)
         pool.lose(worker, 0)
+    assert pool.condemned(HINDSIGHT) == []
 
 
 def busy_worker_and_a_step_that_runs_alone() -> WorkerPool:
@@ -109,9 +127,10 @@ def test_a_worker_that_leaves_or_never_got_the_step_is_no_loss_to_it(how: str) -
         pool.alive(name, draining=False, now=0)
         assert pool.assign(0) == [(name, step("s"))]
         if how == "goodbye":
-            assert pool.lose(name, 0, blame=False) == []
+            pool.lose(name, number, blame=False)
         else:
-            assert pool.lose(name, 0, undelivered=[step("s")]) == []
+            pool.lose(name, number, undelivered=[step("s")])
+        assert pool.condemned(number + HINDSIGHT) == []
 
 
 @pytest.mark.parametrize("proof", ["answer", "heartbeat"])
@@ -125,31 +144,30 @@ def test_a_step_that_its_worker_lived_on_with_is_not_what_killed_it(proof: str) 
             pool.finish("later")
         else:
             pool.lost_on_the_way(worker, ("s",), now=0)
-        assert kill(pool, worker, successor) == []
+        assert kill(pool, worker, successor, turn) == []
         pool.assign(0)
         assert pool.holds(successor, "s", 0)
-    assert kill(pool, b"w%d" % (MAX_TRIES - 1), b"last") == [step("s")], "no step is tried forever"
+    assert kill(pool, b"w%d" % (MAX_TRIES - 1), b"last", MAX_TRIES) == [step("s")], "no step is tried forever"
 
 
 def test_an_answer_to_an_earlier_step_proves_nothing() -> None:
     pool = pool_of(b"w0")
     send(pool, "earlier", "s")
     pool.finish("earlier")
-    assert kill(pool, b"w0", b"w1") == []
+    assert kill(pool, b"w0", b"w1", 1) == []
     pool.assign(0)
-    assert kill(pool, b"w1", b"w2") == []
+    assert kill(pool, b"w1", b"w2", 2) == []
     pool.assign(0)
-    assert kill(pool, b"w2", b"w3") == [step("s")]
+    assert kill(pool, b"w2", b"w3", 3) == [step("s")]
 
 
 def test_an_answer_that_cannot_be_counts_as_a_loss_and_the_worker_lives() -> None:
     pool = pool_of(b"w")
     send(pool, "s")
-    assert pool.fail("s", 0) is None
-    assert pool.assign(0) == [(b"w", step("s"))]
-    assert pool.fail("s", 0) is None
-    assert pool.assign(0) == [(b"w", step("s"))]
-    assert pool.fail("s", 0) == step("s")
+    for last in (False, False, True):
+        pool.fail("s", 0)
+        assert pool.condemned(0) == ([step("s")] if last else [])
+        assert pool.assign(0) == ([] if last else [(b"w", step("s"))])
     assert pool.workers == 1
     assert pool.pending == 0
 
@@ -172,17 +190,40 @@ def test_a_step_that_waits_for_its_reserved_worker_can_be_overdue() -> None:
     assert send(pool, "t") == {"t": b"w"}
 
 
-def test_a_storm_that_kills_all_workers_again_and_again_makes_no_poison() -> None:
-    """The step is on the last worker of each storm: what the others' loss tells is known by then."""
+@pytest.mark.parametrize("noticed", ["first", "last"])
+def test_a_storm_that_kills_all_workers_again_and_again_makes_no_poison(noticed: str) -> None:
+    """Wherever the step is: that the other worker was lost without it is known before it is run again."""
     pool = pool_of(b"a0", b"b0")
     sent = send(pool, "s")["s"]
-    for storm in range(1, 9):
-        names = sorted((b"a%d" % (storm - 1), b"b%d" % (storm - 1)), key=lambda name: name == sent)
-        assert [pool.lose(name, storm) for name in names] == [[], []]
+    for storm in range(1, MAX_TRIES):
+        order = sorted((b"a%d" % (storm - 1), b"b%d" % (storm - 1)), key=lambda name: name == sent)
+        for delay, name in enumerate(order if noticed == "last" else reversed(order)):
+            pool.lose(name, storm + delay / 10)
         for name in (b"a%d" % storm, b"b%d" % storm):
             pool.alive(name, draining=False, now=storm)
-        ((sent, _),) = pool.assign(storm)
+        assert pool.condemned(storm + 0.1 + HINDSIGHT) == []
+        ((sent, _),) = pool.assign(storm + 0.1 + HINDSIGHT)
     pool.finish("s")
+
+
+def test_a_storm_that_a_step_falls_through_from_worker_to_worker_makes_no_poison() -> None:
+    """All die at once and are noticed one after another: the step was sent to one that was dead already."""
+    workers = {b"w1", b"w2", b"w3"}
+    pool = pool_of(*workers)
+    first = send(pool, "s")["s"]
+    pool.lose(first, 0)
+    ((second, _),) = pool.assign(0)
+    pool.lose(second, 0.01)
+    assert pool.assign(0.01) == [], "it rests, so it is not with the last one"
+    pool.lose(*(workers - {first, second}), 0.02)
+    pool.alive(b"new", draining=False, now=0.3)
+    assert pool.condemned(1) == []
+    assert pool.assign(1) == [(b"new", step("s"))]
+    for turn in range(2, 2 + MAX_LOSSES):
+        assert pool.pending == 1, "none of the storm's losses counts"
+        poisoned = kill(pool, b"new", b"new", turn)
+        pool.assign(turn)
+    assert poisoned == [step("s")]
 
 
 def test_a_step_that_kills_is_found_in_a_storm_too_and_costs_nobody_else_a_reply() -> None:
@@ -194,33 +235,38 @@ def test_a_step_that_kills_is_found_in_a_storm_too_and_costs_nobody_else_a_reply
         holder = b"w%d" % killed
         if pool.holds(holder, "kills", 0):
             killed += 1
-            poisoned += [step.session for step in pool.lose(holder, killed)]
-            pool.alive(b"w%d" % killed, draining=False, now=killed)
+            poisoned += [step.session for step in kill(pool, holder, b"w%d" % killed, killed)]
         else:
             pool.finish("harmless")
         pool.assign(killed)
     assert (poisoned, killed) == (["kills"], 5)
 
 
-def test_two_steps_that_kill_are_told_apart_from_a_storm() -> None:
-    pool = pool_of(b"w0")
+@pytest.mark.parametrize("workers", [1, 4])
+def test_two_steps_that_kill_are_told_apart_from_a_storm(workers: int) -> None:
+    pool = pool_of(*(b"%d" % number for number in range(workers)))
     send(pool, "one", "two")
-    killed, poisoned = 0, list[str]()
+    killed, poisoned, now = 0, list[str](), 0.0
     while pool.pending:
-        killed += 1
-        poisoned += [step.session for step in pool.lose(b"w%d" % (killed - 1), killed)]
-        pool.alive(b"w%d" % killed, draining=False, now=killed)
-        pool.assign(killed)
+        now += 1
+        # Both at once, where they are with two workers.
+        for worker in pool.busy:
+            killed += 1
+            pool.lose(worker, now)
+            pool.alive(b"successor %d" % killed, draining=False, now=now)
+        poisoned += [step.session for step in pool.condemned(now + HINDSIGHT)]
+        pool.assign(now)
     assert sorted(poisoned) == ["one", "two"]
-    assert killed == 4, "two together, then each alone"
+    assert killed <= (4 if workers == 1 else 8), "two together, then each alone"
 
 
 def test_a_worker_that_is_lost_while_it_runs_a_step_alone_leaves_nothing_to_be_assigned() -> None:
     pool = pool_of(b"w1")
-    for name in (b"w1", b"w2", b"w3"):
-        pool.alive(name, draining=False, now=0)
-        assert send(pool, "a") if name == b"w1" else pool.assign(0)
-        poisoned = pool.lose(name, 0)
+    for now, name in enumerate((b"w1", b"w2", b"w3")):
+        pool.alive(name, draining=False, now=now)
+        assert send(pool, "a") if name == b"w1" else pool.assign(now)
+        pool.lose(name, now)
+        poisoned = pool.condemned(now + HINDSIGHT)
     assert [step.session for step in poisoned] == ["a"]
     assert not pool.has_waiting
     assert pool.pending == 0

@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from gateway.worker_pool import MAX_TRIES, SILENCE, WorkerPool
+from gateway.blame import MAX_TRIES
+from gateway.worker_pool import SILENCE, WorkerPool
 from tests.gateway.pool_machine import PoolMachine, pool_of, send, step
 
 
@@ -94,7 +95,7 @@ def test_a_worker_that_falls_silent_loses_its_steps_to_another_and_its_late_answ
     pool.alive(b"w2", draining=False, now=SILENCE)
     assert pool.silent(SILENCE) == []
     assert pool.silent(SILENCE + 0.01) == [b"w1"]
-    assert pool.lose(b"w1", SILENCE + 0.01) == []
+    pool.lose(b"w1", SILENCE + 0.01)
     assert pool.assign(0) == [(b"w2", step("s"))]
     assert pool.holds(b"w1", "s", 0) is None
 
@@ -125,7 +126,7 @@ def test_a_worker_lost_twice_is_lost_once() -> None:
     pool = pool_of(b"w1")
     send(pool, "s")
     pool.lose(b"w1", 0)
-    assert pool.lose(b"w1", 0) == []
+    pool.lose(b"w1", 0)
     assert pool.waiting == 1
 
 
@@ -188,8 +189,8 @@ def test_a_step_that_its_worker_does_not_name_was_lost_on_the_way_and_is_sent_ag
     pool = pool_of(b"w")
     assert send(pool, "there", "lost") == {"there": b"w", "lost": b"w"}
     late = SILENCE + 0.1
-    assert pool.lost_on_the_way(b"w", ("there",), late) == (0, []), "it may be on its way"
-    assert pool.lost_on_the_way(b"w", ("there",), late) == (1, [])
+    assert pool.lost_on_the_way(b"w", ("there",), late) == 0, "it may be on its way"
+    assert pool.lost_on_the_way(b"w", ("there",), late) == 1
     assert pool.assign(late) == [(b"w", step("lost"))]
     assert pool.holds(b"w", "there", 0)
 
@@ -201,9 +202,9 @@ def test_a_step_that_is_young_or_named_now_and_then_is_not_lost(
     pool = pool_of(b"w")
     send(pool, "s")
     for sessions in ((), (), ()):
-        assert pool.lost_on_the_way(b"w", sessions, SILENCE / 2) == (0, [])
+        assert pool.lost_on_the_way(b"w", sessions, SILENCE / 2) == 0
     for sessions in named * 3:
-        assert pool.lost_on_the_way(b"w", sessions, SILENCE + 1) == (0, [])
+        assert pool.lost_on_the_way(b"w", sessions, SILENCE + 1) == 0
 
 
 def test_a_step_that_is_lost_on_the_way_again_and_again_is_given_up_in_the_end() -> None:
@@ -212,9 +213,10 @@ def test_a_step_that_is_lost_on_the_way_again_and_again_is_given_up_in_the_end()
     for turn in range(1, MAX_TRIES + 1):
         now = 10.0 * turn
         pool.lost_on_the_way(b"w", ("other",), now)
+        assert pool.lost_on_the_way(b"w", ("other",), now) == 1
         last = turn == MAX_TRIES
-        assert pool.lost_on_the_way(b"w", ("other",), now) == ((0, [step("s")]) if last else (1, []))
         assert pool.assign(now) == ([] if last else [(b"w", step("s"))])
+        assert pool.condemned(now) == ([step("s")] if last else [])
     assert pool.pending == 1
 
 
