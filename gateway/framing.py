@@ -23,6 +23,7 @@ from wire.limits import BODY_PIECE, MAX_LINE, MAX_LINES
 from wire.messages import Body, Lines, ReadBody, ReadLines
 
 _CRLF = b"\r\n"
+_CR = b"\r"
 _LF = b"\n"
 
 
@@ -161,14 +162,14 @@ class _BodyReader:
             found = buffer.find(end_of_data, begin, BODY_PIECE)
             if found >= 0:
                 # The first line end of the end of data is the last line's, and content.
-                data = self._decode(bytes(buffer[: found + len(self.eol)]))
+                data = self._decode(_beginning(buffer, found + len(self.eol)))
                 del buffer[: found + len(end_of_data)]
                 return self._piece(data, last=True)
             if len(buffer) < BODY_PIECE:
                 self._searched = len(buffer)
                 return None
             cut = BODY_PIECE - _loose_end(buffer[BODY_PIECE - len(end_of_data) : BODY_PIECE], end_of_data)
-            data = self._decode(bytes(buffer[:cut]))
+            data = self._decode(_beginning(buffer, cut))
             del buffer[:cut]
             self._searched = 0
             if not self._too_big:
@@ -185,17 +186,27 @@ class _BodyReader:
         if self._too_big:
             return b""
         if self.eol == _LF:
-            self._bare = self._bare or b"\r" in content
+            self._bare = self._bare or _CR in content
             return content
-        text = content.replace(_CRLF, _LF)
-        ends = len(content) - len(text)
-        self._bare = self._bare or b"\r" in text or text.count(_LF) != ends
-        return text
+        # Where every CR and every LF is of a CRLF, the text is what is left without the CRs. Deleting an octet takes
+        # a third of the time of replacing a pair, and what it took away counts them in half of `count`'s.
+        text = content.replace(_CR, b"")
+        returns, feeds = len(content) - len(text), len(text) - len(text.replace(_LF, b""))
+        if returns == feeds == content.count(_CRLF):
+            return text
+        self._bare = True
+        return content.replace(_CRLF, _LF)
 
     def _piece(self, data: bytes, *, last: bool) -> Body:
         piece = Body(data, self._offset, last, too_big=self._too_big, bare=self._bare)
         self._offset += len(data)
         return piece
+
+
+def _beginning(buffer: bytearray, size: int) -> bytes:
+    """A copy, made once: a slice of the buffer would be one as well."""
+    with memoryview(buffer) as view:
+        return bytes(view[:size])
 
 
 def _loose_end(tail: bytes | bytearray, end_of_data: bytes) -> int:
