@@ -1,14 +1,18 @@
 """The journal in one SQLite file: write-ahead log, `synchronous=FULL`, one fsync for each transaction.
 
+The texts of large messages, and the pieces of those under way, are in files beside it (`texts.py`), synced before the
+transaction that has them is committed.
+
 Fails: see `journal.py`; on opening, `ConfigError` for a file of a newer schema.
 Limits: the file keeps the size of its fullest moment and reuses the pages. The write-ahead log is written back by
-`maintain`, in the second thread; where that cannot keep up, a commit that finds the log over `_LOG_LIMIT` does the
+`maintain`, in the second thread; where that cannot keep up, a commit that finds the log over `LOG_LIMIT` does the
 rest itself, in some milliseconds. Nothing is taken in where the disk has no room for the log and for writing it back:
 a log that has filled the disk could neither be written back nor begun anew, so the journal would stay full for good.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
@@ -16,47 +20,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mailbox_store.config import ConfigError
 from mailbox_store.journal import Entry, Forgotten, JournalError, JournalFull, Message, Pending, Place
+from mailbox_store.schema import LOG_LIMIT, connect, files_needed, open_tables
+from mailbox_store.texts import FULL, Spot
 from runtime.histogram import Histogram
 
-SCHEMA_VERSION = 1
-# Half a second of the fastest deliveries measured; above it a commit writes the log back itself.
-_LOG_LIMIT = 32 * 1024 * 1024
+# Texts of so many octets are kept beside the database.
+LARGE = 32 * 1024
 # What one transaction may add: a batch of the store, 8 MiB of mail and some pieces over that.
 _BATCH = 12 * 1024 * 1024
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
--- Ids of all deliveries that a repeat could still name.
-CREATE TABLE IF NOT EXISTS ledger (number INTEGER PRIMARY KEY, delivery TEXT NOT NULL UNIQUE, kept INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS message (
-    number INTEGER PRIMARY KEY, delivery TEXT NOT NULL, time INTEGER NOT NULL, sender TEXT NOT NULL,
-    trace BLOB NOT NULL, staged INTEGER NOT NULL, data BLOB NOT NULL
-);
-CREATE TABLE IF NOT EXISTS entry (
-    number INTEGER NOT NULL, rank INTEGER NOT NULL, mailbox TEXT NOT NULL, start INTEGER NOT NULL,
-    lead INTEGER NOT NULL, length INTEGER NOT NULL, appended INTEGER NOT NULL, PRIMARY KEY (number, rank)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS piece (
-    delivery TEXT NOT NULL, offset INTEGER NOT NULL, size INTEGER NOT NULL, kept INTEGER NOT NULL, data BLOB NOT NULL,
-    PRIMARY KEY (delivery, offset)
-);
-"""
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    # isolation_level None: transactions begin and end where this module says so.
-    connection = sqlite3.connect(path, isolation_level=None, timeout=5.0, check_same_thread=False)
-    mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
-    if mode != "wal":
-        connection.close()
-        raise JournalError(f"journal: {path}: its file system cannot hold a write-ahead log (SQLite offers {mode})")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA wal_autocheckpoint=0")
-    connection.execute(f"PRAGMA journal_size_limit={_LOG_LIMIT}")
-    # Debian's SQLite overwrites what is deleted; FAST does so only where the page is written anyway.
-    connection.execute("PRAGMA secure_delete=FAST")
-    return connection
 
 
 class _Translated:
@@ -70,16 +42,32 @@ class _Translated:
             raise (JournalFull if full else JournalError)(f"journal: {error}") from error
 
 
+class _TextsTranslated:
+    """The same of errors of the text files."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, OSError):
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            raise (JournalFull if full else JournalError)(f"journal: {error}") from error
+
+
 _translated = _Translated()
+_texts_translated = _TextsTranslated()
 
 
 class SqliteJournal:
     """See `journal.Journal`."""
 
-    def __init__(self, path: str | Path, commits: Histogram | None = None) -> None:
+    def __init__(
+        self, path: str | Path, commits: Histogram | None = None, large: int = LARGE, full: int = FULL
+    ) -> None:
         """Open the journal's file, made if it is missing.
 
         :param commits: where the seconds that each commit took are counted.
+        :param large: octets of a text from which it is kept beside the database.
+        :param full: octets of a file of texts after which another one is begun.
         :raises ConfigError: where a newer release wrote the file.
         :raises JournalError: where it cannot be opened or is no journal.
         """
@@ -92,28 +80,16 @@ class SqliteJournal:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise JournalError(f"journal: {self._path}: {error.strerror}") from None
+        self._large = large
         with _translated:
-            self._db = _connect(self._path)
-            self._open_schema()
+            self._db = connect(self._path)
+            with _texts_translated:
+                self._texts = open_tables(self._db, self._path, full)
         self._next = self._first_free()
+        # Texts were let go of in this transaction.
+        self._freed = False
         self._full = False
         self._caretaker: sqlite3.Connection | None = None
-
-    def _open_schema(self) -> None:
-        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version > SCHEMA_VERSION:
-            self._db.close()
-            raise ConfigError(
-                f"{self._path}: written by a newer release (schema {version}, this one knows {SCHEMA_VERSION})"
-            )
-        if version < SCHEMA_VERSION:
-            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
-            # SQLite syncs the log's name, not that of the file itself.
-            folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
 
     def _first_free(self) -> int:
         query = (
@@ -125,25 +101,35 @@ class SqliteJournal:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         first = self._next
+        with _translated:
+            self._full = not self._has_room()
+        mark = self._texts.mark
         try:
             with _translated:
-                self._full = not self._has_room()
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
                 began = time.monotonic()
+                with _texts_translated:
+                    self._texts.sync()
                 self._db.execute("COMMIT")
                 self._commits.add(time.monotonic() - began)
         except BaseException:
-            self._next = first
+            self._next, self._freed = first, False
+            self._texts.rewind(mark)
             # Some errors have rolled it back already.
             with suppress(sqlite3.Error):
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
             raise
-        if self._log_size() > _LOG_LIMIT:
+        if self._log_size() > LOG_LIMIT:
             # The only writer writes the rest back, so the next transaction begins the log anew.
             with suppress(sqlite3.Error):
                 self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        if self._freed:
+            self._freed = False
+            if self._texts.several:
+                with suppress(sqlite3.Error):
+                    self._texts.keep(files_needed(self._db))
 
     def known(self, delivery: str) -> bool:
         with _translated:
@@ -160,7 +146,7 @@ class SqliteJournal:
         with _translated:
             self._db.execute("INSERT INTO ledger VALUES (?, ?, ?)", (number, message.delivery, now))
             self._db.execute(
-                "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     number,
                     message.delivery,
@@ -168,7 +154,7 @@ class SqliteJournal:
                     message.sender,
                     message.trace,
                     message.staged,
-                    message.data,
+                    *self._put(message.data),
                 ),
             )
             self._db.executemany(
@@ -178,13 +164,27 @@ class SqliteJournal:
         self._next += 1
         return entries
 
+    def _put(self, data: bytes) -> tuple[bytes, int | None, int | None, int | None]:
+        """The columns of a message's data."""
+        if len(data) < self._large:
+            return data, None, None, None
+        with _texts_translated:
+            spot = self._texts.put(data)
+        return b"", spot.file, spot.place, spot.size
+
     def message(self, number: int) -> Message:
-        query = "SELECT delivery, time, sender, trace, staged, data FROM message WHERE number=?"
+        query = "SELECT delivery, time, sender, trace, staged, data, file, place, size FROM message WHERE number=?"
         with _translated:
             row = self._db.execute(query, (number,)).fetchone()
         if row is None:
             raise JournalError(f"journal: there is no message {number}")
-        return Message(*row)
+        delivery, time_, sender, trace, staged, data, file, place, size = row
+        text = data if file is None else self._get(Spot(file, place, size))
+        return Message(delivery, time_, sender, trace, staged, text)
+
+    def _get(self, spot: Spot) -> bytes:
+        with _texts_translated:
+            return self._texts.get(spot)
 
     def received(self, number: int) -> int | None:
         with _translated:
@@ -193,20 +193,22 @@ class SqliteJournal:
 
     def pieces(self, message: Message) -> Iterator[bytes]:
         if message.staged:
-            for offset, _ in self.extents(message.delivery):
-                with _translated:
-                    row = self._db.execute(
-                        "SELECT data FROM piece WHERE delivery=? AND offset=?", (message.delivery, offset)
-                    ).fetchone()
-                yield row[0]
+            query = "SELECT file, place, size FROM piece WHERE delivery=? ORDER BY offset"
+            with _translated:
+                spots = self._db.execute(query, (message.delivery,)).fetchall()
+            for spot in spots:
+                yield self._get(Spot(*spot))
         yield message.data
 
     def stage(self, delivery: str, offset: int, data: bytes, now: int) -> int:
         self._take_in()
         with _translated:
-            self._db.execute(
-                "INSERT OR IGNORE INTO piece VALUES (?, ?, ?, ?, ?)", (delivery, offset, len(data), now, data)
-            )
+            query = "SELECT 1 FROM piece WHERE delivery=? AND offset=?"
+            if self._db.execute(query, (delivery, offset)).fetchone() is None:
+                with _texts_translated:
+                    spot = self._texts.put(data)
+                row = (delivery, offset, spot.size, now, spot.file, spot.place)
+                self._db.execute("INSERT INTO piece VALUES (?, ?, ?, ?, ?, ?)", row)
             query = "SELECT sum(size) FROM piece WHERE delivery=?"
             return int(self._db.execute(query, (delivery,)).fetchone()[0])
 
@@ -217,6 +219,7 @@ class SqliteJournal:
             ).fetchall()
 
     def discard(self, delivery: str) -> None:
+        self._freed = True
         with _translated:
             self._db.execute("DELETE FROM piece WHERE delivery=?", (delivery,))
 
@@ -236,6 +239,7 @@ class SqliteJournal:
 
     def forget(self, done: Forgotten) -> None:
         messages = [(number,) for number in done.messages]
+        self._freed = True
         with _translated:
             self._db.executemany(
                 "DELETE FROM entry WHERE number=? AND rank=?", [(entry.number, entry.rank) for entry in done.entries]
@@ -262,6 +266,7 @@ class SqliteJournal:
                    GROUP BY delivery HAVING max(kept)<?"""
         with _translated:
             stale = self._db.execute(query, (before,)).fetchall()
+            self._freed = True
             self._db.executemany("DELETE FROM piece WHERE delivery=?", stale)
         return len(stale)
 
@@ -278,13 +283,14 @@ class SqliteJournal:
     def maintain(self) -> None:
         with _translated:
             if self._caretaker is None:
-                self._caretaker = _connect(self._path)
+                self._caretaker = connect(self._path)
             self._caretaker.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def close(self) -> None:
         with _translated:
             if self._caretaker is not None:
                 self._caretaker.close()
+            self._texts.shrink(files_needed(self._db))
             self._db.close()
 
     def _take_in(self) -> None:
@@ -297,6 +303,7 @@ class SqliteJournal:
             return True
         # All that was written back is room again once the log is cut.
         with suppress(sqlite3.Error):
+            self._texts.shrink(files_needed(self._db))
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return self._free() >= self._needed()
 

@@ -1,12 +1,16 @@
-"""The journal's promises: whatever is done to it, SQLite's does as the one in memory does."""
+"""The journal's promises: whatever is done to it, SQLite's does as the one in memory does, through any crash."""
 
 from __future__ import annotations
 
+import os
+import random
+import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,12 +22,64 @@ from mailbox_store.sqlite_journal import SqliteJournal
 from tests.mailbox_store.fakes import MemoryJournal
 from wire.records import replace
 
-IDS = st.sampled_from(["a.1", "a.2", "b.1", "c.1"])
+NAMES = ["a.1", "a.2", "b.1", "c.1"]
+IDS = st.sampled_from(NAMES)
 BOXES = st.lists(st.sampled_from(["x@e", "y@e", "z@e"]), min_size=1, max_size=3, unique=True)
 
 
 class _GiveUpError(Exception):
     """Leaves a transaction."""
+
+
+class Disk:
+    """Knows what of the text files is on disk: what had been written when a file was synced, and the folder's names.
+
+    SQLite's own files are taken for what they are after each commit, for it keeps that promise itself.
+    """
+
+    def __init__(self) -> None:
+        self._synced: dict[str, bytes] = {}
+        self._names: set[str] = set()
+        self._fdatasync, self._fsync = os.fdatasync, os.fsync
+        self._patches = [mock.patch("os.fdatasync", self._sync_file), mock.patch("os.fsync", self._sync_folder)]
+        for patch in self._patches:
+            patch.start()
+
+    def close(self) -> None:
+        for patch in self._patches:
+            patch.stop()
+
+    def _sync_file(self, fd: int) -> None:
+        self._fdatasync(fd)
+        path = Path(f"/proc/self/fd/{fd}").readlink()
+        self._synced[path.name] = path.read_bytes()
+
+    def _sync_folder(self, fd: int) -> None:
+        self._fsync(fd)
+        if Path(f"/proc/self/fd/{fd}").readlink().suffix == ".texts":
+            self._names = set(os.listdir(fd))
+
+    def lose_power(self, texts: Path, dice: random.Random) -> None:
+        """Make of the files what may be left of them: of what was not synced each page is there, or not, or zero.
+
+        A page that is written again has its old octets or its new ones, as SQLite takes for granted as well.
+        """
+        written = {path.name: path.read_bytes() for path in texts.iterdir()}
+        for name in {*written, *self._names}:
+            before = self._synced.get(name, b"")
+            after = written.get(name, before)
+            left = bytearray()
+            for place in range(0, max(len(before), len(after)), 4):
+                old, new = before[place : place + 4], after[place : place + 4]
+                left += dice.choice([old, new, old + bytes(max(0, len(new) - len(old)))])
+            (texts / name).write_bytes(left)
+            if name not in self._names and dice.random() < 0.5:
+                (texts / name).unlink()
+
+
+def _open(path: Path) -> SqliteJournal:
+    # So small that most texts are beside the database, and files are full soon.
+    return SqliteJournal(path, large=4, full=16)
 
 
 class Both(RuleBasedStateMachine):
@@ -32,8 +88,10 @@ class Both(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "journal"
-        self.real = SqliteJournal(self.path)
+        self.path = Path(self.folder.name) / "0" / "journal"
+        self.path.parent.mkdir()
+        self.disk = Disk()
+        self.real = _open(self.path)
         self.model = MemoryJournal()
         self.now = 1000
 
@@ -57,7 +115,7 @@ class Both(RuleBasedStateMachine):
             places = [Place(box, 10, 0, 20) for box in boxes]
             self._do(lambda journal: journal.add(message, places, self.now), give_up)
 
-    @rule(delivery=IDS, offset=st.sampled_from([0, 3, 6]), data=st.binary(max_size=3), give_up=st.booleans())
+    @rule(delivery=IDS, offset=st.sampled_from([0, 3, 6]), data=st.binary(max_size=12), give_up=st.booleans())
     def stage(self, delivery: str, offset: int, data: bytes, give_up: bool) -> None:
         if not self.model.known(delivery):
             self._do(lambda journal: journal.stage(delivery, offset, data, self.now), give_up)
@@ -105,19 +163,35 @@ class Both(RuleBasedStateMachine):
     def maintain(self) -> None:
         self.real.maintain()
 
-    @rule()
-    def reopen(self) -> None:
-        self.real.close()
-        self.real = SqliteJournal(self.path)
+    @rule(end=st.sampled_from(["stop", "kill", "power"]), seed=st.integers(0, 999))
+    def reopen(self, end: str, seed: int) -> None:
+        """Stopped in order, or killed, or without power: another process finds what is there."""
+        if end == "stop":
+            self.real.close()
+            left = len(list(self._texts().iterdir()))
+            self.real = _open(self.path)
+            assert left <= sum(len(self.model.extents(name)) for name in NAMES) + len(self.model.state.messages)
+        else:
+            # The files as they are at this moment.
+            moved = self.path.parent.with_name(str(int(self.path.parent.name) + 1))
+            shutil.copytree(self.path.parent, moved)
+            self.real.close()
+            self.path = moved / "journal"
+            if end == "power":
+                self.disk.lose_power(self._texts(), random.Random(seed))
+            self.real = _open(self.path)
         # Numbers grow only while something holds one, as nothing can be told apart by them after that.
         held = [number for number, _ in self.model.state.ledger.values()]
         self.model.state.next = max([0, *held, *self.model.state.messages]) + 1
+
+    def _texts(self) -> Path:
+        return self.path.with_name("journal.texts")
 
     @invariant()
     def they_say_the_same(self) -> None:
         assert self.real.pending() == self.model.pending()
         assert self.real.boot() == self.model.boot()
-        for delivery in ("a.1", "a.2", "b.1", "c.1"):
+        for delivery in NAMES:
             assert self.real.known(delivery) == self.model.known(delivery)
             assert self.real.extents(delivery) == self.model.extents(delivery)
         for number, message in self.model.state.messages.items():
@@ -126,6 +200,7 @@ class Both(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.real.close()
+        self.disk.close()
         self.folder.cleanup()
 
 

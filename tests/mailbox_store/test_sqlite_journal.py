@@ -1,29 +1,21 @@
-"""What is SQLite's own about the journal: schema, errors, sizes."""
+"""What is SQLite's own about the journal: errors, sizes, and which texts are beside it."""
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import stat
 from pathlib import Path
 
 import pytest
 
-from mailbox_store.config import ConfigError
 from mailbox_store.journal import Forgotten, JournalError, JournalFull, Message, Place
-from mailbox_store.sqlite_journal import SCHEMA_VERSION, SqliteJournal
+from mailbox_store.sqlite_journal import LARGE, SqliteJournal
 
 
 def _message(name: str, data: bytes = b"x") -> Message:
     return Message(name, 1, "s@e", b"", 0, data)
-
-
-def test_a_newer_journal_is_refused_and_left_alone(folder: Path) -> None:
-    path = folder / "journal"
-    database = sqlite3.connect(path)
-    database.execute(f"PRAGMA user_version={SCHEMA_VERSION + 1}")
-    database.close()
-    with pytest.raises(ConfigError, match="newer release"):
-        SqliteJournal(path)
 
 
 def test_what_is_no_journal_is_told(folder: Path) -> None:
@@ -35,22 +27,28 @@ def test_what_is_no_journal_is_told(folder: Path) -> None:
 
 def test_only_its_owner_can_read_it(folder: Path) -> None:
     journal = SqliteJournal(folder / "journal")
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     journal.close()
-    assert modes == {0o600}
+    assert modes.pop("journal.texts") == 0o700
+    assert set(modes.values()) == {0o600}
 
 
 def test_nothing_is_taken_in_where_the_log_could_not_be_written_back(folder: Path) -> None:
-    journal = SqliteJournal(folder / "journal")
+    journal = SqliteJournal(folder / "journal", full=LARGE)
     with journal.transaction():
         entries = journal.add(_message("first", bytes(100_000)), [Place("a@b", 0, 0, 1)], 1)
+    for _ in range(9):
+        with journal.transaction():
+            journal.stage("piece", 0, bytes(LARGE), 1)
+            journal.discard("piece")
     journal._free = lambda: 8 * 1024 * 1024  # type: ignore[method-assign]
     with pytest.raises(JournalFull), journal.transaction():
         journal.add(_message("second"), [Place("a@b", 1, 0, 1)], 1)
     with pytest.raises(JournalFull), journal.transaction():
         journal.stage("third", 0, b"x", 1)
-    # The log was cut on the way, and forgetting goes on.
+    # The log was cut on the way, text files that nothing is in have gone, and forgetting goes on.
     assert journal._log_size() == 0
+    assert len(list((folder / "journal.texts").iterdir())) == 1
     with journal.transaction():
         journal.forget(Forgotten(entries, [entries[0].number]))
     del journal._free  # type: ignore[method-assign]
@@ -61,7 +59,7 @@ def test_nothing_is_taken_in_where_the_log_could_not_be_written_back(folder: Pat
 
 
 def test_a_full_disk_is_told_apart_and_the_journal_goes_on(folder: Path) -> None:
-    journal = SqliteJournal(folder / "journal")
+    journal = SqliteJournal(folder / "journal", large=1_000_000)
     pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
     journal._db.execute(f"PRAGMA max_page_count={pages + 10}")
     with pytest.raises(JournalFull), journal.transaction():
@@ -71,6 +69,77 @@ def test_a_full_disk_is_told_apart_and_the_journal_goes_on(folder: Path) -> None
         (entry,) = journal.add(_message("small"), [Place("a@b", 0, 0, 1)], 1)
     assert [pending.entry for pending in journal.pending()] == [entry]
     journal.close()
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "kind"),
+    [
+        ("pwrite", errno.ENOSPC, JournalFull),
+        ("pwrite", errno.EDQUOT, JournalFull),
+        ("pwrite", errno.EIO, JournalError),
+        ("fdatasync", errno.ENOSPC, JournalFull),
+        ("fdatasync", errno.EIO, JournalError),
+    ],
+)
+@pytest.mark.parametrize("staged", [True, False])
+def test_a_large_text_that_cannot_be_written_or_synced_is_not_taken(
+    folder: Path,
+    call: str,
+    code: int,
+    kind: type[JournalError],
+    staged: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    def take() -> None:
+        with journal.transaction():
+            if staged:
+                journal.stage("large", 0, b"y" * LARGE, 1)
+            else:
+                journal.add(_message("large", b"y" * LARGE), [Place("a@b", 0, 0, 1)], 1)
+
+    journal = SqliteJournal(folder / "journal")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        with pytest.raises(JournalError) as caught:
+            take()
+    assert type(caught.value) is kind
+    assert os.strerror(code) in str(caught.value)
+    assert not journal.known("large")
+    assert journal.extents("large") == []
+    take()
+    assert staged or journal.message(1).data == b"y" * LARGE
+    journal.close()
+
+
+def test_a_text_that_is_gone_is_the_journal_s_error_and_names_the_file(folder: Path) -> None:
+    journal = SqliteJournal(folder / "journal")
+    with journal.transaction():
+        journal.stage("large", 0, b"x", 1)
+        journal.add(Message("large", 1, "s@e", b"", 1, b""), [Place("a@b", 0, 0, 1)], 1)
+    journal.close()
+    (path,) = (folder / "journal.texts").iterdir()
+    path.unlink()
+    journal = SqliteJournal(folder / "journal")
+    with pytest.raises(JournalError, match=path.name):
+        list(journal.pieces(journal.message(1)))
+    journal.close()
+
+
+@pytest.mark.parametrize("size", [LARGE - 1, LARGE])
+def test_large_texts_are_beside_the_database_while_they_are_needed(folder: Path, size: int) -> None:
+    journal = SqliteJournal(folder / "journal")
+    with journal.transaction():
+        entries = journal.add(_message("it", b"needle" + bytes(size - 6)), [Place("a@b", 0, 0, 1)], 1)
+    texts = [path.read_bytes() for path in (folder / "journal.texts").iterdir()]
+    assert any(b"needle" in text for text in texts) == (size == LARGE)
+    assert (b"needle" in (folder / "journal-wal").read_bytes()) == (size < LARGE)
+    with journal.transaction():
+        journal.forget(Forgotten(entries, [1]))
+    journal.close()
+    assert not list((folder / "journal.texts").iterdir())
 
 
 def test_numbers_go_on_after_a_restart_while_a_message_outlives_its_id(folder: Path) -> None:
@@ -107,16 +176,19 @@ def test_a_file_system_without_a_write_ahead_log_is_refused(folder: Path, monkey
 
 
 @pytest.mark.parametrize("maintained", [True, False])
-def test_neither_file_nor_log_grow_without_end(folder: Path, maintained: bool) -> None:
-    journal = SqliteJournal(folder / "journal")
-    for number in range(400):
+@pytest.mark.parametrize("size", [LARGE - 1, 300_000])
+def test_neither_file_nor_log_nor_texts_grow_without_end(folder: Path, maintained: bool, size: int) -> None:
+    journal = SqliteJournal(folder / "journal", full=1_000_000)
+    for number in range(120_000_000 // size):
         with journal.transaction():
-            entries = journal.add(_message(str(number), bytes(300_000)), [Place("a@b", 0, 0, 1)], number)
+            entries = journal.add(_message(str(number), bytes(size)), [Place("a@b", 0, 0, 1)], number)
         with journal.transaction():
             journal.forget(Forgotten(entries, [entries[0].number]))
         if maintained:
             journal.maintain()
     sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+    texts = sum(path.stat().st_size for path in (folder / "journal.texts").iterdir())
     journal.close()
     assert sizes["journal"] < 4_000_000
     assert sizes["journal-wal"] < 40_000_000
+    assert texts < 8_000_000

@@ -1,0 +1,180 @@
+"""The texts of large messages, in plain files: a database would copy each of them page by page, many times over.
+
+Gives: `Texts`. A text is put at the end of the file in use and is found again by its `Spot`. The journal keeps the
+spots, and says from time to time which files it still needs; those that it does not are used again, for writing over
+what a file has is quicker than making it longer, or removed.
+Promise: what was put before `sync` returned is on disk. Nothing that is needed is ever written over.
+Fails: with OSError. Where a sync fails the file is left as it is and another one taken: the kernel counts its pages
+as clean from then on, so a second sync would prove nothing.
+Limits: a file has FULL octets and one text more. It is kept while one text in it is needed, so a message that waits
+for long, or never ends, keeps up to that much of the disk. `_SPARES` files are kept to be used again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from wire.records import Record
+
+FULL = 16 * 1024 * 1024
+_SPARES = 4
+
+
+class Spot(Record):
+    """Where a text is: `size` octets at `place` in the file of that number."""
+
+    file: int
+    place: int
+    size: int
+
+
+# The file in use and its end, to which a transaction that fails goes back.
+Mark = tuple[int, int]
+
+
+class Texts:
+    """A folder of text files, used from one thread."""
+
+    def __init__(self, folder: Path, after: int, full: int = FULL) -> None:
+        """
+        :param folder: made if it is missing.
+        :param after: the highest file that the journal knows of; no file gets its number or a lower one.
+        :param full: octets after which a file is full.
+        :raises OSError: where the folder cannot be made or read.
+        """
+        self._folder = folder
+        self._full = full
+        if not folder.is_dir():
+            # It holds mail.
+            folder.mkdir(mode=0o700)
+            _sync_folder(folder.parent)
+        self._there = {int(path.name) for path in folder.iterdir() if path.name.isdecimal()}
+        self._last = max(after, *self._there, 0)
+        self._spares: list[int] = []
+        # The file in use; 0 and -1 for none.
+        self._number = 0
+        self._fd = -1
+        self._end = 0
+        self._unsynced = False
+        # The folder may not have the file's name on disk.
+        self._unnamed = False
+
+    @property
+    def several(self) -> bool:
+        """Whether there are files besides the one in use that may not be needed any more."""
+        return len(self._there) - len(self._spares) > 1
+
+    @property
+    def mark(self) -> Mark:
+        """Where the next text goes."""
+        return self._number, self._end
+
+    def rewind(self, mark: Mark) -> None:
+        """Forget what was put since that mark."""
+        if self._fd >= 0:
+            # A file that was begun since then has nothing from before.
+            self._end = mark[1] if mark[0] == self._number else 0
+
+    def put(self, text: bytes) -> Spot:
+        """Write a text; it is on disk after the next `sync`."""
+        if self._fd < 0 or self._end >= self._full:
+            self._begin()
+        spot = Spot(self._number, self._end, len(text))
+        place, rest = self._end, memoryview(text)
+        self._unsynced = True
+        while rest:
+            written = os.pwrite(self._fd, rest, place)
+            place, rest = place + written, rest[written:]
+        self._end = place
+        return spot
+
+    def sync(self) -> None:
+        """Return once all that was put is on disk."""
+        if not self._unsynced:
+            return
+        try:
+            os.fdatasync(self._fd)
+            if self._unnamed:
+                _sync_folder(self._folder)
+        except OSError:
+            self._leave()
+            raise
+        self._unsynced = self._unnamed = False
+
+    def get(self, spot: Spot) -> bytes:
+        """Read a text."""
+        if spot.file == self._number:
+            return self._read(self._fd, spot)
+        fd = os.open(self._path(spot.file), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return self._read(fd, spot)
+        finally:
+            os.close(fd)
+
+    def keep(self, needed: Collection[int]) -> None:
+        """Let go of the files that are neither needed nor in use. What cannot be removed is tried again next time."""
+        for number in self._there.difference(needed, self._spares, [self._number]):
+            if len(self._spares) < _SPARES:
+                self._spares.append(number)
+            else:
+                self._remove(number)
+
+    def shrink(self, needed: Collection[int]) -> None:
+        """Leave nothing behind but the files that are needed; the next text goes to a new one."""
+        self._leave()
+        self._spares.clear()
+        for number in self._there.difference(needed):
+            self._remove(number)
+
+    def _begin(self) -> None:
+        self.sync()
+        self._leave()
+        if self._spares:
+            number = self._spares.pop()
+            self._fd = os.open(self._path(number), os.O_RDWR | os.O_CLOEXEC)
+        else:
+            number = self._last + 1
+            self._fd = os.open(self._path(number), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self._last = number
+            self._there.add(number)
+        self._number = number
+        # A spare one may have been left before its name was synced.
+        self._unnamed = True
+
+    def _leave(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._number, self._fd, self._end, self._unsynced, self._unnamed = 0, -1, 0, False, False
+
+    def _read(self, fd: int, spot: Spot) -> bytes:
+        parts, place, left = [], spot.place, spot.size
+        while left:
+            part = os.pread(fd, left, place)
+            if not part:
+                raise OSError(errno.EIO, "The file ends before the text does", self._path(spot.file))
+            parts.append(part)
+            place, left = place + len(part), left - len(part)
+        return b"".join(parts)
+
+    def _remove(self, number: int) -> None:
+        try:
+            os.unlink(self._path(number))  # noqa: PTH108  # the paths of this module are text
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return
+        self._there.discard(number)
+
+    def _path(self, number: int) -> str:
+        return f"{self._folder}/{number:08}"
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
