@@ -10,6 +10,7 @@ import uvloop
 from gateway.config import GatewaySettings
 from gateway.server import CannotStart, serve
 from runtime import signals
+from runtime.allocator import keep_freed
 from runtime.logs import configure
 from runtime.scheduling import take_turns
 from runtime.settings import load
@@ -26,6 +27,7 @@ async def _run(settings: GatewaySettings) -> None:
 def main() -> int:
     """Run the service; the exit status is 0 after an ordered stop, 1 if it could not start, 78 on a bad setting."""
     settings = load(GatewaySettings, "gateway")
+    keep_freed()
     take_turns()
     configure("gateway", settings.log_level, settings.log_format)
     try:

@@ -36,7 +36,7 @@ MAX_LOSSES = 3
 MAX_TRIES = 10
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Record:
     """What is held against one step.
 

@@ -34,17 +34,17 @@ _BLINK = 0.4
 
 
 @dataclass(slots=True, eq=False)
-class _Task:
-    """A step that has not been answered. `worker` has it, if anyone; `since` is when it got it, or began to wait.
+class _Task(Record):
+    """A step that has not been answered, and what is held against it.
 
-    `turn` orders what a worker was given; `named`: its worker said in a heartbeat that it has the step; `unnamed`
-    counts the heartbeats in a row that should have said so and did not.
+    `worker` has it, if anyone; `since` is when it got it, or began to wait. `turn` orders what a worker was given;
+    `named`: its worker said in a heartbeat that it has the step; `unnamed` counts the heartbeats in a row that should
+    have said so and did not.
     """
 
     step: Step
     since: float
     worker: Worker | None = None
-    record: Record = field(default_factory=Record)
     turn: int = 0
     named: bool = False
     unnamed: int = 0
@@ -159,7 +159,7 @@ class WorkerPool:
                 lost.append(task)
         for task in lost:
             self._release(task)
-            task.record.tries += 1
+            task.tries += 1
             self._retry(task, now)
         return len(lost)
 
@@ -190,11 +190,10 @@ class WorkerPool:
             innocent = {(step.session, step.seq) for step in undelivered}
             tried = [task for task in member.tasks.values() if (task.step.session, task.step.seq) not in innocent]
             for task in tried:
-                task.record.tries += 1
-            had = [task.record for task in member.tasks.values()]
+                task.tries += 1
             # Steps are begun in the order in which they are sent.
-            suspects = [task.record for task in tried if not task.named and task.turn > member.answered]
-            self._inquest.lost(now, had, suspects, alone=alone)
+            suspects = [task for task in tried if not task.named and task.turn > member.answered]
+            self._inquest.lost(now, member.tasks.values(), suspects, alone=alone)
         # Backwards, because each one goes to the head of its queue.
         for task in reversed(member.tasks.values()):
             self._retry(task, now)
@@ -202,7 +201,7 @@ class WorkerPool:
     def condemned(self, now: float) -> list[Step]:
         """Give up, and forget, the steps that have had their last chance. Call several times a second."""
         self._inquest.decide(now)
-        poison = [task for task in self._alone if task.record.poison]
+        poison = [task for task in self._alone if task.poison]
         for task in poison:
             self._alone.remove(task)
             del self._tasks[task.step.session]
@@ -273,7 +272,7 @@ class WorkerPool:
         """The worker that holds the session's step gave an answer that cannot be: as if the step had lost it."""
         task = self._tasks[session]
         self._release(task)
-        task.record.wrong_answer()
+        task.wrong_answer()
         self._retry(task, now)
 
     def overdue(self, now: float, patience: float) -> list[Step]:
@@ -301,7 +300,7 @@ class WorkerPool:
         free = {worker: member for worker, member in takers.items() if member.reserved is None}
         # Half of the workers, or the only one: the others go on serving everyone else.
         room = max(1, len(takers) // 2) - (len(takers) - len(free))
-        for task in [task for task in self._alone if task.record.free]:
+        for task in [task for task in self._alone if task.free]:
             if room <= 0:
                 break
             worker = _least_loaded(free, task.refused_by)
@@ -348,7 +347,7 @@ class WorkerPool:
         """Let a step that came back wait at the head of its queue."""
         task.worker = None
         task.since = now
-        (self._alone if task.record.alone or task.record.poison else self._waiting).appendleft(task)
+        (self._alone if task.alone or task.poison else self._waiting).appendleft(task)
 
 
 def _least_loaded(members: dict[Worker, _Member], excluded: Collection[Worker]) -> Worker | None:

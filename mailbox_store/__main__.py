@@ -28,6 +28,7 @@ from mailbox_store.sqlite_journal import SqliteJournal
 from mailbox_store.store import Store
 from mailbox_store.users_file import UsersFile
 from runtime import garbage, logs, signals
+from runtime.allocator import keep_freed
 from runtime.metrics import Exposition
 from runtime.probes import Probes, ProbesError
 from runtime.scheduling import take_turns
@@ -150,6 +151,7 @@ def _run(service: Service, store: Store, users: UsersFile, vitals: Vitals) -> No
 def main() -> int:
     """Run the store until it is told to stop; gives the exit status."""
     settings = load(StoreSettings, "store")
+    keep_freed()
     take_turns()
     logs.configure("store", settings.log_level, settings.log_format)
     try:

@@ -49,6 +49,24 @@ class Doubt(enum.Enum):
     UNSYNCED = enum.auto()
 
 
+class _Mend(enum.Enum):
+    """What is done with an entry that was in doubt."""
+
+    LEAVE = enum.auto()
+    REWRITE = enum.auto()
+    APPEND = enum.auto()
+
+
+# By what is in the mailbox: for an entry that was not known to be appended, and for one that was (UNSYNCED).
+_MENDS = {
+    Evidence.WHOLE: (_Mend.LEAVE, _Mend.REWRITE),
+    Evidence.TORN: (_Mend.REWRITE, _Mend.REWRITE),
+    Evidence.ELSEWHERE: (_Mend.LEAVE, _Mend.LEAVE),
+    # What was there once and is not has been removed by its user.
+    Evidence.ABSENT: (_Mend.APPEND, _Mend.LEAVE),
+}
+
+
 class Task(Record):
     """An entry to append."""
 
@@ -233,14 +251,12 @@ class Mailboxes:
                 rendering.mark(),
                 power_lost=task.doubt is not Doubt.PART,
             )
-            if evidence is Evidence.TORN or (evidence is Evidence.WHOLE and task.doubt is Doubt.UNSYNCED):
+            mend = _MENDS[evidence][task.doubt is Doubt.UNSYNCED]
+            if mend is _Mend.REWRITE:
                 _overwrite(handle, task.entry, rendering)
-            if evidence is Evidence.TORN:
-                self.counts.completed += 1
-                return
-            # What was there once and is not has been removed by its user.
-            if evidence is not Evidence.ABSENT or task.doubt is Doubt.UNSYNCED:
-                self.counts.whole += 1
+            if mend is not _Mend.APPEND:
+                self.counts.completed += evidence is Evidence.TORN
+                self.counts.whole += evidence is not Evidence.TORN
                 return
             self.counts.appended += 1
         size, lead = _end(handle)

@@ -100,17 +100,16 @@ class SqliteJournal:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        first = self._next
-        with _translated:
-            self._full = not self._has_room()
-        mark = self._texts.mark
+        first, mark = self._next, self._texts.mark
         try:
             with _translated:
+                self._full = not self._has_room()
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
                 began = time.monotonic()
-                with _texts_translated:
-                    self._texts.sync()
+                if self._texts.unsynced:
+                    with _texts_translated:
+                        self._texts.sync()
                 self._db.execute("COMMIT")
                 self._commits.add(time.monotonic() - began)
         except BaseException:

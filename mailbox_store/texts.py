@@ -58,7 +58,8 @@ class Texts:
         self._number = 0
         self._fd = -1
         self._end = 0
-        self._unsynced = False
+        # Whether `sync` has something to do.
+        self.unsynced = False
         # The folder may not have the file's name on disk.
         self._unnamed = False
 
@@ -84,7 +85,7 @@ class Texts:
             self._begin()
         spot = Spot(self._number, self._end, len(text))
         place, rest = self._end, memoryview(text)
-        self._unsynced = True
+        self.unsynced = True
         while rest:
             written = os.pwrite(self._fd, rest, place)
             place, rest = place + written, rest[written:]
@@ -93,7 +94,7 @@ class Texts:
 
     def sync(self) -> None:
         """Return once all that was put is on disk."""
-        if not self._unsynced:
+        if not self.unsynced:
             return
         try:
             os.fdatasync(self._fd)
@@ -102,7 +103,7 @@ class Texts:
         except OSError:
             self._leave()
             raise
-        self._unsynced = self._unnamed = False
+        self.unsynced = self._unnamed = False
 
     def get(self, spot: Spot) -> bytes:
         """Read a text."""
@@ -147,7 +148,8 @@ class Texts:
     def _leave(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
-        self._number, self._fd, self._end, self._unsynced, self._unnamed = 0, -1, 0, False, False
+        self._number, self._fd, self._end = 0, -1, 0
+        self.unsynced = self._unnamed = False
 
     def _read(self, fd: int, spot: Spot) -> bytes:
         parts, place, left = [], spot.place, spot.size

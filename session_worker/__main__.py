@@ -9,6 +9,7 @@ import uvloop
 import zmq
 
 from runtime import garbage, logs, signals
+from runtime.allocator import keep_freed
 from runtime.metrics import Exposition
 from runtime.probes import Probes, ProbesError
 from runtime.scheduling import take_turns
@@ -60,6 +61,7 @@ async def _watch(watchdog: Watchdog) -> None:
 def main() -> int:
     """Run a worker until SIGTERM or SIGINT; gives the exit status."""
     settings = load(WorkerSettings, "session_worker")
+    keep_freed()
     take_turns()
     logs.configure("session_worker", settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
