@@ -1,4 +1,4 @@
-"""The allocator: memory that is freed serves the next message without the kernel; other C libraries stay as they are."""
+"""The allocator: freed memory serves the next message without the kernel; other C libraries are left alone."""
 
 from __future__ import annotations
 
