@@ -1,12 +1,13 @@
 """Which losses of workers count against a step: what tells a step that kills from one that merely was there.
 
 Gives: a `Record` for each step, and the `Inquest` that is told of every worker that is lost. No socket, no log and no
-clock: `now` is passed in, in seconds of any monotonic clock.
+clock: `now` is passed in, in seconds of any clock that stands still while nobody looks.
 Fails: never.
 Limits: what counts is known HINDSIGHT seconds after a loss, not at once.
 
     the worker ...                                                       the step is     the loss counts
-    said goodbye, or never got the step                                  not suspected   no
+    said goodbye                                                         not suspected   no
+    never got the step: it was lost without it                           not suspected   no
     lived on with it: answered a later one, named it in a heartbeat      not suspected   no
     was lost, and near that time one that did not have the step as well  suspected       no
     was lost, and no other                                               suspected       yes
@@ -29,7 +30,7 @@ from dataclasses import dataclass
 HINDSIGHT = 0.5
 _STORM = 5.0
 _STORM_ALONE = 0.5
-# A step that may have cost two workers their life gets the third one for itself; it gets no fourth one.
+# After so many suspicions a step has its worker for itself, and after so many losses that count no other one.
 _SUSPICIONS = 2
 MAX_LOSSES = 3
 # A step may kill a worker later than at its beginning. No step is tried forever.
@@ -89,7 +90,7 @@ class Inquest:
         self._open: deque[tuple[_Loss, Record]] = deque()
 
     def lost(self, now: float, had: Collection[Record], suspects: Iterable[Record], *, alone: bool) -> None:
-        """A worker was lost that had these steps.
+        """A worker was lost that had got these steps.
 
         :param suspects: those of the steps that it may have died of.
         :param alone: whether it ran one step alone.
@@ -107,7 +108,7 @@ class Inquest:
             loss, record = self._open.popleft()
             record.undecided -= 1
             record.counted += not self._stormy(loss, record)
-            if record.poison:
+            if record.counted >= MAX_LOSSES:
                 # Whatever else was lost with it is explained, and is no storm.
                 self._losses = deque(other for other in self._losses if record not in other.had)
         oldest = self._open[0][0].when if self._open else now

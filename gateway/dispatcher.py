@@ -140,14 +140,17 @@ class Dispatcher:
         self._lose(peer, "disconnected", undelivered=[message for message in messages if isinstance(message, Step)])
 
     def on_departure(self) -> None:
-        """Some worker's connection has ended. Whose is found by sending to all that have steps: `on_unreachable`."""
+        """Some worker's connection has ended. Whose is found by sending to all: `on_unreachable`.
+
+        To idle ones as well: that they were lost excuses the steps of those lost with them.
+        """
         for delay in _PROBES:
             self._loop.call_later(delay, self._probe)
 
     # ------------------------------------------------------------ inside
 
     def _probe(self) -> None:
-        for worker in self.pool.busy:
+        for worker in self.pool.members:
             self._send(Ping(), worker)
 
     def _heard(self, peer: Peer) -> float:

@@ -76,11 +76,15 @@ class WorkerPool:
     def __init__(self) -> None:
         self._members: dict[Worker, _Member] = {}
         self._tasks: dict[str, _Task] = {}
+        # Steps that wait for any worker; for one of their own; and those that may not be run, now or ever.
         self._waiting: deque[_Task] = deque()
         self._alone: deque[_Task] = deque()
+        self._resting: deque[_Task] = deque()
         # How many members have `reserved` set.
         self._reserved = 0
         self._looked: float | None = None
+        # How long the gateway has stood still in all: a time in which nobody could be heard.
+        self._slept = 0.0
         self._turn = 0
         self._inquest = Inquest()
 
@@ -118,9 +122,9 @@ class WorkerPool:
         return None if member is None else len(member.tasks)
 
     @property
-    def busy(self) -> list[Worker]:
-        """The workers that have steps."""
-        return [worker for worker, member in self._members.items() if member.tasks]
+    def members(self) -> list[Worker]:
+        """All workers that are known."""
+        return list(self._members)
 
     # ------------------------------------------------------------ workers come, go and fall silent
 
@@ -167,6 +171,7 @@ class WorkerPool:
         """The workers that have said nothing for too long: `lose` them. Call several times a second."""
         if self._looked is not None and (slept := now - self._looked) > _BLINK:
             # The gateway itself stood still: what workers said meanwhile has not been read yet.
+            self._slept += slept
             for member in self._members.values():
                 member.heard = min(now, member.heard + slept)
         self._looked = now
@@ -193,19 +198,28 @@ class WorkerPool:
                 task.tries += 1
             # Steps are begun in the order in which they are sent.
             suspects = [task for task in tried if not task.named and task.turn > member.answered]
-            self._inquest.lost(now, member.tasks.values(), suspects, alone=alone)
+            self._inquest.lost(now - self._slept, tried, suspects, alone=alone)
         # Backwards, because each one goes to the head of its queue.
         for task in reversed(member.tasks.values()):
             self._retry(task, now)
 
     def condemned(self, now: float) -> list[Step]:
-        """Give up, and forget, the steps that have had their last chance. Call several times a second."""
-        self._inquest.decide(now)
-        poison = [task for task in self._alone if task.poison]
-        for task in poison:
-            self._alone.remove(task)
-            del self._tasks[task.step.session]
-        return [task.step for task in poison]
+        """Give up, and forget, the steps that have had their last chance; others that rested may be run now.
+
+        Call several times a second, after `silent`.
+        """
+        self._inquest.decide(now - self._slept)
+        resting, self._resting = self._resting, deque()
+        poison = []
+        for task in resting:
+            if task.poison:
+                del self._tasks[task.step.session]
+                poison.append(task.step)
+            elif task.free:
+                self._alone.append(task)
+            else:
+                self._resting.append(task)
+        return poison
 
     # ------------------------------------------------------------ steps come, are sent, and are answered
 
@@ -282,6 +296,7 @@ class WorkerPool:
             gone = {task.step.session for task in late}
             self._waiting = deque(task for task in self._waiting if task.step.session not in gone)
             self._alone = deque(task for task in self._alone if task.step.session not in gone)
+            self._resting = deque(task for task in self._resting if task.step.session not in gone)
             for member in self._members.values():
                 if member.reserved in late:
                     self._free(member)
@@ -300,12 +315,14 @@ class WorkerPool:
         free = {worker: member for worker, member in takers.items() if member.reserved is None}
         # Half of the workers, or the only one: the others go on serving everyone else.
         room = max(1, len(takers) // 2) - (len(takers) - len(free))
-        for task in [task for task in self._alone if task.free]:
+        for _ in range(len(self._alone)):
             if room <= 0:
                 break
+            task = self._alone.popleft()
             worker = _least_loaded(free, task.refused_by)
-            if worker is not None:
-                self._alone.remove(task)
+            if worker is None:
+                self._alone.append(task)
+            else:
                 free.pop(worker).reserved = task
                 self._reserved += 1
                 room -= 1
@@ -347,7 +364,8 @@ class WorkerPool:
         """Let a step that came back wait at the head of its queue."""
         task.worker = None
         task.since = now
-        (self._alone if task.alone or task.poison else self._waiting).appendleft(task)
+        queue = self._resting if not task.free else self._alone if task.alone else self._waiting
+        queue.appendleft(task)
 
 
 def _least_loaded(members: dict[Worker, _Member], excluded: Collection[Worker]) -> Worker | None:

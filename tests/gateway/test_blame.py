@@ -87,6 +87,13 @@ def test_what_a_poisoned_step_has_killed_excuses_nobody() -> None:
     assert counted(inquest, other) == 1
 
 
+def test_a_step_that_was_tried_too_often_explains_nobody_s_death() -> None:
+    inquest, tired, other = Inquest(), Record(tries=MAX_TRIES), Record()
+    lose(inquest, 0, tired)
+    lose(inquest, NEAR, other)
+    assert (counted(inquest, tired), counted(inquest, other)) == (0, 0)
+
+
 def test_a_step_is_run_alone_after_two_suspicions_and_rests_until_they_are_decided() -> None:
     inquest, record = Inquest(), Record()
     lose(inquest, 0, record)

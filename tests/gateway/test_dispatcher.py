@@ -122,6 +122,21 @@ def test_a_worker_whose_connection_ends_loses_its_steps_at_once(monkeypatch: pyt
     run(test())
 
 
+def test_that_an_idle_worker_has_gone_is_noticed_at_once_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.worker_pool.SILENCE", 1e9)
+
+    async def test() -> None:
+        async with gateway() as running:
+            worker = await running.worker(b"w1")
+            await running.greeted()
+            worker.die()
+            await until(lambda: "worker w1 is not connected any more" in caplog.text)
+
+    run(test())
+
+
 def test_a_line_that_kills_every_worker_is_given_up_and_kept_and_others_are_served(tmp_path: Path) -> None:
     async def test() -> None:
         async with gateway(poison_dir=str(tmp_path / "poison"), domain="mail.example.com") as running:

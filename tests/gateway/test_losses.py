@@ -226,6 +226,70 @@ def test_a_storm_that_a_step_falls_through_from_worker_to_worker_makes_no_poison
     assert poisoned == [step("s")]
 
 
+def test_a_worker_that_is_lost_before_it_got_the_step_was_lost_without_it() -> None:
+    pool = pool_of(b"w1")
+    send(pool, "s")
+    for now, worker, dead in ((0, b"w1", b"d1"), (1, b"w2", b"d2")):
+        pool.alive(dead, draining=False, now=now)
+        pool.lose(worker, now)
+        for name, _ in pool.assign(now):
+            # Dead already: what was sent to it comes back.
+            pool.lose(name, now, undelivered=[step("s")])
+        pool.lose(dead, now)
+        pool.alive(b"w2" if worker == b"w1" else b"w3", draining=False, now=now)
+        assert pool.condemned(now + HINDSIGHT) == []
+        assert len(pool.assign(now + HINDSIGHT)) == 1
+    for now in (20, 30, 40):
+        poisoned = kill(pool, b"w3", b"w3", now)
+        assert poisoned == ([step("s")] if now == 40 else []), "none of those before counts"
+        pool.assign(now + HINDSIGHT)
+
+
+def test_what_is_heard_late_because_the_gateway_stood_still_was_not_late() -> None:
+    pool = pool_of(b"w1", b"w2")
+    pool.silent(0)
+    at = send(pool, "s")["s"]
+    other = b"w1" if at == b"w2" else b"w2"
+    for turn in (0, 100, 200):
+        pool.silent(turn)
+        pool.lose(at, turn)
+        # Three seconds later it comes to read that the other one is gone as well.
+        pool.silent(turn + 3)
+        assert pool.condemned(turn + 3) == []
+        pool.lose(other, turn + 3.01)
+        for name in (at, other):
+            pool.alive(name, draining=False, now=turn + 3.02)
+        for tenth in range(9):
+            pool.silent(turn + 3.02 + tenth / 10)
+        assert pool.condemned(turn + 3.9) == []
+        ((at, _),) = pool.assign(turn + 4)
+        other = b"w1" if at == b"w2" else b"w2"
+
+
+def test_while_steps_only_rest_there_is_nothing_to_assign() -> None:
+    pool = pool_of()
+    pool.submit(step("s"), 0)
+    for worker in (b"first", b"second"):
+        pool.alive(worker, draining=False, now=0)
+        pool.assign(0)
+        pool.lose(worker, 0)
+    assert (pool.pending, pool.waiting, pool.has_waiting) == (1, 1, False)
+    assert pool.condemned(HINDSIGHT) == []
+    assert pool.has_waiting
+
+
+def test_a_step_that_rests_can_be_overdue() -> None:
+    pool = pool_of()
+    pool.submit(step("s"), 0)
+    for worker in (b"first", b"second"):
+        pool.alive(worker, draining=False, now=0)
+        pool.assign(0)
+        pool.lose(worker, 0)
+    assert pool.overdue(100, 30) == [step("s")]
+    assert pool.condemned(100) == []
+    assert pool.pending == 0
+
+
 def test_a_step_that_kills_is_found_in_a_storm_too_and_costs_nobody_else_a_reply() -> None:
     pool = pool_of(b"idle", b"w0")
     pool.lose(b"idle", 0)
@@ -250,7 +314,7 @@ def test_two_steps_that_kill_are_told_apart_from_a_storm(workers: int) -> None:
     while pool.pending:
         now += 1
         # Both at once, where they are with two workers.
-        for worker in pool.busy:
+        for worker in [worker for worker in pool.members if pool.load(worker)]:
             killed += 1
             pool.lose(worker, now)
             pool.alive(b"successor %d" % killed, draining=False, now=now)
