@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 from mailbox_store.config import ConfigError
@@ -47,6 +48,17 @@ _FROM_1 = (
 )
 
 
+# From one file to the next through an index, which has as many rows of each as there are texts in it.
+_FILES_OF = """
+WITH RECURSIVE each (file) AS (
+    SELECT min(file) FROM {table} WHERE file > 0
+    UNION ALL SELECT (SELECT min(file) FROM {table} WHERE file > each.file) FROM each WHERE file IS NOT NULL
+) SELECT file FROM each WHERE file IS NOT NULL
+"""
+_FILES_OF_MESSAGES = _FILES_OF.format(table="message")
+_FILES_OF_PIECES = _FILES_OF.format(table="piece")
+
+
 def connect(path: str) -> sqlite3.Connection:
     """A connection with this project's options.
 
@@ -67,7 +79,10 @@ def connect(path: str) -> sqlite3.Connection:
 
 
 def open_tables(connection: sqlite3.Connection, path: str, full: int) -> Texts:
-    """Make the tables, or bring them to this version; gives the text files beside the database.
+    """Make the tables, or bring them to this version; open the text files beside the database, and remove those that
+    it does not have.
+
+    Nothing is written to a database that is of this version: a full disk keeps no store from its start.
 
     :param full: octets of a text file after which another one is begun.
     :raises ConfigError: where a newer release wrote the database.
@@ -76,32 +91,46 @@ def open_tables(connection: sqlite3.Connection, path: str, full: int) -> Texts:
     if version > VERSION:
         connection.close()
         raise ConfigError(f"{path}: written by a newer release (schema {version}, this one knows {VERSION})")
-    connection.execute("BEGIN IMMEDIATE")
-    for statement in _FROM_1 if version == 1 else ():
-        connection.execute(statement)
-    for statement in _TABLES if version < VERSION else ():
-        connection.execute(statement)
-    connection.execute(f"PRAGMA user_version={VERSION}")
+    if version == 0:
+        _change(connection, _TABLES)
+        connection.execute("COMMIT")
+    if version == 1:
+        _change(connection, _FROM_1 + _TABLES)
+    # Of what was read of the log just now, the end may be in the kernel's memory alone, where the process that wrote
+    # it was killed before it was synced. From here on it is built upon.
+    sync(path + "-wal")
     needed = files_needed(connection)
     texts = Texts(Path(path + ".texts"), max(needed, default=0), full)
     texts.keep(needed)
     if version == 1:
         _move_pieces(connection, texts)
-    connection.execute("COMMIT")
-    if version == 0:
-        # SQLite syncs the log's name, not that of the file itself.
-        folder = os.open(Path(path).parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        connection.execute("COMMIT")
     return texts
 
 
 def files_needed(connection: sqlite3.Connection) -> set[int]:
     """The text files that something is in."""
-    query = "SELECT file FROM message WHERE file IS NOT NULL UNION SELECT file FROM piece"
-    return {file for (file,) in connection.execute(query)}
+    return {file for query in (_FILES_OF_MESSAGES, _FILES_OF_PIECES) for (file,) in connection.execute(query)}
+
+
+def sync(path: str) -> None:
+    """Return once a file, or a folder's names, are on disk; at once where there is none."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _change(connection: sqlite3.Connection, statements: Iterable[str]) -> None:
+    """Begin a transaction that brings the database to this version."""
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in statements:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version={VERSION}")
 
 
 def _move_pieces(connection: sqlite3.Connection, texts: Texts) -> None:

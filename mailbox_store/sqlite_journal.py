@@ -1,7 +1,11 @@
-"""The journal in one SQLite file: write-ahead log, `synchronous=FULL`, one fsync for each transaction.
+"""The journal in one SQLite file: write-ahead log, `synchronous=FULL`, so each transaction's commit is an fsync.
 
 The texts of large messages, and the pieces of those under way, are in files beside it (`texts.py`), synced before the
 transaction that has them is committed.
+
+A commit that failed may still be found by the next process: where the log could be written and not synced, its
+records stay in the file. So before anything else is taken in, a commit of its own writes over them, and until then no
+text of that transaction is touched.
 
 Fails: see `journal.py`; on opening, `ConfigError` for a file of a newer schema.
 Limits: the file keeps the size of its fullest moment and reuses the pages. The write-ahead log is written back by
@@ -27,6 +31,8 @@ from runtime.histogram import Histogram
 
 # Texts of so many octets are kept beside the database.
 LARGE = 32 * 1024
+# Files of texts that a small disk holds.
+_FILES = 64
 # What one transaction may add: a batch of the store, 8 MiB of mail and some pieces over that.
 _BATCH = 12 * 1024 * 1024
 
@@ -61,13 +67,14 @@ class SqliteJournal:
     """See `journal.Journal`."""
 
     def __init__(
-        self, path: str | Path, commits: Histogram | None = None, large: int = LARGE, full: int = FULL
+        self, path: str | Path, commits: Histogram | None = None, large: int = LARGE, full: int | None = None
     ) -> None:
         """Open the journal's file, made if it is missing.
 
         :param commits: where the seconds that each commit took are counted.
         :param large: octets of a text from which it is kept beside the database.
-        :param full: octets of a file of texts after which another one is begun.
+        :param full: octets of a file of texts after which another one is begun; by itself FULL, and less where the
+            disk is small: one message that waits keeps a whole file.
         :raises ConfigError: where a newer release wrote the file.
         :raises JournalError: where it cannot be opened or is no journal.
         """
@@ -84,10 +91,14 @@ class SqliteJournal:
         with _translated:
             self._db = connect(self._path)
             with _texts_translated:
-                self._texts = open_tables(self._db, self._path, full)
+                space = os.statvfs(self._folder)
+                share = space.f_blocks * space.f_frsize // _FILES
+                self._texts = open_tables(self._db, self._path, min(FULL, share) if full is None else full)
         self._next = self._first_free()
-        # Texts were let go of in this transaction.
+        # Texts were let go of since the text files were last looked through.
         self._freed = False
+        # The last commit failed, and the next process may find it all the same.
+        self._uncertain = False
         self._full = False
         self._caretaker: sqlite3.Connection | None = None
 
@@ -100,6 +111,8 @@ class SqliteJournal:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
+        if self._uncertain:
+            self._write_over()
         first, mark = self._next, self._texts.mark
         try:
             with _translated:
@@ -110,23 +123,47 @@ class SqliteJournal:
                 if self._texts.unsynced:
                     with _texts_translated:
                         self._texts.sync()
+                self._uncertain = True
                 self._db.execute("COMMIT")
+                self._uncertain = False
                 self._commits.add(time.monotonic() - began)
         except BaseException:
-            self._next, self._freed = first, False
-            self._texts.rewind(mark)
-            # Some errors have rolled it back already.
-            with suppress(sqlite3.Error):
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+            self._next = first
+            if not self._uncertain:
+                self._texts.rewind(mark)
+            self._roll_back()
             raise
+        self._settle()
+
+    def _roll_back(self) -> None:
+        # Some errors have done it already.
+        with suppress(sqlite3.Error):
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    def _write_over(self) -> None:
+        """Write over the records of a commit that failed."""
+        with _translated:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.execute("INSERT OR REPLACE INTO setting VALUES ('written_over', ?)", (str(self._next),))
+                self._db.execute("COMMIT")
+            except sqlite3.Error:
+                self._roll_back()
+                # There may be no room for it. Cutting the log takes the records away as well.
+                if self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                    raise
+        self._uncertain = False
+
+    def _settle(self) -> None:
+        """After a commit: keep log and text files small."""
         if self._log_size() > LOG_LIMIT:
             # The only writer writes the rest back, so the next transaction begins the log anew.
             with suppress(sqlite3.Error):
                 self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         if self._freed:
             self._freed = False
-            if self._texts.several:
+            if self._texts.may_let_go:
                 with suppress(sqlite3.Error):
                     self._texts.keep(files_needed(self._db))
 
@@ -289,7 +326,8 @@ class SqliteJournal:
         with _translated:
             if self._caretaker is not None:
                 self._caretaker.close()
-            self._texts.shrink(files_needed(self._db))
+            if not self._uncertain:
+                self._texts.clear(files_needed(self._db))
             self._db.close()
 
     def _take_in(self) -> None:
@@ -302,7 +340,7 @@ class SqliteJournal:
             return True
         # All that was written back is room again once the log is cut.
         with suppress(sqlite3.Error):
-            self._texts.shrink(files_needed(self._db))
+            self._texts.clear(files_needed(self._db))
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return self._free() >= self._needed()
 

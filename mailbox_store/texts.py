@@ -1,9 +1,10 @@
 """The texts of large messages, in plain files: a database would copy each of them page by page, many times over.
 
-Gives: `Texts`. A text is put at the end of the file in use and is found again by its `Spot`. The journal keeps the
-spots, and says from time to time which files it still needs; those that it does not are used again, for writing over
-what a file has is quicker than making it longer, or removed.
-Promise: what was put before `sync` returned is on disk. Nothing that is needed is ever written over.
+Gives: `Texts`. A text is put at the end of the file in use and is found again by its `Spot`. The spots are in the
+journal's database; the journal says from time to time which files those name, and the others are used again, for
+writing over what a file has is quicker than making it longer, or removed.
+Promise: what was put before `sync` returned is on disk. No text is written over while the journal says that its file
+is needed.
 Fails: with OSError. Where a sync fails the file is left as it is and another one taken: the kernel counts its pages
 as clean from then on, so a second sync would prove nothing.
 Limits: a file has FULL octets and one text more. It is kept while one text in it is needed, so a message that waits
@@ -15,12 +16,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from wire.records import Record
 
-FULL = 16 * 1024 * 1024
-_SPARES = 4
+FULL = 4 * 1024 * 1024
+_SPARES = 16
 
 
 class Spot(Record):
@@ -41,17 +43,19 @@ class Texts:
     def __init__(self, folder: Path, after: int, full: int = FULL) -> None:
         """
         :param folder: made if it is missing.
-        :param after: the highest file that the journal knows of; no file gets its number or a lower one.
+        :param after: the highest file that the journal knows of; no new file gets its number or a lower one.
         :param full: octets after which a file is full.
         :raises OSError: where the folder cannot be made or read.
         """
         self._folder = folder
         self._full = full
-        if not folder.is_dir():
-            # It holds mail.
-            folder.mkdir(mode=0o700)
-            _sync_folder(folder.parent)
+        # It holds mail.
+        folder.mkdir(mode=0o700, exist_ok=True)
+        # Perhaps it was made by a run that ended before it came to this.
+        _sync_folder(folder.parent)
+        # The files on disk, as far as is known, and those of them whose names are there for good.
         self._there = {int(path.name) for path in folder.iterdir() if path.name.isdecimal()}
+        self._named: set[int] = set()
         self._last = max(after, *self._there, 0)
         self._spares: list[int] = []
         # The file in use; 0 and -1 for none.
@@ -60,11 +64,9 @@ class Texts:
         self._end = 0
         # Whether `sync` has something to do.
         self.unsynced = False
-        # The folder may not have the file's name on disk.
-        self._unnamed = False
 
     @property
-    def several(self) -> bool:
+    def may_let_go(self) -> bool:
         """Whether there are files besides the one in use that may not be needed any more."""
         return len(self._there) - len(self._spares) > 1
 
@@ -74,9 +76,8 @@ class Texts:
         return self._number, self._end
 
     def rewind(self, mark: Mark) -> None:
-        """Forget what was put since that mark."""
+        """Forget what was put since that mark. A file that was begun since then goes on, from its beginning."""
         if self._fd >= 0:
-            # A file that was begun since then has nothing from before.
             self._end = mark[1] if mark[0] == self._number else 0
 
     def put(self, text: bytes) -> Spot:
@@ -98,12 +99,13 @@ class Texts:
             return
         try:
             os.fdatasync(self._fd)
-            if self._unnamed:
+            if self._number not in self._named:
                 _sync_folder(self._folder)
+                self._named.add(self._number)
         except OSError:
             self._leave()
             raise
-        self.unsynced = self._unnamed = False
+        self.unsynced = False
 
     def get(self, spot: Spot) -> bytes:
         """Read a text."""
@@ -123,8 +125,8 @@ class Texts:
             else:
                 self._remove(number)
 
-    def shrink(self, needed: Collection[int]) -> None:
-        """Leave nothing behind but the files that are needed; the next text goes to a new one."""
+    def clear(self, needed: Collection[int]) -> None:
+        """Leave the file in use, and remove all that are not needed; the next text goes to a new one."""
         self._leave()
         self._spares.clear()
         for number in self._there.difference(needed):
@@ -133,23 +135,28 @@ class Texts:
     def _begin(self) -> None:
         self.sync()
         self._leave()
-        if self._spares:
+        while self._spares:
             number = self._spares.pop()
-            self._fd = os.open(self._path(number), os.O_RDWR | os.O_CLOEXEC)
-        else:
-            number = self._last + 1
-            self._fd = os.open(self._path(number), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            self._last = number
-            self._there.add(number)
-        self._number = number
-        # A spare one may have been left before its name was synced.
-        self._unnamed = True
+            try:
+                self._fd = os.open(self._path(number), os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                self._forget(number)
+            else:
+                self._number = number
+                return
+        # Counted before, so that a stranger's file of that number is in the way once.
+        self._last += 1
+        self._fd = os.open(self._path(self._last), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._number = self._last
+        self._there.add(self._number)
 
     def _leave(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._number, self._fd, self._end = 0, -1, 0
-        self.unsynced = self._unnamed = False
+        fd = self._fd
+        self._number, self._fd, self._end, self.unsynced = 0, -1, 0, False
+        if fd >= 0:
+            # What matters has been synced; the descriptor is gone even where this fails.
+            with suppress(OSError):
+                os.close(fd)
 
     def _read(self, fd: int, spot: Spot) -> bytes:
         parts, place, left = [], spot.place, spot.size
@@ -168,7 +175,11 @@ class Texts:
             pass
         except OSError:
             return
+        self._forget(number)
+
+    def _forget(self, number: int) -> None:
         self._there.discard(number)
+        self._named.discard(number)
 
     def _path(self, number: int) -> str:
         return f"{self._folder}/{number:08}"

@@ -44,9 +44,9 @@ def small_disk(path: Path, size: int) -> Iterator[Path]:
         subprocess.run(["umount", str(path)], check=True)
 
 
-def fill(disk: Path, leave: int = 0) -> Path:
+def fill(disk: Path, leave: int = 0, name: str = "ballast") -> Path:
     """Take all room of a disk but `leave` octets; gives the file that takes it."""
-    ballast = disk / "ballast"
+    ballast = disk / name
     with ballast.open("wb", buffering=0) as file, suppress(OSError):
         while file.write(bytes(4096)):
             pass
@@ -114,10 +114,13 @@ def test_no_room_for_the_journal_is_told_and_mail_is_taken_again_once_there_is(f
         for _ in range(10):
             assert send(client, text).startswith("452 4.3.1 ")
         assert texts(stack) == [text]
-        # A store that starts meanwhile finds everything.
+        # A store that starts meanwhile finds everything, and needs no room for that.
         stack.kill("mailbox_store")
-        ballast.unlink()
+        rest = fill(disk, name="what the store left")
         stack.start("mailbox_store")
+        assert send(client, text).startswith("452 4.3.1 ")
+        rest.unlink()
+        ballast.unlink()
         assert send(client, text).startswith("250 2.0.0 ")
         assert texts(stack) == [text] * 2
 

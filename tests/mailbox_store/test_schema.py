@@ -11,6 +11,7 @@ from mailbox_store import schema
 from mailbox_store.config import ConfigError
 from mailbox_store.journal import Entry, Message, Pending
 from mailbox_store.sqlite_journal import LARGE, SqliteJournal
+from mailbox_store.texts import Texts
 
 # What a journal of version 1 had: a small message, and a large one of two pieces and a rest; and one under way.
 _VERSION_1 = """
@@ -105,11 +106,58 @@ def test_a_newer_journal_is_refused_and_left_alone(folder: Path) -> None:
     assert [each.name for each in folder.iterdir()] == ["journal"]
 
 
+def test_what_was_read_of_the_log_is_on_disk_before_files_go_on_the_strength_of_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "journal"
+    journal = SqliteJournal(path)
+    with journal.transaction():
+        journal.stage("a.1", 0, b"text", 1)
+    done = []
+    sync, keep = schema.sync, Texts.keep
+    monkeypatch.setattr(schema, "sync", lambda path: (done.append(Path(path).name), sync(path)))
+    monkeypatch.setattr(Texts, "keep", lambda texts, needed: (done.append(f"keep {needed}"), keep(texts, needed)))
+    connection = schema.connect(str(path))
+    schema.open_tables(connection, str(path), LARGE).clear([1])
+    connection.close()
+    journal.close()
+    assert done == ["journal-wal", "keep {1}"]
+
+
+def test_a_database_of_this_version_is_opened_without_a_change(folder: Path) -> None:
+    path = str(folder / "journal")
+    for _ in range(2):
+        connection = schema.connect(path)
+        schema.open_tables(connection, path, LARGE).clear(())
+        changes = connection.total_changes
+        version = connection.execute("PRAGMA data_version").fetchone()
+        log = Path(path + "-wal").stat().st_size
+        schema.open_tables(connection, path, LARGE).clear(())
+        assert (connection.total_changes, connection.execute("PRAGMA data_version").fetchone()) == (changes, version)
+        assert Path(path + "-wal").stat().st_size == log
+        connection.close()
+
+
+@pytest.mark.parametrize("files", [[], [1], [1, 2, 7], list(range(1, 200))])
+def test_the_files_needed_are_those_of_messages_and_of_pieces(folder: Path, files: list[int]) -> None:
+    path = str(folder / "journal")
+    connection = schema.connect(path)
+    schema.open_tables(connection, path, LARGE).clear(())
+    for place, file in enumerate(files * 3):
+        if (file + place) % 2:
+            connection.execute("INSERT INTO message VALUES (?, 'a', 1, '', '', 0, '', ?, 0, 9)", (place, file))
+        else:
+            connection.execute("INSERT INTO piece VALUES (?, 0, 9, 1, ?, 0)", (f"d.{place}", file))
+    connection.execute("INSERT INTO message VALUES (9999, 'a', 1, '', '', 0, 'small', NULL, NULL, NULL)")
+    assert schema.files_needed(connection) == set(files)
+    connection.close()
+
+
 def test_tables_that_are_there_are_left_as_they_are(folder: Path) -> None:
     path = str(folder / "journal")
     connection = schema.connect(path)
-    schema.open_tables(connection, path, LARGE).shrink(())
+    schema.open_tables(connection, path, LARGE).clear(())
     tables = connection.execute("SELECT name, sql FROM sqlite_master").fetchall()
-    schema.open_tables(connection, path, LARGE).shrink(())
+    schema.open_tables(connection, path, LARGE).clear(())
     assert connection.execute("SELECT name, sql FROM sqlite_master").fetchall() == tables
     connection.close()

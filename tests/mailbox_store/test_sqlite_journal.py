@@ -7,11 +7,13 @@ import os
 import sqlite3
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mailbox_store.journal import Forgotten, JournalError, JournalFull, Message, Place
 from mailbox_store.sqlite_journal import LARGE, SqliteJournal
+from mailbox_store.texts import Spot
 
 
 def _message(name: str, data: bytes = b"x") -> Message:
@@ -112,6 +114,69 @@ def test_a_large_text_that_cannot_be_written_or_synced_is_not_taken(
     take()
     assert staged or journal.message(1).data == b"y" * LARGE
     journal.close()
+
+
+class _Commits:
+    """A connection whose commits may fail; `told` has what was done, in order."""
+
+    def __init__(self, connection: sqlite3.Connection, told: list[str]) -> None:
+        self._connection = connection
+        self._told = told
+        self.fail = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, statement: str, *values: Any) -> Any:
+        if statement in ("COMMIT", "PRAGMA wal_checkpoint(TRUNCATE)"):
+            if self.fail:
+                raise sqlite3.OperationalError("disk I/O error")
+            self._told.append(statement)
+        return self._connection.execute(statement, *values)
+
+
+def test_before_a_text_of_a_failed_commit_is_touched_another_commit_writes_over_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = SqliteJournal(folder / "journal")
+    told: list[str] = []
+    commits = _Commits(journal._db, told)
+    monkeypatch.setattr(journal, "_db", commits)
+    put = journal._texts.put
+    monkeypatch.setattr(journal._texts, "put", lambda text: told.append("put") or put(text))
+
+    def take(name: str, octet: bytes) -> None:
+        with journal.transaction():
+            journal.add(_message(name, octet * LARGE), [Place("a@b", 0, 0, 1)], 1)
+
+    commits.fail = True
+    with pytest.raises(JournalError, match="disk I/O error"):
+        take("refused", b"r")
+    refused = Spot(1, 0, LARGE)
+    # The next process may find it, so its text must be there, whatever this one is asked meanwhile.
+    with pytest.raises(JournalError):
+        take("refused too", b"t")
+    assert told == ["put"]
+    assert journal._texts.get(refused) == b"r" * LARGE
+    commits.fail = False
+    del told[:]
+    take("taken", b"t")
+    assert told == ["COMMIT", "put", "COMMIT"]
+    assert [journal.known(name) for name in ("refused", "refused too", "taken")] == [False, False, True]
+    journal.close()
+
+
+def test_a_journal_that_is_closed_after_a_failed_commit_leaves_its_texts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = SqliteJournal(folder / "journal")
+    commits = _Commits(journal._db, [])
+    monkeypatch.setattr(journal, "_db", commits)
+    commits.fail = True
+    with pytest.raises(JournalError), journal.transaction():
+        journal.stage("refused", 0, b"r", 1)
+    journal.close()
+    assert [path.read_bytes() for path in (folder / "journal.texts").iterdir()] == [b"r"]
 
 
 def test_a_text_that_is_gone_is_the_journal_s_error_and_names_the_file(folder: Path) -> None:
