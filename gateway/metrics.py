@@ -135,7 +135,8 @@ def families(counts: Counts, now: Figures, malformed: int, senseless: int) -> It
     yield gauge("correio_gateway_steps_under_way", "Steps that a worker has.", figure(now, "steps_under_way"))
     yield counter(
         "correio_gateway_steps_redispatched",
-        "Steps that had to wait for another worker. refused is a worker that stops; worry about wrong_answer.",
+        "Steps that had to wait for another worker, or to be given up. refused is a worker that stops; worry about "
+        "wrong_answer.",
         dict(counts.redispatched),
         "reason",
     )

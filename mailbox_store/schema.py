@@ -94,6 +94,8 @@ def open_tables(connection: sqlite3.Connection, path: str, full: int) -> Texts:
     if version == 0:
         _change(connection, _TABLES)
         connection.execute("COMMIT")
+        # SQLite syncs the log's name, not that of the file itself.
+        sync(str(Path(path).parent))
     if version == 1:
         _change(connection, _FROM_1 + _TABLES)
     # Of what was read of the log just now, the end may be in the kernel's memory alone, where the process that wrote
