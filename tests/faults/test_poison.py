@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -132,4 +133,34 @@ def test_a_worker_that_dies_of_something_else_poisons_nobody(folder: Path) -> No
                 stack.signal(name, signal.SIGKILL)
                 under_way.wait_for(10)
         assert without_errors(under_way.journal), under_way.journal.errors
+        assert not poisoned_steps(stack)
+
+
+def test_a_slow_line_that_is_there_whenever_all_workers_are_killed_is_answered_in_the_end(folder: Path) -> None:
+    with Stack(folder, workers=3, users=USERS, CONVERSATION="off") as stack:
+        mark = folder / "began"
+        # Shorter than the silence that makes a worker gone.
+        slow = f"(open({str(mark)!r}, 'w').close(), time.sleep(0.9))"
+        program = programs.worker(programs.on_line("NOOP slow", slow), folder / "flag")
+        programs_of_all = arm(stack, program)
+        with supervised(stack, programs_of_all), stack.connect() as client, ThreadPoolExecutor(1) as executor:
+            client.reply()
+            client.send(b"NOOP slow\r\n")
+            reply = executor.submit(client.reply)
+            storms = 0
+
+            def begun_and_all_there() -> bool:
+                # Three before they were armed, and three after, and after each storm.
+                return mark.exists() and stack.log("gateway").count(" is here") >= 6 + 3 * storms
+
+            while storms < 5:
+                wait_until(lambda: reply.done() or begun_and_all_there(), "the line is answered, or can be hit")
+                if reply.done():
+                    break
+                mark.unlink()
+                for name in stack.worker_names:
+                    stack.signal(name, signal.SIGKILL)
+                storms += 1
+            assert reply.result(30).startswith("250 2.0.0 ")
+            print(f"{storms} storms")
         assert not poisoned_steps(stack)
