@@ -5,14 +5,13 @@ Fails: with `sqlite3.Error`, with OSError of the text files, and as the function
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
 from mailbox_store.config import ConfigError
 from mailbox_store.journal import JournalError
-from mailbox_store.texts import Texts
+from mailbox_store.texts import Texts, sync_path
 
 VERSION = 2
 # Half a second of the fastest deliveries measured; above it a commit writes the log back itself.
@@ -95,12 +94,12 @@ def open_tables(connection: sqlite3.Connection, path: str, full: int) -> Texts:
         _change(connection, _TABLES)
         connection.execute("COMMIT")
         # SQLite syncs the log's name, not that of the file itself.
-        sync(str(Path(path).parent))
+        sync_path(Path(path).parent)
     if version == 1:
         _change(connection, _FROM_1 + _TABLES)
     # Of what was read of the log just now, the end may be in the kernel's memory alone, where the process that wrote
     # it was killed before it was synced. From here on it is built upon.
-    sync(path + "-wal")
+    sync_path(path + "-wal")
     needed = files_needed(connection)
     texts = Texts(Path(path + ".texts"), max(needed, default=0), full)
     texts.keep(needed)
@@ -113,18 +112,6 @@ def open_tables(connection: sqlite3.Connection, path: str, full: int) -> Texts:
 def files_needed(connection: sqlite3.Connection) -> set[int]:
     """The text files that something is in."""
     return {file for query in (_FILES_OF_MESSAGES, _FILES_OF_PIECES) for (file,) in connection.execute(query)}
-
-
-def sync(path: str) -> None:
-    """Return once a file, or a folder's names, are on disk; at once where there is none."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _change(connection: sqlite3.Connection, statements: Iterable[str]) -> None:

@@ -52,7 +52,7 @@ class Texts:
         # It holds mail.
         folder.mkdir(mode=0o700, exist_ok=True)
         # Perhaps it was made by a run that ended before it came to this.
-        _sync_folder(folder.parent)
+        sync_path(folder.parent)
         # The files on disk, as far as is known, and those of them whose names are there for good.
         self._there = {int(path.name) for path in folder.iterdir() if path.name.isdecimal()}
         self._named: set[int] = set()
@@ -100,7 +100,7 @@ class Texts:
         try:
             os.fdatasync(self._fd)
             if self._number not in self._named:
-                _sync_folder(self._folder)
+                sync_path(self._folder)
                 self._named.add(self._number)
         except OSError:
             self._leave()
@@ -185,8 +185,12 @@ class Texts:
         return f"{self._folder}/{number:08}"
 
 
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync_path(path: str | Path) -> None:
+    """Return once a file's content, or the names in a folder, are on disk; at once where there is neither."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
     try:
         os.fsync(fd)
     finally:

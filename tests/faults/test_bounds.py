@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.allocator import KEPT
 from tests import mailboxes
 from tests.stack import Stack
 from wire.limits import BODY_PIECE
@@ -41,7 +42,8 @@ def test_a_message_of_25_mib_costs_no_service_more_than_a_few_pieces(folder: Pat
         send(stack, text)
         growth = {name: peak - before[name] for name, peak in peak_memory(stack).items()}
         print({name: f"{octets / MIB:.1f} MiB" for name, octets in growth.items()})
-        assert max(growth.values()) < 12 * BODY_PIECE, growth
+        # Beside pieces under way, what the allocator keeps for the next ones.
+        assert max(growth.values()) < 12 * BODY_PIECE + KEPT, growth
         assert mailboxes.read(stack.mailboxes / "maria@example.com.txt")[-1].text == text
 
 
