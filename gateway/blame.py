@@ -75,7 +75,7 @@ class Record:
 
 @dataclass(slots=True)
 class _Loss:
-    """A worker that was lost at `when`, with all steps that it had; `alone`: it ran one by itself."""
+    """A worker that was lost at `when`, with all steps that it had got; `alone`: it ran one by itself."""
 
     when: float
     had: frozenset[Record]

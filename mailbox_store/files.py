@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from mailbox_store.durable import sync_path
 from mailbox_store.users import SUFFIX
 
 # struct flock of 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid; whole file, l_pid 0 as OFD locks want it.
@@ -193,21 +194,10 @@ class DiskFiles:
         self.sync_folder()
 
     def sync(self, mailbox: str) -> None:
-        try:
-            fd = os.open(self._path(mailbox), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except FileNotFoundError:
-            return
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync_path(self._path(mailbox), missing_ok=True)
 
     def sync_folder(self) -> None:
-        fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync_path(self._folder)
 
     def free_space(self) -> int:
         space = os.statvfs(self._folder)

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mailbox_store.config import ConfigError
+from mailbox_store.durable import sync_path
 from mailbox_store.journal import JournalError
-from mailbox_store.texts import Texts, sync_path
+from mailbox_store.texts import Texts
 
 VERSION = 2
 # Half a second of the fastest deliveries measured; above it a commit writes the log back itself.
@@ -45,8 +46,6 @@ _FROM_1 = (
     "ALTER TABLE message ADD COLUMN size INTEGER",
     "ALTER TABLE piece RENAME TO piece_1",
 )
-
-
 # From one file to the next through an index, which has as many rows of each as there are texts in it.
 _FILES_OF = """
 WITH RECURSIVE each (file) AS (
@@ -99,7 +98,7 @@ def open_tables(connection: sqlite3.Connection, path: str, full: int) -> Texts:
         _change(connection, _FROM_1 + _TABLES)
     # Of what was read of the log just now, the end may be in the kernel's memory alone, where the process that wrote
     # it was killed before it was synced. From here on it is built upon.
-    sync_path(path + "-wal")
+    sync_path(path + "-wal", missing_ok=True)
     needed = files_needed(connection)
     texts = Texts(Path(path + ".texts"), max(needed, default=0), full)
     texts.keep(needed)

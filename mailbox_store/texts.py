@@ -19,6 +19,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from mailbox_store.durable import sync_path
 from wire.records import Record
 
 FULL = 4 * 1024 * 1024
@@ -183,15 +184,3 @@ class Texts:
 
     def _path(self, number: int) -> str:
         return f"{self._folder}/{number:08}"
-
-
-def sync_path(path: str | Path) -> None:
-    """Return once a file's content, or the names in a folder, are on disk; at once where there is neither."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

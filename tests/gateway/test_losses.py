@@ -266,25 +266,26 @@ def test_what_is_heard_late_because_the_gateway_stood_still_was_not_late() -> No
         other = b"w1" if at == b"w2" else b"w2"
 
 
-def test_while_steps_only_rest_there_is_nothing_to_assign() -> None:
+def pool_with_a_step_that_rests() -> WorkerPool:
+    """The step "s" has just cost two workers their life."""
     pool = pool_of()
     pool.submit(step("s"), 0)
     for worker in (b"first", b"second"):
         pool.alive(worker, draining=False, now=0)
-        pool.assign(0)
+        assert len(pool.assign(0)) == 1
         pool.lose(worker, 0)
+    return pool
+
+
+def test_while_steps_only_rest_there_is_nothing_to_assign() -> None:
+    pool = pool_with_a_step_that_rests()
     assert (pool.pending, pool.waiting, pool.has_waiting) == (1, 1, False)
     assert pool.condemned(HINDSIGHT) == []
     assert pool.has_waiting
 
 
 def test_a_step_that_rests_can_be_overdue() -> None:
-    pool = pool_of()
-    pool.submit(step("s"), 0)
-    for worker in (b"first", b"second"):
-        pool.alive(worker, draining=False, now=0)
-        pool.assign(0)
-        pool.lose(worker, 0)
+    pool = pool_with_a_step_that_rests()
     assert pool.overdue(100, 30) == [step("s")]
     assert pool.condemned(100) == []
     assert pool.pending == 0

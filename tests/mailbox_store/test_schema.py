@@ -115,7 +115,7 @@ def test_what_was_read_of_the_log_is_on_disk_before_files_go_on_the_strength_of_
         journal.stage("a.1", 0, b"text", 1)
     done = []
     sync, keep = schema.sync_path, Texts.keep
-    monkeypatch.setattr(schema, "sync_path", lambda path: (done.append(Path(path).name), sync(path)))
+    monkeypatch.setattr(schema, "sync_path", lambda path, **how: (done.append(Path(path).name), sync(path, **how)))
     monkeypatch.setattr(Texts, "keep", lambda texts, needed: (done.append(f"keep {needed}"), keep(texts, needed)))
     connection = schema.connect(str(path))
     schema.open_tables(connection, str(path), LARGE).clear([1])
