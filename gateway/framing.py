@@ -4,7 +4,7 @@ Gives: a `Framer`, fed with octets and asked for the next input. What it gives d
 how they were cut. It does no I/O and has no clock.
 Fails: never on octets; any octets are lines or a message.
 Limits: it holds what it was fed and has not handed on. In lines, one without an end is kept up to MAX_LINE; in a
-message, `take` leaves less than BODY_PIECE behind; whoever feeds it looks at `held` and stops reading in time.
+message, `take` leaves less than a piece behind; whoever feeds it looks at `held` and stops reading in time.
 Time is linear in the octets fed, for what was searched once is not searched again.
 
 Line ends (RFC 5321 section 2.3.8, and "SMTP smuggling"). The end of the first command line locks the session:
@@ -60,19 +60,21 @@ class Framer:
         if len(self._buffer) >= MAX_LINE and self._body is None and not self._ends:
             self._bound_first_line()
 
-    def take(self) -> Lines | Body | None:
+    def take(self, most: int = BODY_PIECE) -> Lines | Body | None:
         """The next input at hand, or None while there is not enough.
+
+        :param most: the size of a piece, in octets as sent; it may be another one each time.
 
         Lines: all complete ones, at most MAX_LINES, without their ends; None for one over MAX_LINE octets, end
         included. They are held until `resume` tells how many were consumed, and until then `take` gives them again.
-        Body: the next piece as in `wire.messages.Body`, and it is handed on for good. Pieces are cut at BODY_PIECE
-        octets as sent, or up to four before; a message (with its end) smaller than that is one piece.
+        Body: the next piece as in `wire.messages.Body`, and it is handed on for good. Pieces are cut at `most`
+        octets, or up to four before; a message (with its end) smaller than that is one piece.
         """
         if not self._buffer:
             return None
         if self._body is None:
             return self._take_lines()
-        piece = self._body.take(self._buffer)
+        piece = self._body.take(self._buffer, most)
         if piece is not None and piece.last:
             self._body = None
         return piece
@@ -154,21 +156,21 @@ class _BodyReader:
     def lower(self, limit: int) -> None:
         self._left = min(self._left, limit)
 
-    def take(self, buffer: bytearray) -> Body | None:
+    def take(self, buffer: bytearray, most: int) -> Body | None:
         """Take the next piece out of the buffer, or pieces while they are only dropped."""
         end_of_data = self.eol + b"." + self.eol
         while True:
             begin = max(0, self._searched - len(end_of_data) + 1)
-            found = buffer.find(end_of_data, begin, BODY_PIECE)
+            found = buffer.find(end_of_data, begin, most)
             if found >= 0:
                 # The first line end of the end of data is the last line's, and content.
                 data = self._decode(_beginning(buffer, found + len(self.eol)))
                 del buffer[: found + len(end_of_data)]
                 return self._piece(data, last=True)
-            if len(buffer) < BODY_PIECE:
+            if len(buffer) < most:
                 self._searched = len(buffer)
                 return None
-            cut = BODY_PIECE - _loose_end(buffer[BODY_PIECE - len(end_of_data) : BODY_PIECE], end_of_data)
+            cut = most - _loose_end(buffer[most - len(end_of_data) : most], end_of_data)
             data = self._decode(_beginning(buffer, cut))
             del buffer[:cut]
             self._searched = 0

@@ -18,8 +18,12 @@ from gateway.conversation import Conversation
 from gateway.dispatcher import Dispatcher
 from gateway.farewells import Farewell
 from gateway.sessions import Session
+from wire.limits import BODY_PIECE, MAX_PIECE
 
 _PREFIX_OCTETS = 6
+# What all messages under way may hold here, in octets, before their pieces become smaller. A large piece spares round
+# trips, of which every one of a message has to wait for the one before.
+_BODY_ROOM = 8 * 1024 * 1024
 
 
 class Registry:
@@ -45,6 +49,8 @@ class Registry:
         self.conversation = conversation
         self.domain = domain
         self.idle_seconds = idle_seconds
+        # The size of a piece of a large message, in octets as sent.
+        self.piece = MAX_PIECE
         self.loop = asyncio.get_running_loop()
         self._admission = admission
         self._wall = wall
@@ -74,6 +80,7 @@ class Registry:
     def enter(self, session: Session) -> Farewell | None:
         """A session has its connection; the farewell to say if it must end at once."""
         self._sessions.add(session)
+        self._share_room()
         self.counts.connections += 1
         refusal = Farewell.SHUTDOWN if self._draining else self._admission.enter(session.peer)
         session.admitted = refusal is None
@@ -84,6 +91,7 @@ class Registry:
     def leave(self, session: Session) -> None:
         """A session has lost its connection."""
         self._sessions.discard(session)
+        self._share_room()
         if session.admitted:
             self._admission.leave(session.peer)
 
@@ -120,6 +128,9 @@ class Registry:
         """End every connection at once."""
         for session in list(self._sessions):
             session.abort("the server is being shut down")
+
+    def _share_room(self) -> None:
+        self.piece = max(BODY_PIECE, min(MAX_PIECE, _BODY_ROOM // max(1, len(self._sessions))))
 
     def _advance_all(self) -> None:
         for session in list(self._sessions):

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, cast
 from gateway.answers import Answer, foreseen
 from gateway.farewells import Farewell
 from gateway.framing import Framer
-from wire.limits import BODY_PIECE
 from wire.messages import (
     Body,
     Close,
@@ -243,7 +242,7 @@ class Session(asyncio.Protocol):
             self._farewell(Farewell.SHUTDOWN)
             return
         if self._step is None and not self._unread:
-            spoken = self._framer.take()
+            spoken = self._framer.take(self._registry.piece)
             if spoken is not None:
                 known = self._known(spoken)
                 if known is None:
@@ -324,7 +323,7 @@ class Session(asyncio.Protocol):
         if self._step is None and not self._unread:
             reading = True
         else:
-            reading = self._framer.held < (BODY_PIECE if self._body_open else READ_AHEAD)
+            reading = self._framer.held < (self._registry.piece if self._body_open else READ_AHEAD)
         if reading is not self._reading and not self._eof:
             self._reading = reading
             if reading:

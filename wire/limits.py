@@ -5,10 +5,10 @@
 MAX_LINE = 2048
 # One Step's worth of pipelined lines: enough for MAIL, 100 RCPT and DATA in one hop.
 MAX_LINES = 128
-# A message up to this size travels in one step; a larger one in pieces of about this size.
+# A message up to this size travels in one step; a larger one in pieces of this size, or of up to MAX_PIECE where few
+# sessions share a gateway's memory.
 BODY_PIECE = 256 * 1024
-# A piece may be larger than BODY_PIECE by what one socket read brought.
-MAX_PIECE = 2 * BODY_PIECE
+MAX_PIECE = 1024 * 1024
 # 1000 recipients with the longest paths (RFC 5321 section 4.5.3.1.3: 256 octets), twice each.
 MAX_STATE = 1024 * 1024
 MAX_REPLIES = 1024 * 1024

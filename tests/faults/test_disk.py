@@ -75,7 +75,7 @@ def greeted(stack: Stack) -> Connection:
     return client
 
 
-LARGE = b"Subject: large\n\n" + (b"l" * 69 + b"\n") * 10_000
+LARGE = b"Subject: large\n\n" + (b"l" * 69 + b"\n") * 18_000
 SIZES = pytest.mark.parametrize("text", [TEXT, LARGE], ids=["small", "in pieces"])
 
 

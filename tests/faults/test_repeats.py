@@ -324,7 +324,7 @@ def send_and_check(stack: Stack, size: int) -> None:
     assert [(message.delivery, message.text) for message in messages] == [(reply.split()[-1], text)]
 
 
-@pytest.mark.parametrize("size", [1000, 700_000], ids=["small", "in pieces"])
+@pytest.mark.parametrize("size", [1000, 2_500_000], ids=["small", "in pieces"])
 def test_a_worker_that_dies_between_the_commit_and_its_answer_costs_nothing(folder: Path, size: int) -> None:
     with Stack(folder) as stack:
         for name in stack.worker_names:

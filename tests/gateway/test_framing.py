@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from itertools import accumulate, cycle, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -22,12 +22,18 @@ def cuts(data: bytes, at: Iterable[int]) -> Iterator[bytes]:
     return (data[begin:end] for begin, end in pairwise(edges))
 
 
-def converse(pieces: Iterable[bytes], limit: int = BIG) -> tuple[list[bytes | None], list[Body]]:
-    """Play a worker that knows one word, DATA, over octets cut in some way: the lines and the message pieces."""
+def converse(
+    pieces: Iterable[bytes], limit: int = BIG, most: Iterable[int] = (BODY_PIECE,)
+) -> tuple[list[bytes | None], list[Body]]:
+    """Play a worker that knows one word, DATA, over octets cut in some way: the lines and the message pieces.
+
+    :param most: the sizes of pieces, one after another, and over again.
+    """
     framer, lines, bodies = Framer(), [], []
+    sizes = cycle(most)
     for piece in pieces:
         framer.feed(piece)
-        while (taken := framer.take()) is not None:
+        while (taken := framer.take(next(sizes))) is not None:
             if isinstance(taken, Body):
                 bodies.append(taken)
                 framer.resume(0, ReadLines() if taken.last else ReadBody(limit))
@@ -316,6 +322,28 @@ def test_what_the_reference_encoder_made_is_decoded_exactly(lines: list[bytes], 
 def test_a_message_of_many_pieces_is_cut_alike_whatever_the_reads(parts: list[tuple[int, bytes]]) -> None:
     data = b"DATA\r\n" + b"".join(b"x" * size + end for size, end in parts) + b"\r\n.\r\n"
     assert converse(cuts(data, range(0, len(data), 1399))) == converse([data])
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from([b"x" * 9, b"\r\n", b"\r\n.", b"\r\n..", b"\r", b"\n", b"."]), max_size=40),
+    st.lists(st.integers(10, 40), min_size=1, max_size=5),
+    st.lists(st.integers(0, 200)),
+    st.sampled_from([BIG, 0, 20]),
+)
+def test_the_size_of_pieces_changes_nothing_of_the_message(
+    parts: list[bytes], most: list[int], at: list[int], limit: int
+) -> None:
+    data = b"DATA\r\n" + b"".join(parts) + b"\r\n.\r\nNOOP\r\n"
+    lines, whole = converse([data], limit)
+    again, cut = converse(cuts(data, at), limit, most)
+    assert again == lines
+    assert all(len(piece.data) <= max(most) for piece in cut)
+    assert [piece.offset for piece in cut] == list(accumulate((len(piece.data) for piece in cut), initial=0))[:-1]
+    assert (cut[-1].last, cut[-1].too_big) == (True, whole[-1].too_big)
+    if not whole[-1].too_big:
+        assert b"".join(piece.data for piece in cut) == b"".join(piece.data for piece in whole)
+        assert cut[-1].bare == whole[-1].bare
 
 
 def test_time_is_linear_in_the_octets_however_they_are_cut() -> None:

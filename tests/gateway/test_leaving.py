@@ -12,7 +12,7 @@ from gateway import sessions
 from gateway.registry import Registry
 from gateway.sessions import Session
 from tests.gateway.fakes import FakeWorker, Running, gateway, mute, parrot, run, send_until_cut_off, until
-from wire.limits import BODY_PIECE
+from wire.limits import MAX_PIECE
 from wire.messages import Body, Close, Disconnected, Step
 from wire.records import replace
 
@@ -34,7 +34,7 @@ def test_a_client_that_half_closes_inside_a_large_message_has_it_called_off() ->
         async with gateway() as running:
             worker = await running.worker()
             client = await running.greeted()
-            client.send(b"DATA\r\n" + b"x" * (BODY_PIECE + 10))
+            client.send(b"DATA\r\n" + b"x" * (MAX_PIECE + 10))
             client.writer.write_eof()
             assert await client.rest() == b"354 go\r\n"
             await until(lambda: worker.inputs(Disconnected), "for the call-off")
@@ -50,7 +50,7 @@ async def message_step_under_way(
     client = await running.greeted()
     assert await client.ask(b"DATA\r\n") == b"354 go"
     worker.script = mute
-    client.send(b"hello\r\n.\r\n" if last else b"x" * (BODY_PIECE + 10))
+    client.send(b"hello\r\n.\r\n" if last else b"x" * (MAX_PIECE + 10))
     await until(lambda: worker.inputs(Body), "for the message")
     client.vanish()
     await until(lambda: " closed: " in log.text, "for the gateway to see it")
@@ -113,7 +113,7 @@ def test_a_worker_may_end_the_session_inside_a_message_and_is_not_asked_to_call_
             client = await running.greeted()
             assert await client.ask(b"DATA\r\n") == b"354 go"
             worker.script = lambda step: replace(parrot(step), replies=b"421 no\r\n", next=Close())
-            client.send(b"x" * (BODY_PIECE + 10))
+            client.send(b"x" * (MAX_PIECE + 10))
             assert await client.rest() == b"421 no\r\n"
             worker.script = parrot
             other = await running.greeted()

@@ -12,14 +12,16 @@ from gateway.dispatcher import Dispatcher
 from gateway.poison import PoisonCabinet
 from gateway.registry import Registry
 from tests.gateway.fakes import run
-from wire.limits import MAX_ID
+from wire.limits import BODY_PIECE, MAX_ID, MAX_PIECE
 from wire.messages import ReadLines, StepDone
 
 
-async def made() -> Registry:
+async def made(connections: int = 10) -> Registry:
     dispatcher = Dispatcher(lambda _message, _peer: None, PoisonCabinet(None), 30, lambda: 0.0)
     dispatcher.close()
-    return Registry(dispatcher, Conversation(False), Admission(10, 0), "example.com", 300, lambda: 1_700_000_000.25)
+    return Registry(
+        dispatcher, Conversation(False), Admission(connections, 0), "example.com", 300, lambda: 1_700_000_000.25
+    )
 
 
 def test_ids_are_48_random_bits_and_a_number_and_leave_room_for_that_of_a_transaction() -> None:
@@ -85,5 +87,25 @@ def test_a_session_that_is_cut_off_in_the_turn_of_its_reply_costs_the_others_not
         sessions[1].abort("for the test")
         await asyncio.sleep(0)
         assert [wire.written for wire in wires] == [b"220 hello\r\n", b"", b"220 hello\r\n"]
+
+    run(test())
+
+
+def test_pieces_of_messages_are_large_while_few_sessions_share_the_room_for_them_and_never_small() -> None:
+    async def test() -> None:
+        registry = await made(connections=100)
+        sizes = {0: registry.piece}
+        sessions = []
+        for count in range(1, 101):
+            session = registry.make()
+            session.connection_made(cast(asyncio.Transport, Wire()))
+            sessions.append(session)
+            sizes[count] = registry.piece
+        assert (sizes[0], sizes[1], sizes[8]) == (MAX_PIECE, MAX_PIECE, MAX_PIECE)
+        assert (sizes[16], sizes[32], sizes[100]) == (MAX_PIECE // 2, BODY_PIECE, BODY_PIECE)
+        assert all(count * size <= max(8 * 1024 * 1024, count * BODY_PIECE) for count, size in sizes.items())
+        for session in sessions[1:]:
+            session.connection_lost(None)
+        assert registry.piece == MAX_PIECE
 
     run(test())

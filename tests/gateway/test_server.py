@@ -15,7 +15,7 @@ import pytest
 from gateway.config import GatewaySettings
 from gateway.server import CannotStart, serve
 from tests.gateway.fakes import gateway, mute, parrot, run, until
-from wire.limits import BODY_PIECE
+from wire.limits import MAX_PIECE
 from wire.messages import Disconnected
 
 
@@ -92,7 +92,7 @@ def test_a_shutdown_ends_transactions_that_take_too_long() -> None:
             worker = await running.worker()
             lines, text = await running.greeted(), await running.greeted()
             assert await lines.ask(b"OPEN\r\n") == b"250 1 OPEN"
-            text.send(b"DATA\r\n" + b"x" * (BODY_PIECE + 10))
+            text.send(b"DATA\r\n" + b"x" * (MAX_PIECE + 10))
             assert await text.line() == b"354 go"
             running.stop.set()
             assert (await lines.rest()).startswith(b"421 4.3.2 ")

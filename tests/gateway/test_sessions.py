@@ -10,7 +10,7 @@ import pytest
 
 from gateway.sessions import Session
 from tests.gateway.fakes import DEADLINE, Client, Running, gateway, mute, parrot, run, send_until_cut_off, until
-from wire.limits import BODY_PIECE
+from wire.limits import MAX_PIECE
 from wire.messages import Body, Close, Connected, Disconnected, Injected, ReadBody, ReadLines, Step, StepDone
 from wire.records import replace
 
@@ -124,7 +124,8 @@ def test_a_large_message_comes_in_pieces_one_step_at_a_time() -> None:
             pieces = worker.inputs(Body)
             assert b"".join(piece.data for piece in pieces) == text.replace(b"\r\n", b"\n")
             assert [piece.last for piece in pieces] == [False] * (len(pieces) - 1) + [True]
-            assert len(pieces) > 20
+            assert all(len(piece.data) <= MAX_PIECE for piece in pieces)
+            assert len(pieces) >= 5
 
     run(test())
 
@@ -137,18 +138,18 @@ def test_a_gateway_whose_workers_are_slow_stops_reading_the_client() -> None:
             assert await client.ask(b"DATA\r\n") == b"354 go"
             held: list[Step] = []
             worker.script = held.append  # type: ignore[assignment]  # answers nothing
-            client.send(b"x" * (60 * BODY_PIECE))
+            client.send(b"x" * (20 * MAX_PIECE))
             await until(lambda: held, "for the first piece")
             # What the client cannot get rid of is what neither the gateway nor the kernel has taken.
             before = -1
             while (after := client.writer.transport.get_write_buffer_size()) != before:
                 before = after
                 await asyncio.sleep(0.2)
-            assert after > 20 * BODY_PIECE
+            assert after > 10 * MAX_PIECE
             worker.script = parrot
             worker.say(parrot(held[0]))
             client.send(b"\r\n.\r\n")
-            assert await client.line() == b"250 %d octets" % (60 * BODY_PIECE + 1)
+            assert await client.line() == b"250 %d octets" % (20 * MAX_PIECE + 1)
 
     run(test())
 
@@ -276,7 +277,7 @@ def test_a_message_that_is_never_ended_is_called_off() -> None:
         async with gateway(idle_seconds=0.4) as running:
             worker = await running.worker()
             client = await running.greeted()
-            client.send(b"DATA\r\n" + b"x" * (BODY_PIECE + 10))
+            client.send(b"DATA\r\n" + b"x" * (MAX_PIECE + 10))
             assert await client.line() == b"354 go"
             assert (await client.rest()).startswith(b"421 4.4.2 ")
             await until(lambda: worker.inputs(Disconnected), "for the call-off")
@@ -295,7 +296,7 @@ def test_a_worker_may_lower_the_limit_of_a_message_to_have_its_rest_dropped() ->
             worker = await running.worker()
             worker.script = script
             client = await running.greeted()
-            client.send(b"DATA\r\n" + b"x" * (5 * BODY_PIECE) + b"\r\n.\r\nnext\r\n")
+            client.send(b"DATA\r\n" + b"x" * (5 * MAX_PIECE) + b"\r\n.\r\nnext\r\n")
             assert await client.line() == b"354 go"
             assert (await client.line()).endswith(b" octets too big")
             assert (await client.line()).endswith(b" next")
