@@ -11,22 +11,28 @@ from mailbox_store.journal import Entry, Journal, Message
 class Rendering:
     """The entries of one message. A small one is held whole; a staged one is read from the journal each time.
 
-    Fails: with JournalError while pieces are read.
+    Fails: with JournalError where pieces are read.
     """
 
-    def __init__(self, journal: Journal, message: Message) -> None:
+    def __init__(self, journal: Journal, message: Message, room: int = 0) -> None:
+        """:param room: up to so many octets of a staged message are held as well."""
         self._journal = journal
         self._message = message
         self.delivery = message.delivery
         # Asked for twice, for its length and for itself.
         self._heads: dict[str, bytes] = {}
-        self._text = None if message.staged else mbox.whole(message.data)
+        self._text: list[bytes] | None = None
+        if not message.staged:
+            self._text = [mbox.whole(message.data)]
+        elif message.staged + len(message.data) <= room:
+            self._text = list(self._read())
+
+    def _read(self) -> Iterator[bytes]:
+        return mbox.text(self._journal.pieces(self._message))
 
     def text_length(self) -> int:
         """Octets of what all entries of the message have in common."""
-        if self._text is not None:
-            return len(self._text)
-        return sum(len(piece) for piece in mbox.text(self._journal.pieces(self._message)))
+        return sum(map(len, self._read() if self._text is None else self._text))
 
     def head(self, mailbox: str) -> bytes:
         head = self._heads.get(mailbox)
@@ -38,11 +44,10 @@ class Rendering:
     def pieces(self, entry: Entry) -> Iterator[bytes]:
         """The octets of one entry, the newlines before it included."""
         start = b"\n" * entry.lead + self.head(entry.mailbox)
-        if self._text is not None:
-            yield start + self._text
-            return
-        yield start
-        yield from mbox.text(self._journal.pieces(self._message))
+        for piece in self._read() if self._text is None else self._text:
+            # The first one with what stands before it: a small entry is one write.
+            yield start + piece
+            start = b""
 
     def mark(self) -> bytes:
         """The line of the trace that names the delivery, by which an entry is known in an edited mailbox."""

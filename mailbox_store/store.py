@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 # Left free in the mailbox folder, for what other programs write at the same time.
 _SPACE_MARGIN = 1024 * 1024
+# Large messages that a batch has read to count their octets are held to append them, up to so many octets.
+_HELD = 8 * 1024 * 1024
 # What was appended or synced is told to the journal with the next commit, or by one of its own after this pause.
 _RECORD_PAUSE = 0.03
 # After an error of the journal it is left alone for so long, but for mail that comes in.
@@ -67,6 +69,8 @@ class _Batch:
     now: int
     free: int | None
     deliveries: list[tuple[Rendering, list[Entry]]]
+    # Octets of large messages that may be held until they are appended.
+    room: int = _HELD
 
 
 class _RefusedError(Exception):
@@ -302,7 +306,7 @@ class Store:
         message = Message(
             question.delivery, question.time, question.sender, question.trace, question.staged, question.data
         )
-        rendering = Rendering(self._journal, message)
+        rendering = Rendering(self._journal, message, batch.room)
         length = rendering.text_length()
         try:
             places = [
@@ -320,6 +324,7 @@ class Store:
             )
         entries = self._journal.add(message, places, batch.now)
         batch.free -= needed
+        batch.room -= message.staged
         batch.plan.take(places)
         batch.deliveries.append((rendering, entries))
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
 from mailbox_store.journal import Entry, Message
 from mailbox_store.mbox import head
 from mailbox_store.rendering import Rendering
@@ -12,12 +16,22 @@ BODY = b"Subject: x\n\nFrom here\nto there"
 ENTRY = Entry(1, 0, "c@d.example", 10, 2, 0)
 
 
-def _staged() -> Rendering:
-    journal = MemoryJournal()
+class Journal(MemoryJournal):
+    """Counts how often a message's pieces are read."""
+
+    read = 0
+
+    def pieces(self, message: Message) -> Iterator[bytes]:
+        self.read += 1
+        return super().pieces(message)
+
+
+def _staged(journal: MemoryJournal | None = None, room: int = 0) -> Rendering:
+    journal = journal or MemoryJournal()
     with journal.transaction():
         journal.stage("s.1", 0, BODY[:14], 1)
         journal.stage("s.1", 14, BODY[14:20], 1)
-    return Rendering(journal, Message("s.1", 0, "a@b", TRACE, 20, BODY[20:]))
+    return Rendering(journal, Message("s.1", 0, "a@b", TRACE, 20, BODY[20:]), room)
 
 
 def test_pieces_and_whole_render_the_same() -> None:
@@ -30,6 +44,16 @@ def test_pieces_and_whole_render_the_same() -> None:
 def test_the_length_is_that_of_the_text_alone() -> None:
     rendering = _staged()
     assert rendering.text_length() + len(rendering.head("c@d.example")) + 2 == len(b"".join(rendering.pieces(ENTRY)))
+
+
+@pytest.mark.parametrize(("room", "reads"), [(0, 3), (len(BODY) - 1, 3), (len(BODY), 1)])
+def test_a_staged_message_that_fits_the_room_is_read_once(room: int, reads: int) -> None:
+    journal = Journal()
+    rendering = _staged(journal, room)
+    length = rendering.text_length()
+    assert b"".join(rendering.pieces(ENTRY)) == b"".join(_staged().pieces(ENTRY)) == b"".join(rendering.pieces(ENTRY))
+    assert length == _staged().text_length()
+    assert journal.read == reads
 
 
 def test_the_mark_is_the_line_with_the_delivery_id() -> None:
