@@ -1,7 +1,7 @@
 """Octets of a client, however they are cut, become the inputs of steps: command lines and pieces of messages.
 
-Gives: a `Framer`, fed with octets and asked for the next input. What it gives depends on the octets alone, never on
-how they were cut. It does no I/O and has no clock.
+Gives: a `Framer`, fed with octets and asked for the next input. What it gives depends on the octets, and on the size
+of piece that is asked for, never on how they were cut. It does no I/O and has no clock.
 Fails: never on octets; any octets are lines or a message.
 Limits: it holds what it was fed and has not handed on. In lines, one without an end is kept up to MAX_LINE; in a
 message, `take` leaves less than a piece behind; whoever feeds it looks at `held` and stops reading in time.

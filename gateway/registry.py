@@ -21,9 +21,10 @@ from gateway.sessions import Session
 from wire.limits import BODY_PIECE, MAX_PIECE
 
 _PREFIX_OCTETS = 6
-# What all messages under way may hold here, in octets, before their pieces become smaller. A large piece spares round
-# trips, of which every one of a message has to wait for the one before.
-_BODY_ROOM = 8 * 1024 * 1024
+# The room that large messages share, in octets, until their pieces cannot become smaller: two pieces for each
+# connection, one that is under way and the one after it. What was taken in before others connected stays until it is
+# handed on. A large piece spares round trips, of which every one of a message has to wait for the one before.
+_BODY_ROOM = 16 * 1024 * 1024
 
 
 class Registry:
@@ -130,7 +131,7 @@ class Registry:
             session.abort("the server is being shut down")
 
     def _share_room(self) -> None:
-        self.piece = max(BODY_PIECE, min(MAX_PIECE, _BODY_ROOM // max(1, len(self._sessions))))
+        self.piece = max(BODY_PIECE, min(MAX_PIECE, _BODY_ROOM // (2 * max(1, len(self._sessions)))))
 
     def _advance_all(self) -> None:
         for session in list(self._sessions):

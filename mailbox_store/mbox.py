@@ -10,7 +10,7 @@
 A message whose first line is not a header field gets an empty line between the trace and its text. One that does not
 end with a newline gets one. Nothing else of it is changed: NUL, CR and 8-bit octets stay.
 
-Gives: `head` and `text`, the two parts of an entry, the second in pieces so that no large message is held whole.
+Gives: `head` and `text`, the two parts of an entry, the second in pieces so that no large message need be held whole.
 Limits: a piece comes out at most a few octets longer than it went in, plus one for each quoted line.
 """
 

@@ -9,7 +9,10 @@ from mailbox_store.journal import Entry, Journal, Message
 
 
 class Rendering:
-    """The entries of one message. A small one is held whole; a staged one is read from the journal each time.
+    """The entries of one message. A small one is held whole; a staged one, where there is no room to hold it, is read
+    from the journal each time.
+
+    `held`: octets of a staged message that are held.
 
     Fails: with JournalError where pieces are read.
     """
@@ -22,10 +25,12 @@ class Rendering:
         # Asked for twice, for its length and for itself.
         self._heads: dict[str, bytes] = {}
         self._text: list[bytes] | None = None
+        self.held = 0
         if not message.staged:
             self._text = [mbox.whole(message.data)]
         elif message.staged + len(message.data) <= room:
             self._text = list(self._read())
+            self.held = message.staged + len(message.data)
 
     def _read(self) -> Iterator[bytes]:
         return mbox.text(self._journal.pieces(self._message))

@@ -33,7 +33,8 @@ from runtime.histogram import Histogram
 LARGE = 32 * 1024
 # Files of texts that a small disk holds.
 _FILES = 64
-# What one transaction may add: a batch of the store, 8 MiB of mail and some pieces over that.
+# What one transaction may add: a batch of the store, 8 MiB of mail and mostly no more than 4 MiB over that. Several
+# gateways can make it more; one that finds no room then fails, and its questions are tried one by one.
 _BATCH = 12 * 1024 * 1024
 
 

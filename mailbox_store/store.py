@@ -324,7 +324,7 @@ class Store:
             )
         entries = self._journal.add(message, places, batch.now)
         batch.free -= needed
-        batch.room -= message.staged
+        batch.room -= rendering.held
         batch.plan.take(places)
         batch.deliveries.append((rendering, entries))
 

@@ -5,8 +5,8 @@
 MAX_LINE = 2048
 # One Step's worth of pipelined lines: enough for MAIL, 100 RCPT and DATA in one hop.
 MAX_LINES = 128
-# A message up to this size travels in one step; a larger one in pieces of this size, or of up to MAX_PIECE where few
-# sessions share a gateway's memory.
+# The size of a piece of a message, up to MAX_PIECE where few sessions share a gateway's memory. What is smaller than
+# a piece travels in one step.
 BODY_PIECE = 256 * 1024
 MAX_PIECE = 1024 * 1024
 # 1000 recipients with the longest paths (RFC 5321 section 4.5.3.1.3: 256 octets), twice each.

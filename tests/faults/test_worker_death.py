@@ -67,11 +67,11 @@ def test_workers_killed_between_the_pieces_of_a_large_message_cost_nothing(folde
         client.begin()
         client.send(b"Subject: large\r\n\r\n")
         for name in stack.worker_names * 2:
-            client.send(line * 10_000)
+            client.send(line * 20_000)
             replace(stack, name)
         client.send(b".\r\n")
         assert client.reply().startswith("250 2.0.0 ")
-        text = b"Subject: large\n\n" + (b"x" * 70 + b"\n") * 40_000
+        text = b"Subject: large\n\n" + (b"x" * 70 + b"\n") * 80_000
         check_stored_once(stack, text, "maria@example.com")
 
 

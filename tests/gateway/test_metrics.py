@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from gateway.server import CannotStart, serve
 from tests.gateway.fakes import DEADLINE, FakeWorker, Running, gateway, mute, parrot, run, until
 from tests.scraping import Samples, page, scrape
 from tests.stack import Connection, Stack, free_port, wait_until
+from wire.limits import MAX_PIECE
 from wire.messages import StepDone, StepRefused
 
 
@@ -56,13 +58,21 @@ def test_the_time_of_a_large_message_begins_with_its_last_octets() -> None:
         held: list[StepDone] = []
         worker.script = lambda step: held.append(parrot(step)) if not held else parrot(step)
         client.send(b"x" * 80 + b"\r\n")
-        client.send((b"x" * 80 + b"\r\n") * 5000 + b".\r\n")
+        client.send((b"x" * 80 + b"\r\n") * (MAX_PIECE // 80))
         await until(lambda: held, "for the first piece")
+        began = time.monotonic()
+        # The client is slow, then the worker is: only the second is the server's.
+        await asyncio.sleep(0.3)
+        client.send(b".\r\n")
+        await asyncio.sleep(0.1)
         worker.say(held[0])
         assert (await client.line()).startswith(b"250 ")
+        waited.append(time.monotonic() - began)
 
+    waited: list[float] = []
     found = counted(slow_pieces)
     assert found("correio_gateway_message_seconds_count") == 1
+    assert 0.08 < found("correio_gateway_message_seconds_sum") < waited[0] - 0.28
     assert found("correio_gateway_messages_total", answer="accepted") == 1
 
 

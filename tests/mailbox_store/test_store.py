@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from mailbox_store.journal import JournalError, JournalFull
+from mailbox_store.journal import JournalError, JournalFull, Message
 from mailbox_store.store import Store
 from mailbox_store.tidying import LEDGER_KEPT, LEDGER_REACH, PIECES_KEPT
 from tests.mailbox_store.fakes import NOW, Clock, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
@@ -16,6 +18,7 @@ from wire.outcomes import Delivered, Discarded, Failed, Found, Outcome, Staged, 
 
 A, B = "a@b.example", "b@b.example"
 HOUR = 3_600_000
+MIB = 1024 * 1024
 
 
 class Bench:
@@ -108,6 +111,24 @@ def test_a_staged_message_is_delivered_whole() -> None:
     assert bytes(bench.files.content[B]).endswith(b"id one\nx: y\n\nmore text\n\n")
     assert bench.ask(Stage("one", 0, b"x: y\n"), Discard("one")) == [Staged(5), Discarded()]
     assert b"".join(bench.journal.pieces(bench.journal.message(1))) == b"x: y\n\nmore text"
+
+
+def test_large_messages_are_read_once_while_the_batch_has_room_to_hold_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    read: list[str] = []
+
+    def pieces(
+        message: Message, whole: Callable[[Message], Iterator[bytes]] = bench.journal.pieces
+    ) -> Iterator[bytes]:
+        read.append(message.delivery)
+        return whole(message)
+
+    monkeypatch.setattr(bench.journal, "pieces", pieces)
+    sizes = {"first": 5 * MIB, "none of it fits": 25 * MIB, "too large beside the first": 4 * MIB, "fits": 2 * MIB}
+    bench.ask(*[Stage(name, 0, bytes(size)) for name, size in sizes.items()])
+    bench.ask(*[_deliver(name, staged=size, data=b"end\n") for name, size in sizes.items()])
+    assert Counter(read) == {"first": 1, "none of it fits": 2, "too large beside the first": 2, "fits": 1}
+    assert [bench.count(name) for name in sizes] == [1] * 4
 
 
 @pytest.mark.parametrize(
