@@ -200,7 +200,8 @@ def test_a_message_over_the_limit_is_read_to_its_end_and_costs_no_memory(folder:
     with Stack(folder, users=USERS, CONVERSATION="off", MAX_MESSAGE_BYTES=str(2 * MIB)) as stack:
         warm_up(stack)
         box = stack.mailbox(MARIA)
-        with bounded(stack, gateway=4, session_worker=4, mailbox_store=6), stack.connect() as client:
+        # Of 50 MiB: some copies of a piece, in a worker that may have met none of 1 MiB before.
+        with bounded(stack, gateway=8, session_worker=8, mailbox_store=8), stack.connect() as client:
             client.begin(MARIA)
             for _ in range(50):
                 client.send(text)
