@@ -27,8 +27,8 @@ def test_a_family_is_a_process_and_what_it_started() -> None:
 def test_cpu_time_includes_that_of_children_that_have_ended() -> None:
     before = procfs.cpu_seconds([os.getpid()])
     subprocess.run([sys.executable, "-c", _BURN], check=True)
-    # Each of the figures that are summed is rounded to a hundredth.
-    assert procfs.cpu_seconds([os.getpid()]) - before >= 0.25
+    # In hundredths, for 8.2 - 7.91 is less than 0.29.
+    assert round(procfs.cpu_seconds([os.getpid()]) - before, 2) >= 0.29
 
 
 def test_a_peak_is_of_the_time_since_it_was_forgotten() -> None:
