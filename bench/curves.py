@@ -1,7 +1,8 @@
 """`python -m bench.curves`: what a message costs as the work grows. `options.py` has its variables.
 
 Each curve grows one thing, on stacks that differ in nothing else, and repeats all its points in turn: mailbox size
-(real octets, up to 2 GB), users, mailboxes written, age of the journal (ids in its ledger), idle connections.
+(real octets, up to 2 GB), users, mailboxes written, age of the journal (ids in its ledger), idle connections. Each
+mailbox that is written has got one message before a load begins.
 Prints messages per second and what is left of the first point's; writes a JSON record, the
 figures of docs/performance.md unless QUICK, and, with matplotlib, a plot.
 Limits: needs some 6 GB of disk. Exit status as of `python -m bench`.
@@ -150,9 +151,9 @@ class Point:
         try:
             self._settle(stack.mailboxes)
             with _held(stack.port, self._curve.idle(self.value)):
-                if not self._count:
-                    warm = self._load(stack, _WARM_UP)
-                    self._count = max(_WARM_UP, int(warm * seconds))
+                few = max(_WARM_UP, self._curve.recipients(self.value))
+                warm = self._load(stack, few)
+                self._count = self._count or max(_WARM_UP, int(warm * seconds))
                 self.rates.append(self._load(stack, self._count))
             self.peak = {role: procfs.peak_kib([pid]) for role, pid in stack.processes().items()}
         finally:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+import secrets
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -36,7 +37,8 @@ class Job:
     :param count: messages in all; `sessions` connections share them.
     :param keep: connections stay open; otherwise each message has one of its own.
     :param recipients: message n goes to recipient n modulo this.
-    :param senders: message n comes from sender n modulo this.
+    :param senders: message n comes from sender n modulo this; where there are several, none was in an earlier job.
+    :param first: the number of the first message.
     :param hold: open the connections, send nothing, and stay until standard input ends.
     """
 
@@ -48,6 +50,7 @@ class Job:
     size: int = 4096
     recipients: int = 1
     senders: int = 1
+    first: int = 0
     hold: bool = False
 
 
@@ -78,7 +81,8 @@ class Run:
         self.job = job
         self.result = Result()
         self.hello = b"EHLO bench.example\r\n"
-        self.mails = [f"MAIL FROM:<bench{number or ''}@{DOMAIN}>\r\n".encode() for number in range(job.senders)]
+        tag = f".{secrets.token_hex(4)}" if job.senders > 1 else ""
+        self.mails = [f"MAIL FROM:<bench{number or ''}{tag}@{DOMAIN}>\r\n".encode() for number in range(job.senders)]
         self.rcpts = [f"RCPT TO:<{address(number)}>\r\n".encode() for number in range(job.recipients)]
         self.text = message(job.size)
         self.begun = 0
@@ -94,7 +98,8 @@ class Run:
         if self.begun == self.job.count or self.result.error:
             return None
         self.begun += 1
-        return self.mails[self.begun % self.job.senders], self.rcpts[self.begun % self.job.recipients]
+        number = self.job.first + self.begun
+        return self.mails[number % self.job.senders], self.rcpts[number % self.job.recipients]
 
     def connect(self) -> None:
         self.open += 1

@@ -26,6 +26,7 @@ from gateway.poison import PoisonCabinet
 from gateway.registry import Registry
 from gateway.sessions import Session
 from mailbox_store.files import DiskFiles
+from mailbox_store.folder_watch import FolderWatch
 from mailbox_store.service import Service
 from mailbox_store.sqlite_journal import SqliteJournal
 from mailbox_store.store import Store
@@ -214,6 +215,7 @@ class Services:
             AtOnce(),
             lambda: int(self._now * 1000),
             lambda: self._turns * _TURN_SECONDS,
+            watch=FolderWatch(self._mailboxes),
         )
         self._store.recover("budget")
         context = ListContext()

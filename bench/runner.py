@@ -2,7 +2,9 @@
 
 Gives: a `Bench` whose `samples` hold what each load did. Before a load the disk's writes are waited for, so that no
 peer pays for the one before it. The first load of a peer in a scenario is short, warms up, and is not counted: it
-tells how many messages make a run of the wished length, and that number holds for all rounds.
+tells how many messages make a run of the wished length, and that number holds for all rounds. Where there are many
+mailboxes, each gets a message then, unless the peer has a queue, which would take minutes; and each load goes on with
+the mailbox after the last one's.
 Fails: a peer that cannot start is left out and named; a load that fails is a sample with its `error`.
 Limits: when the time is up no further load begins; the one under way ends.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +76,8 @@ class Bench:
         self._peers: dict[str, Peer] = {}
         self._counters: dict[str, Counter] = {}
         self._counts: dict[tuple[str, str], int] = {}
+        # How many messages each peer has got in a scenario.
+        self._sent: defaultdict[tuple[str, str], int] = defaultdict(int)
 
     def start(self, name: str, peer: Peer) -> None:
         """Start a peer under a name, or note why it is left out."""
@@ -112,13 +117,14 @@ class Bench:
     def _sample(self, name: str, scenario: Scenario, turn: int, seconds: float) -> None:
         key = (name, scenario.key)
         if key not in self._counts:
-            few = max(_WARM_UP_MESSAGES, _PER_SESSION * scenario.sessions)
+            least = max(_WARM_UP_MESSAGES, _PER_SESSION * scenario.sessions)
             if scenario.size > 1024 * 1024:
-                few = scenario.sessions
+                least = scenario.sessions
             # What was stored counts: a queue must not be fed for long what it delivers slowly.
+            few = least if self._peers[name].queues else max(least, scenario.recipients)
             warm = self._load(name, scenario, 0, few)
             rate = warm.stored / warm.stored_seconds if warm.stored else few / max(warm.seconds, 0.01)
-            self._counts[key] = min(_MOST_MESSAGES, max(few, int(rate * seconds)))
+            self._counts[key] = min(_MOST_MESSAGES, max(least, int(rate * seconds)))
         sample = self._load(name, scenario, turn, self._counts[key])
         self.samples.append(sample)
         verdict = sample.error or ("" if sample.settled else f"{sample.stored} STORED of {sample.acknowledged}")
@@ -136,7 +142,9 @@ class Bench:
             scenario.size,
             scenario.recipients,
             scenario.senders,
+            self._sent[name, scenario.key],
         )
+        self._sent[name, scenario.key] += count
         stored_before = 0
         if counter is not None:
             if counter.octets() > _MAILBOXES_MAX:

@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Protocol
 
+from gateway.answers import Answers
 from gateway.farewells import Farewell
 from gateway.metrics import Counts
 from gateway.poison import PoisonCabinet
@@ -92,6 +93,7 @@ class Dispatcher:
     ) -> None:
         self.pool = WorkerPool()
         self.counts = Counts()
+        self.answers = Answers()
         self.dropped = 0
         self.clock = clock
         self._send = send
@@ -189,6 +191,7 @@ class Dispatcher:
         if load is None:
             return
         self.pool.lose(peer, self.clock(), blame=blame, undelivered=undelivered or ())
+        self.answers.forget()
         self.counts.workers_lost[how] += 1
         self.counts.redispatched["worker_lost"] += load
         self._assign_soon()

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from itertools import count
 
 from gateway.admission import Admission
-from gateway.answers import Answers
 from gateway.conversation import Conversation
 from gateway.dispatcher import Dispatcher
 from gateway.farewells import Farewell
@@ -46,7 +45,7 @@ class Registry:
     ) -> None:
         self.dispatcher = dispatcher
         self.counts = dispatcher.counts
-        self.answers = Answers()
+        self.answers = dispatcher.answers
         self.conversation = conversation
         self.domain = domain
         self.idle_seconds = idle_seconds

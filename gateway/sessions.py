@@ -19,7 +19,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
-from gateway.answers import Answer, foreseen
+from gateway.answers import Answer
 from gateway.farewells import Farewell
 from gateway.framing import Framer
 from wire.messages import (
@@ -66,6 +66,7 @@ class Session(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_beaten",
         "_begun",
         "_body_open",
         "_end_read",
@@ -106,6 +107,8 @@ class Session(asyncio.Protocol):
         # The number of the message that is being read, or next.
         self._message = 1
         self._state = b""
+        # Others have come to this state before: their answer was ours, or a message has ended, or nothing was said.
+        self._beaten = True
         # What the latest answer's worker would answer to what the client may say next, and which worker that is.
         self._foreseen: tuple[Foreseen, ...] = ()
         self._worker = b""
@@ -210,8 +213,11 @@ class Session(asyncio.Protocol):
         if done.next.__class__ is Close:
             self._body_open = False
         spoken = step.input
-        if done.again:
-            registry.answers.learn(step, done, worker, self.submitted)
+        if done.heard:
+            registry.answers.hear(done.heard, self.submitted)
+        if done.again or done.epoch:
+            registry.answers.learn(step, done, worker, self.submitted, beaten=self._beaten)
+        self._beaten = spoken.__class__ is not Lines
         if spoken.__class__ is Body and spoken.last:
             self._message += 1
             registry.counts.answered(done.replies)
@@ -251,6 +257,7 @@ class Session(asyncio.Protocol):
                     for verb, code in known.counted:
                         self._registry.counts.known[verb, code] += 1
                     self._begun = 0.0
+                    self._beaten = True
                     self._go_on(spoken, known.done, known.worker)
                     return
             elif self._eof:
@@ -293,13 +300,14 @@ class Session(asyncio.Protocol):
         if not isinstance(spoken, Lines) or len(self._unsent) > _SAID_ENOUGH:
             return None
         registry = self._registry
+        now = registry.dispatcher.clock()
         if self._foreseen:
-            seen = foreseen(self._foreseen, spoken, registry.now_ms())
+            seen = registry.answers.foreseen(self._foreseen, spoken, registry.now_ms(), now)
             if seen is not None:
                 done = StepDone(self.id, self._seq, 1, seen.state, seen.replies, seen.next, seen.in_transaction)
-                return Answer(done, self._worker, 0.0, ((seen.lines[0], seen.replies[:3]),))
+                return Answer(done, self._worker, 0.0, 0, 0, ((seen.lines[0], seen.replies[:3]),))
         peer = "" if self._state else self._peer
-        return registry.answers.find(self._state, peer, spoken.lines, registry.dispatcher.clock())
+        return registry.answers.find(self._state, peer, spoken.lines, now)
 
     def _submit(self, spoken: Input) -> None:
         peer = "" if self._state else self._peer

@@ -21,6 +21,7 @@ import zmq
 from mailbox_store.boot import this_boot
 from mailbox_store.config import ConfigError, StoreSettings
 from mailbox_store.files import DiskFiles
+from mailbox_store.folder_watch import FolderWatch
 from mailbox_store.journal import JournalError
 from mailbox_store.metrics import Totals, families
 from mailbox_store.service import Service
@@ -81,7 +82,8 @@ def _serve(settings: StoreSettings) -> None:
     users = UsersFile(settings.users, files, settings.domain, settings.postmaster, totals)
     vitals = Vitals("mailbox_store", settings.ready_file)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    with closing(_probes(settings, vitals, totals)), ThreadPoolExecutor(1, "checkpoint") as executor:
+    watch = FolderWatch(mailboxes)
+    with closing(watch), closing(_probes(settings, vitals, totals)), ThreadPoolExecutor(1, "checkpoint") as executor:
         store = Store(
             SqliteJournal(path, totals.commit),
             files,
@@ -90,6 +92,7 @@ def _serve(settings: StoreSettings) -> None:
             lambda: time.time_ns() // 1_000_000,
             time.monotonic,
             totals,
+            watch=watch,
             told=settings.conversation == "on",
         )
         began = time.monotonic()

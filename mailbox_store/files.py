@@ -69,6 +69,10 @@ class Files(Protocol):
         """Open for reading and writing; made if it is not there."""
         ...
 
+    def in_folder(self, mailbox: str) -> bool:
+        """Is it a file of the folder alone, not one that can be reached, and changed, by another path too?"""
+        ...
+
     def missing(self, mailboxes: Iterable[str]) -> list[str]:
         """Those that have no file."""
         ...
@@ -180,6 +184,13 @@ class DiskFiles:
             os.close(fd)
             raise OSError(errno.EACCES, os.strerror(errno.EACCES))
         return DiskHandle(fd, path, status)
+
+    def in_folder(self, mailbox: str) -> bool:
+        try:
+            status = os.lstat(self._path(mailbox))
+        except OSError:
+            return False
+        return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
 
     def missing(self, mailboxes: Iterable[str]) -> list[str]:
         with os.scandir(self._folder) as entries:

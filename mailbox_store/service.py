@@ -97,7 +97,7 @@ class Service:
                 else:
                     self._reject(peer, f"a {type(message).__name__} is not for the store")
         for (peer, ask), outcome in zip(asked, self._store.answer([ask for _, ask in asked]), strict=True):
-            replies.setdefault(peer, []).append(Answer(ask.request, outcome))
+            replies.setdefault(peer, []).append(Answer(ask.request, outcome, self._store.epoch))
         for peer, messages in replies.items():
             self._send(peer, messages)
 

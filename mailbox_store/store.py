@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mailbox_store.checkpoint import Checkpoint
+from mailbox_store.epoch import MAILBOX, Epochs, Watch
 from mailbox_store.files import Files
 from mailbox_store.journal import Entry, Journal, JournalError, JournalFull, Message
 from mailbox_store.mailboxes import Counts, Mailboxes, Plan
@@ -94,6 +95,7 @@ class Store:
         monotonic: Callable[[], float],
         totals: Totals | None = None,
         *,
+        watch: Watch | None = None,
         told: bool = False,
     ) -> None:
         """
@@ -101,6 +103,7 @@ class Store:
         :param clock: ms since the epoch.
         :param monotonic: seconds, for pauses.
         :param totals: where to count what is done.
+        :param watch: tells what other programs do to the mailboxes; None: nobody does.
         :param told: whether each delivery is logged.
         """
         self.totals = totals or Totals()
@@ -110,6 +113,9 @@ class Store:
         self._clock = clock
         self._monotonic = monotonic
         self._told = told
+        # What the latest outcomes were given in, see `epoch.py`.
+        self.epoch = 0
+        self._epochs = Epochs(watch, clock, monotonic, self.totals.epochs)
         self._mailboxes = Mailboxes(files, journal, monotonic)
         self._checkpoint = Checkpoint(files, journal, self._mailboxes, executor, monotonic, self.totals)
         self._tidying = Tidying(journal, clock, monotonic)
@@ -163,7 +169,9 @@ class Store:
         return entries
 
     def answer(self, asks: Sequence[Ask]) -> list[Said]:
-        """One outcome for each question, in order."""
+        """One outcome for each question, in order; all in the `epoch`."""
+        # Before anything is looked up: what changes meanwhile ends it.
+        self.epoch = self._epochs.current(self._users.current)
         answers: dict[int, Said] = {}
         writes: list[int] = []
         for index, ask in enumerate(asks):
@@ -224,10 +232,15 @@ class Store:
         outcome = self._users.current.lookup(question.local, question.domain)
         if isinstance(outcome, outcomes.Found):
             checked = self._check(Check((outcome.mailbox,)))
-            return outcomes.Found(outcome.mailbox, isinstance(checked, outcomes.Writable))
+            writable = isinstance(checked, outcomes.Writable) and checked.epoch == self.epoch
+            return outcomes.Found(outcome.mailbox, writable, self.epoch)
         return outcome
 
     def _check(self, question: Check) -> Said:
+        """Can all be written? That has no epoch where one of them could be changed without beginning a new one."""
+        if question.epoch == self.epoch:
+            return outcomes.Writable(self.epoch)
+        holds = self.epoch
         for mailbox in question.mailboxes:
             if not self._users.knows(mailbox):
                 return outcomes.Unwritable(mailbox, "no such mailbox")
@@ -239,12 +252,15 @@ class Store:
             if self._unwritable and mailbox in self._unwritable:
                 self._unwritable.remove(mailbox)
                 log.info("= %s can be written again", mailbox)
-        return outcomes.Writable()
+            if not self._files.in_folder(mailbox):
+                holds = 0
+        return outcomes.Writable(holds)
 
     def _tell_unwritable(self, mailbox: str, reason: str) -> None:
         """Once, not for each client that tries again."""
         if mailbox not in self._unwritable:
             self._unwritable.add(mailbox)
+            self._epochs.end(MAILBOX)
             log.error("! %s cannot be written, mail for it is refused: %s", mailbox, reason)
 
     def _write(self, asks: Sequence[Ask]) -> list[Said]:
@@ -316,6 +332,7 @@ class Store:
             if batch.free is None:
                 batch.free = self._files.free_space()
         except OSError as error:
+            self._epochs.end(MAILBOX)
             raise _RefusedError(outcomes.TROUBLE, _reason(error)) from None
         needed = sum(place.length for place in places)
         if needed + _SPACE_MARGIN > batch.free:

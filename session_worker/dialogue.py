@@ -105,9 +105,11 @@ def _done(
     then: Next,
     foreseen: tuple[Foreseen, ...] = (),
     again: int = 0,
+    epoch: int = 0,
 ) -> StepDone:
     under_way = session.transaction is not None
-    return StepDone(step.session, step.seq, consumed, state.encode(session), said, then, under_way, foreseen, again)
+    after = state.encode(session)
+    return StepDone(step.session, step.seq, consumed, after, said, then, under_way, foreseen, again, epoch)
 
 
 def _lines(
@@ -119,6 +121,7 @@ def _lines(
     said = b""
     # A failure on cue may depend on anything; an explanation, below, names its step.
     again = AGAIN if context.rules.faults is None else 0
+    epoch = 0
     for consumed, line in enumerate(lines, 1):
         verb, turn = yield from _line(context, line)
         if isinstance(turn.next, Injected) and said:
@@ -126,6 +129,9 @@ def _lines(
             return _done(step, consumed - 1, context.session, said, ReadLines())
         tally[verb, turn.reply.code if turn.reply else 0] += 1
         again = min(again, turn.again)
+        if epoch and turn.epoch and turn.epoch != epoch:
+            again = 0
+        epoch = turn.epoch or epoch
         if turn.session.explained:
             again = 0
             turn = explain.explained(context, turn)
@@ -133,8 +139,9 @@ def _lines(
         context = context.after(turn.session)
         if not isinstance(turn.next, ReadLines) or len(said) > _SAID_ENOUGH:
             # The rest is text of a message, or nobody listens to it any more, or it comes again in the next step.
-            return _done(step, consumed, context.session, said, turn.next, (), again)
-    return _done(step, len(lines), context.session, said, ReadLines(), foresight.foreseen(context, _data), again)
+            return _done(step, consumed, context.session, said, turn.next, (), again, epoch if again else 0)
+    seen = foresight.foreseen(context, _data)
+    return _done(step, len(lines), context.session, said, ReadLines(), seen, again, epoch if again else 0)
 
 
 def _line(context: Context, line: bytes | None) -> Generator[Question, Outcome, tuple[str, Turn]]:
@@ -247,27 +254,23 @@ def _rcpt(context: Context, command: Command) -> Talk:
     if outcome.mailbox not in mail.mailboxes:
         if len(mail.recipients) >= context.rules.max_recipients:
             raise Refusal(replies.too_many_recipients(context.rules.max_recipients))
-        checked = context.time if outcome.writable else 0
+        checked = outcome.epoch if outcome.writable else 0
         mail = mail.with_recipient(Recipient(wanted.given, outcome.mailbox), checked)
     session = replace(context.session, transaction=mail)
     said = replies.recipient_ok(wanted.given, wanted.hints, utf8=mail.utf8)
-    return Turn(session, said, again=STORE_AGAIN if wanted.domain else 0)
+    return Turn(session, said, again=STORE_AGAIN if wanted.domain else 0, epoch=outcome.epoch)
 
 
 def _data(context: Context, command: Command) -> Talk:
     """DATA (RFC 5321 section 4.1.1.4), once every mailbox can be written."""
     commands.nothing(command)
     mail = _transaction(context)
-    # How long it is still known that they can. The gateway's clock may have been set since.
-    again = mail.checked + STORE_AGAIN - context.time
-    if not mail.checked or not 0 <= again <= STORE_AGAIN:
-        again = 0
-        outcome = yield Check(mail.mailboxes)
-        if not isinstance(outcome, Writable):
-            raise Refusal(replies.refused(outcome, ""))
+    outcome = yield Check(mail.mailboxes, mail.checked)
+    if not isinstance(outcome, Writable):
+        raise Refusal(replies.refused(outcome, ""))
     session = replace(context.session, transaction=mail.being_read())
     then = ReadBody(context.rules.max_message_octets)
-    return Turn(session, replies.start_message(), then, again)
+    return Turn(session, replies.start_message(), then, STORE_AGAIN if outcome.epoch else 0, outcome.epoch)
 
 
 def _transaction(context: Context) -> Transaction:

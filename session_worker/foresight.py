@@ -1,6 +1,7 @@
 """What most clients say next, answered before they say it, so that the gateway need not ask (wire/SPEC.md, Foreseen).
 
-Only where the answer depends on nothing but the session: DATA, while it is known that every mailbox can be written.
+Only where the answer depends on nothing but the session: DATA, as long as the store's epoch is the one in which every
+mailbox can be written.
 It is the answer of the same handler that serves the line when it comes, so it cannot be another one; whoever types
 `Data`, says more than the verb or takes too long is served by a step of its own.
 """
@@ -14,6 +15,7 @@ from session_worker.commands import Command
 from session_worker.state import Phase
 from session_worker.turn import STORE_AGAIN, Context, Talk, Turn
 from wire.messages import Foreseen, Injected
+from wire.outcomes import Writable
 
 _SPELLINGS = (b"DATA", b"data")
 
@@ -31,13 +33,14 @@ def foreseen(context: Context, data: Callable[[Context, Command], Talk]) -> tupl
     if session.explained or context.rules.faults is not None:
         # An explanation names the step; a failure on cue may depend on anything.
         return ()
+    talk = data(context, Command("DATA", ""))
+    next(talk)  # whether the mailboxes can be written, which is known
     try:
-        next(data(context, Command("DATA", "")))
+        talk.send(Writable(mail.checked))
     except StopIteration as end:
         turn: Turn = end.value
-    else:
-        return ()  # it has to ask the store
     assert turn.reply is not None
     assert not isinstance(turn.next, Injected)
     after, said = state.encode(turn.session), turn.reply.render()
-    return (Foreseen(_SPELLINGS, mail.checked + STORE_AGAIN, after, said, turn.next, in_transaction=True),)
+    until = context.time + STORE_AGAIN
+    return (Foreseen(_SPELLINGS, until, after, said, turn.next, in_transaction=True, epoch=mail.checked),)

@@ -1,45 +1,64 @@
-"""What the store said a moment ago about addresses, so that each of a hundred sessions need not ask it again.
+"""What the store has said of addresses and mailboxes, for as long as it says that nothing has changed.
 
-It holds nothing of any session, and nothing depends on it: a worker that has forgotten asks. The list of users may
-be up to `KEPT_SECONDS` behind the store's here; a mailbox that is gone by then is met when the message is delivered.
+Whatever it says carries its epoch, which becomes another one as soon as an answer of before could be wrong. So what
+was found in an epoch is still so when the store names that epoch again, and `KEPT_SECONDS` longer: nobody need ask.
+It holds nothing of any session, and nothing depends on it: a worker that has forgotten asks.
 
 Pure bookkeeping: the clock is passed in, in seconds of any monotonic clock.
 """
 
 from __future__ import annotations
 
-from wire.messages import Lookup, Question
-from wire.outcomes import Found, Outcome
+from wire.messages import Check, Lookup, Question
+from wire.outcomes import Found, Outcome, Writable
 
 # The store takes a change of users.txt over within half a second, and all of it is to be done within a second.
 KEPT_SECONDS = 0.25
-# Addresses and mailbox names have at most some 1,000 octets each.
-_MOST = 2048
+# An address and its mailbox have some 60 octets, and at most 2,000; the rest is what the interpreter needs for them.
+_MOST_OCTETS = 8 * 1024 * 1024
+_OVERHEAD = 400
 
 
 class Memory:
-    """Addresses that the store has found."""
+    """What holds in the store's epoch."""
 
     def __init__(self) -> None:
-        self._found: dict[Lookup, tuple[Found, float]] = {}
+        self._epoch = 0
+        # When a question was asked that the store answered in this epoch.
+        self._asked = float("-inf")
+        self._found: dict[Lookup, Found] = {}
+        self._octets = 0
 
     def recall(self, question: Question, now: float) -> Outcome | None:
-        """The outcome that the store would give again; None where it has to be asked."""
-        if not isinstance(question, Lookup):
+        """The outcome that the store would give; None where it has to be asked."""
+        if now - self._asked >= KEPT_SECONDS:
             return None
-        known = self._found.get(question)
-        if known is None:
-            return None
-        found, since = known
-        return found if now - since < KEPT_SECONDS else None
+        if isinstance(question, Lookup):
+            return self._found.get(question)
+        if isinstance(question, Check) and question.epoch and question.epoch == self._epoch:
+            return Writable(self._epoch)
+        return None
 
-    def learn(self, question: Question, outcome: Outcome, asked: float) -> None:
-        """The store gave this outcome to a question that was asked at `asked`. Only what was found is kept.
+    def learn(self, question: Question, outcome: Outcome, epoch: int, asked: float) -> None:
+        """The store gave this outcome, in its epoch, to a question that was asked at `asked`.
 
-        Postmaster without a domain is asked for anew each time: with that recipient, which every server has (RFC 5321
-        section 4.5.1), probes ask whether the store answers now.
+        Of addresses only what was found is kept. Postmaster without a domain is asked for anew each time: with that
+        recipient, which every server has (RFC 5321 section 4.5.1), probes ask whether the store answers now.
         """
-        if isinstance(question, Lookup) and question.domain and isinstance(outcome, Found):
-            if len(self._found) >= _MOST:
-                self._found.clear()
-            self._found[question] = (outcome, asked)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._asked = float("-inf")
+            self._forget()
+        if epoch:
+            self._asked = max(self._asked, asked)
+        if isinstance(question, Lookup) and question.domain and isinstance(outcome, Found) and outcome.epoch == epoch:
+            if question not in self._found:
+                weight = len(question.local) + len(question.domain) + len(outcome.mailbox) + _OVERHEAD
+                if self._octets + weight > _MOST_OCTETS:
+                    self._forget()
+                self._octets += weight
+            self._found[question] = outcome
+
+    def _forget(self) -> None:
+        self._found.clear()
+        self._octets = 0

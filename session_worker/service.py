@@ -69,6 +69,7 @@ class _Running:
     """A step under way, and the gateway it came from.
 
     `recalled`: it was given an outcome that the store has not given now. `timed_out`: the store did not answer it.
+    `heard`: the store's epoch, when it last answered it; 0 before.
     """
 
     step: Step
@@ -76,6 +77,7 @@ class _Running:
     dialogue: Generator[Question, Outcome, StepDone]
     recalled: bool = False
     timed_out: bool = False
+    heard: int = 0
 
 
 class Worker:
@@ -239,7 +241,8 @@ class Worker:
         except StopIteration as end:
             done: StepDone = end.value
             # What is remembered may be old enough already.
-            answer = replace(done, again=0) if running.recalled and done.again else done
+            again = 0 if running.recalled else done.again
+            answer = replace(done, again=again, heard=running.heard) if running.heard or running.recalled else done
             self.counts.done += 1
             if done.next.__class__ is Injected:
                 self.counts.injected += 1
@@ -306,7 +309,8 @@ class Worker:
             closed = self._calls.answered(message.request)
             if closed is not None:
                 question, running, asked = closed
-                self._memory.learn(question, message.outcome, asked)
+                self._memory.learn(question, message.outcome, message.epoch, asked)
+                running.heard = message.epoch
                 self._learn(running.step.session, question, message.outcome, time.monotonic() - asked)
                 self._advance(running, message.outcome)
         else:

@@ -60,8 +60,7 @@ class Transaction(Record, omit_defaults=True):
     `sender` is canonical, "" the null reverse-path; `utf8`: SMTPUTF8 was asked for. Once DATA was accepted `reading`
     is true, `staged` counts the octets that the store keeps of a large message, and `failure` is why it could not
     keep one: a failure of `wire.outcomes`, or `TIMED_OUT`. `words` are recipients' local parts that ask for failures
-    on cue. `checked`: since when all recipients' mailboxes are known to be writable, in ms since the epoch; 0: it is
-    not known of all.
+    on cue. `checked`: the epoch of the store in which all recipients' mailboxes can be written; 0: none is known.
     """
 
     sender: str
@@ -74,9 +73,9 @@ class Transaction(Record, omit_defaults=True):
     checked: Number = 0
 
     def with_recipient(self, recipient: Recipient, checked: int) -> Transaction:
-        """Before DATA, one more recipient, whose mailbox could be written at `checked`; 0: not known."""
-        oldest = min(self.checked, checked) if self.recipients else checked
-        return replace(self, recipients=(*self.recipients, recipient), checked=oldest)
+        """Before DATA, one more recipient, whose mailbox can be written in the epoch `checked`; 0: not known."""
+        common = 0 if self.recipients and self.checked != checked else checked
+        return replace(self, recipients=(*self.recipients, recipient), checked=common)
 
     def being_read(self) -> Transaction:
         """DATA was accepted."""

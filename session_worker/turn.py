@@ -44,19 +44,21 @@ READ_LINES = ReadLines()
 class Turn(Record):
     """One exchange: the session after it, the reply (None: nothing is said yet) and what to read next.
 
-    `again`: for so many ms the same command in the same session, or one like it, would be served the same.
+    `again`: for so many ms the same command in the same session, or one like it, would be served the same; `epoch`:
+    or as long as it is the store's, where it is not 0.
     """
 
     session: Session
     reply: Reply | None
     next: Next = READ_LINES
     again: int = 0
+    epoch: int = 0
 
 
 # What depends on nothing but the session and the command would be the same for ever; but a release, or a setting, can
 # be another one soon.
 AGAIN = 1000
-# The store may be asked again after so long, see `memory.py`: for addresses, and whether mailboxes can be written.
+# The same for what the store decides, where nobody knows whether its epoch is still the same.
 STORE_AGAIN = 250
 
 

@@ -118,8 +118,9 @@ Next: TypeAlias = ReadLines | ReadBody | Close | Injected
 class Foreseen(Part, tag="foreseen"):
     """The answer to a line that the client may say next, given before it does; `lines` are ways of writing that one.
 
-    Were exactly one of `lines` the next one of the session, at `until` (ms since the epoch) at the latest, its step
-    would be answered so: with these replies, this state, and so on as in StepDone.
+    Were exactly one of `lines` the next one of the session, at `until` (ms since the Unix epoch) at the latest, or
+    while `epoch` is the store's where it is not 0, its step would be answered so: with these replies, this state, and
+    so on as in StepDone.
     """
 
     lines: Spellings
@@ -128,6 +129,7 @@ class Foreseen(Part, tag="foreseen"):
     replies: Replies
     next: ReadLines | ReadBody | Close
     in_transaction: bool = False
+    epoch: Number = 0
 
 
 class StepDone(Part, tag="done"):
@@ -139,6 +141,8 @@ class StepDone(Part, tag="done"):
     `foreseen`: answers to what the client may say next; a gateway may use one of them, or none.
     `again`: for so many ms from the step's beginning, any step of Lines with the same state, peer and input would be
     answered the same, whatever its session; a gateway may spare it.
+    `epoch`: or so long as this is the store's epoch, where it is not 0.
+    `heard`: the store's epoch, where it has answered a question of this step; 0: it has not.
     """
 
     session: Id
@@ -150,6 +154,8 @@ class StepDone(Part, tag="done"):
     in_transaction: bool = False
     foreseen: Annotated[tuple[Foreseen, ...], Meta(max_length=limits.MAX_FORESEEN)] = ()
     again: Number = 0
+    epoch: Number = 0
+    heard: Number = 0
 
 
 class StepRefused(Part, tag="refused"):
@@ -196,9 +202,10 @@ class Lookup(Part, tag="lookup"):
 
 
 class Check(Part, tag="check"):
-    """Can each of these mailboxes be written now?"""
+    """Can each of these mailboxes be written now? While `epoch` was the store's they could; 0: that is not known."""
 
     mailboxes: Mailboxes
+    epoch: Number = 0
 
 
 class Stage(Part, tag="stage"):
@@ -251,10 +258,14 @@ class Ping(Part, tag="ping"):
 
 
 class Answer(Part, tag="answer"):
-    """The outcome of the Ask with the same `request` number of the same worker."""
+    """The outcome of the Ask with the same `request` number of the same worker, and the store's epoch before it.
+
+    As long as the epoch is the same, whatever was `Found` or `Writable` in it still is; 0 says nothing.
+    """
 
     request: Number
     outcome: Said
+    epoch: Number = 0
 
 
 class Pong(Part, tag="pong"):

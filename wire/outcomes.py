@@ -14,10 +14,14 @@ Failure: TypeAlias = Literal["trouble", "disk_full", "expired"]
 
 
 class Found(Part, tag="found"):
-    """The address delivers to this mailbox. `writable`: it can be written now, so a Check could be spared."""
+    """The address delivers to this mailbox. `writable`: it can be written now, so a Check could be spared.
+
+    It would be said again as long as the store's `epoch` is this one; 0: nobody knows for how long.
+    """
 
     mailbox: Name
     writable: bool = False
+    epoch: Number = 0
 
 
 class NoSuchUser(Part, tag="no-user"):
@@ -29,7 +33,9 @@ class NotOurDomain(Part, tag="not-ours"):
 
 
 class Writable(Part, tag="writable"):
-    """Every mailbox asked about can be written."""
+    """Every mailbox asked about can be written, and that would be said again as long as `epoch` is the store's."""
+
+    epoch: Number = 0
 
 
 class Unwritable(Part, tag="unwritable"):

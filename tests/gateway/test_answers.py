@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.answers import Answers, foreseen
-from tests.gateway.fakes import LIMIT, Client, FakeWorker, gateway, parrot, run, until
+from gateway.answers import Answers
+from tests.gateway.fakes import DEADLINE, LIMIT, Client, FakeWorker, gateway, parrot, run, until
 from wire.messages import (
     Body,
     Close,
@@ -46,7 +46,18 @@ QUIT = Foreseen((b"QUIT",), 1500, b"", b"221 foreseen\r\n", Close())
     ],
 )
 def test_an_answer_is_found_for_its_line_while_it_holds(spoken: Input, now: int, found: Foreseen | None) -> None:
-    assert foreseen((DATA, QUIT), spoken, now) == found
+    assert Answers().foreseen((DATA, QUIT), spoken, now, 10.0) == found
+
+
+@pytest.mark.parametrize(
+    ("heard", "begun", "found"), [(7, 9.76, True), (7, 9.75, False), (8, 10.0, False), (0, 10.0, False)]
+)
+def test_one_with_an_epoch_is_found_while_the_store_names_that(heard: int, begun: float, found: bool) -> None:
+    seen = replace(DATA, epoch=7)
+    answers = Answers()
+    answers.hear(heard, begun)
+    # The time of day does not matter.
+    assert answers.foreseen((seen,), Lines((b"DATA",)), 10**15, 10.0) == (seen if found else None)
 
 
 def seer(until: int | None = None) -> Callable[[Step], StepDone]:
@@ -131,7 +142,7 @@ DONE = StepDone("s-1", 1, 2, b"after", b"250 ok\r\n250-so\r\n250 be it\r\n", Rea
 
 def known(step: Step = STEP, done: StepDone = DONE) -> Answers:
     answers = Answers()
-    answers.learn(step, done, b"w1", 10.0)
+    answers.learn(step, done, b"w1", 10.0, beaten=True)
     return answers
 
 
@@ -150,6 +161,34 @@ def test_an_answer_is_given_again_to_the_same_lines_in_the_same_state_until_its_
         (b"state", "", (b"NOOP", b"rset", b"")),
     ):
         assert answers.find(state, peer, lines, 10.0) is None
+
+
+def test_one_that_rests_on_the_store_is_given_as_long_as_its_epoch_lasts() -> None:
+    answers = known(done=replace(DONE, epoch=7))
+    lines = (b"NOOP", b"rset")
+    # Nobody has heard yet which epoch it is.
+    assert answers.find(b"state", "", lines, 10.0) is None
+    answers.hear(7, 10.0)
+    assert answers.find(b"state", "", lines, 10.249) is None, (
+        "an epoch that was not known before voids what there was"
+    )
+    answers.learn(STEP, replace(DONE, epoch=7, again=0), b"w1", 10.1, beaten=True)
+    for begun in (10.0, 10.2, 99.0, 5000.0):
+        answers.hear(7, begun)
+        assert answers.find(b"state", "", lines, begun + 0.249) is not None
+        assert answers.find(b"state", "", lines, begun + 0.25) is None
+    # What an older step has heard is older.
+    answers.hear(6, 4999.0)
+    assert answers.find(b"state", "", lines, 5000.1) is not None
+    answers.hear(8, 5000.0)
+    answers.hear(7, 5000.1)
+    assert answers.find(b"state", "", lines, 5000.1) is None
+
+
+def test_nothing_is_given_again_once_it_is_to_be_forgotten() -> None:
+    answers = known()
+    answers.forget()
+    assert answers.find(b"state", "", (b"NOOP", b"rset"), 10.0) is None
 
 
 @pytest.mark.parametrize(
@@ -173,19 +212,60 @@ def test_what_cannot_be_given_again_or_not_be_counted_is_not_kept(step: Step, do
 
 def test_the_newest_answer_counts() -> None:
     answers = known()
-    answers.learn(STEP, replace(DONE, state=b"newer"), b"w2", 10.2)
+    answers.learn(STEP, replace(DONE, state=b"newer"), b"w2", 10.2, beaten=True)
     found = answers.find(b"state", "", (b"NOOP", b"rset"), 10.3)
     assert found is not None
     assert (found.done.state, found.worker) == (b"newer", b"w2")
 
 
-def test_what_is_kept_is_bounded() -> None:
+LINES = (b"NOOP", b"rset")
+
+
+def learn(answers: Answers, numbers: range, size: int = 100, epoch: int = 0) -> None:
+    for number in numbers:
+        state = b"%0*d" % (size, number)
+        answers.learn(replace(STEP, state=state), replace(DONE, epoch=epoch), b"w1", 10.0, beaten=True)
+
+
+def kept(answers: Answers, numbers: range, size: int = 100) -> list[int]:
+    return [number for number in numbers if answers.find(b"%0*d" % (size, number), "", LINES, 10.0)]
+
+
+@pytest.mark.parametrize(("epoch", "all_of", "most"), [(0, 2000, 4000), (7, 10_000, 20_000)])
+def test_many_answers_are_kept_and_however_many_there_are_not_all(epoch: int, all_of: int, most: int) -> None:
     answers = Answers()
-    for number in range(5000):
-        answers.learn(replace(STEP, state=b"%d" % number), DONE, b"w1", 10.0)
-    kept = [number for number in range(5000) if answers.find(b"%d" % number, "", (b"NOOP", b"rset"), 10.0)]
-    assert 0 < len(kept) <= 1024
-    assert kept[-1] == 4999
+    answers.hear(7, 10.0)
+    learn(answers, range(all_of), epoch=epoch)
+    # What is learned anew takes no more room.
+    learn(answers, range(all_of), epoch=epoch)
+    assert len(kept(answers, range(all_of))) == all_of
+    learn(answers, range(50_000), epoch=epoch)
+    assert 0 < len(kept(answers, range(50_000))) < most
+    assert kept(answers, range(49_000, 50_000))[-1] == 49_999
+
+
+def test_larger_answers_are_fewer() -> None:
+    answers = Answers()
+    answers.hear(7, 10.0)
+    learn(answers, range(20_000), 4000, epoch=7)
+    assert 0 < len(kept(answers, range(20_000), 4000)) < 20 * 1024 * 1024 / 4000
+
+
+def test_what_lasts_for_an_epoch_is_not_forgotten_for_what_lasts_for_a_moment() -> None:
+    answers = Answers()
+    answers.hear(7, 10.0)
+    learn(answers, range(5000), epoch=7)
+    learn(answers, range(10_000, 100_000))
+    assert len(kept(answers, range(5000))) == 5000
+
+
+def test_who_came_where_nobody_was_is_not_followed() -> None:
+    answers = Answers()
+    answers.hear(7, 10.0)
+    answers.learn(STEP, replace(DONE, epoch=7, again=0), b"w1", 10.0, beaten=False)
+    assert answers.find(b"state", "", LINES, 10.0) is None
+    answers.learn(STEP, DONE, b"w1", 10.0, beaten=False)
+    assert answers.find(b"state", "", LINES, 10.0) is not None
 
 
 def repeater(again: int) -> Callable[[Step], StepDone]:
@@ -212,6 +292,74 @@ def test_sessions_that_say_the_same_in_the_same_state_take_one_step() -> None:
             assert worker.inputs(Lines) == [Lines((b"NOOP",))]
             # The next step goes on from the state that was answered, and its number is the next.
             assert await clients[2].ask(b"other\r\n") == b"250 1 other"
+
+    run(test())
+
+
+def storekeeper(epoch: Callable[[], int]) -> Callable[[Step], StepDone]:
+    """A worker that asks the store for all but EHLO; to NOOP the store's answer is the same in an epoch."""
+
+    def script(step: Step) -> StepDone:
+        done = replace(parrot(step), heard=epoch())
+        if isinstance(step.input, Lines) and step.input.lines == (b"NOOP",):
+            return replace(done, state=step.state, replies=b"250 same\r\n", epoch=epoch())
+        return done
+
+    return script
+
+
+def test_what_the_store_has_said_is_the_answer_while_any_step_hears_of_its_epoch() -> None:
+    async def test() -> None:
+        async with gateway() as running:
+            worker = await running.worker()
+            epoch = 7
+            worker.script = storekeeper(lambda: epoch)
+            first, other = await running.greeted(), await running.greeted()
+
+            async def noop(client: Client) -> int:
+                """NOOP; gives how many were steps so far."""
+                assert await client.ask(b"NOOP\r\n") == b"250 same"
+                return worker.inputs(Lines).count(Lines((b"NOOP",)))
+
+            assert await noop(first) == 1
+            end = time.monotonic() + 1.0
+            while time.monotonic() < end:
+                # Another session's mail is enough.
+                await other.ask(b"other\r\n")
+                steps = await noop(first)
+            # On a machine that stands still meanwhile, some.
+            assert steps <= 3
+            # Nobody hears anything for a while: whether it is still so, is asked.
+            silent = time.monotonic() + 0.3
+            await until(lambda: time.monotonic() > silent)
+            assert await noop(first) == steps + 1
+            epoch = 8
+            await other.ask(b"other\r\n")
+            assert await noop(first) == steps + 2
+
+    run(test())
+
+
+def test_with_a_worker_goes_what_any_has_answered() -> None:
+    async def test() -> None:
+        async with gateway() as running:
+            workers = [await running.worker(name) for name in (b"w1", b"w2")]
+            for worker in workers:
+                worker.script = repeater(60_000)
+            client = await running.greeted()
+
+            def steps() -> int:
+                return sum(worker.inputs(Lines).count(Lines((b"NOOP",))) for worker in workers)
+
+            for _ in range(2):
+                assert await client.ask(b"NOOP\r\n") == b"250 same"
+            assert steps() == 1
+            # Either may have answered.
+            workers[0].leave()
+            end = time.monotonic() + DEADLINE
+            while steps() == 1:
+                assert time.monotonic() < end, "the answer stays"
+                assert await client.ask(b"NOOP\r\n") == b"250 same"
 
     run(test())
 

@@ -229,6 +229,11 @@ class MemoryFiles:
         # Octets that can still be written before the disk is full; None: no end.
         self.room: int | None = None
         self.before: Callable[[str, str], None] = lambda _operation, _name: None
+        # Those that another path leads to as well.
+        self.links: set[str] = set()
+
+    def in_folder(self, mailbox: str) -> bool:
+        return mailbox not in self.links
 
     def open(self, mailbox: str) -> MemoryHandle:
         self.before("open", mailbox)
@@ -315,6 +320,25 @@ class FixedUsers:
 
     def knows(self, mailbox: str) -> bool:
         return mailbox in self.current.names
+
+
+class FakeWatch:
+    """Tells of changes as a test makes them."""
+
+    def __init__(self) -> None:
+        self.watching = True
+        self.renewed = 0
+        self._changed = False
+
+    def change(self) -> None:
+        self._changed = True
+
+    def renew(self) -> None:
+        self.renewed += 1
+
+    def changed(self) -> bool:
+        changed, self._changed = self._changed, False
+        return changed
 
 
 class Clock:

@@ -71,7 +71,9 @@ def store(folder: Path) -> Iterator[StoreProcess]:
 
 
 class Worker:
-    """A worker's side of the store bus."""
+    """A worker's side of the store bus. `epoch`: that of the last answer."""
+
+    epoch = 0
 
     def __init__(self, folder: Path) -> None:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -94,6 +96,7 @@ class Worker:
             while (left := until - time.monotonic()) > 0:
                 for message in self.receive(left):
                     if isinstance(message, Answer) and message.request == request:
+                        self.epoch = message.epoch
                         return message.outcome
         return None
 
@@ -127,8 +130,12 @@ def _stored(folder: Path, box: str) -> dict[str, bytes]:
 
 
 def test_it_answers_and_stores_and_stops(store: StoreProcess, worker: Worker) -> None:
-    assert worker.ask(Lookup("ana", "b.example")) == Found("ana@b.example", True)
+    assert worker.ask(Lookup("ana", "b.example")) == Found("ana@b.example", True, worker.epoch)
+    first = worker.epoch
+    assert first
     assert worker.ask(_deliver("s.1", BOXES, b"x: y\n")) == Delivered(False)
+    # Its own writing ends no epoch.
+    assert worker.epoch == first
     assert all(_stored(store.folder, box) == {"s.1": b"x: y\n"} for box in BOXES)
     assert (store.folder / "ready").exists()
     assert store.end() == 0
@@ -143,8 +150,10 @@ def test_garbage_harms_nobody_and_a_restart_has_another_instance(store: StorePro
     (first,) = worker.receive(5)
     assert isinstance(first, Pong)
     store.end(signal.SIGKILL)
+    epoch = worker.epoch
     store.start()
-    assert worker.ask(Lookup("ana", "b.example")) == Found("ana@b.example", True)
+    assert worker.ask(Lookup("ana", "b.example")) == Found("ana@b.example", True, worker.epoch)
+    assert worker.epoch > epoch
     worker.send(Ping())
     (second,) = worker.receive(5)
     assert isinstance(second, Pong)

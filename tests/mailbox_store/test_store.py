@@ -12,7 +12,7 @@ import pytest
 from mailbox_store.journal import JournalError, JournalFull, Message
 from mailbox_store.store import Store
 from mailbox_store.tidying import LEDGER_KEPT, LEDGER_REACH, PIECES_KEPT
-from tests.mailbox_store.fakes import NOW, Clock, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
+from tests.mailbox_store.fakes import NOW, Clock, FakeWatch, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
 from wire.messages import Ask, Check, Deliver, Discard, Lookup, Question, Stage
 from wire.outcomes import Delivered, Discarded, Failed, Found, Outcome, Staged, Unwritable, Writable
 
@@ -25,7 +25,10 @@ class Bench:
     def __init__(self) -> None:
         self.journal, self.files, self.clock = MemoryJournal(), MemoryFiles(), Clock()
         self.now = NOW
-        self.store = Store(self.journal, self.files, FixedUsers(A, B), InlineExecutor(), lambda: self.now, self.clock)
+        self.users, self.watch = FixedUsers(A, B), FakeWatch()
+        self.store = Store(
+            self.journal, self.files, self.users, InlineExecutor(), lambda: self.now, self.clock, watch=self.watch
+        )
         self.store.recover("boot")
 
     def ask(self, *questions: Question, deadline: int = 0) -> list[Outcome]:
@@ -49,9 +52,9 @@ def _kind(outcome: Outcome) -> str:
 def test_outcomes_come_in_the_order_of_the_questions() -> None:
     bench = Bench()
     assert bench.ask(Lookup("A", "b.example"), _deliver("one"), Check((A, B)), Discard("two")) == [
-        Found(A, True),
+        Found(A, True, NOW),
         Delivered(False),
-        Writable(),
+        Writable(NOW),
         Discarded(),
     ]
 
@@ -210,6 +213,58 @@ def test_an_unwritable_mailbox_is_told_once_until_it_can_be_written(caplog: pyte
             bench.files.before = lambda _kind, _name: None
             bench.ask(Check((B,)), Check((B,)))
         assert caplog.messages[1:] == [f"= {B} can be written again"]
+
+
+def test_what_is_said_in_an_epoch_holds_until_another_begins() -> None:
+    bench = Bench()
+    for _ in range(2):
+        assert bench.ask(Lookup("a", "b.example"), Check((A, B))) == [Found(A, True, NOW), Writable(NOW)]
+        assert bench.ask(_deliver("one"), Stage("two", 0, b"x"))
+        assert bench.store.epoch == NOW
+        bench.now += 1000
+        bench.clock.now += 100
+    bench.watch.change()
+    assert bench.ask(Lookup("a", "b.example")) == [Found(A, True, NOW + 2000)]
+    bench.users.current = FixedUsers(A).current
+    assert bench.ask(Lookup("a", "b.example")) == [Found(A, True, NOW + 2001)]
+    assert bench.store.epoch == NOW + 2001
+
+
+def test_whoever_knows_that_a_mailbox_could_be_written_in_this_epoch_is_believed() -> None:
+    bench = Bench()
+    opened: list[str] = []
+    bench.files.before = lambda operation, name: opened.append(f"{operation} {name}")
+    assert bench.ask(Check((A, B), NOW)) == [Writable(NOW)]
+    assert opened == []
+    assert bench.ask(Check((A, B), NOW - 1)) == [Writable(NOW)]
+    assert opened == [f"open {A}", f"open {B}"]
+
+
+def test_a_mailbox_that_can_be_changed_from_elsewhere_is_looked_at_each_time() -> None:
+    bench = Bench()
+    bench.files.links = {B}
+    assert bench.ask(Lookup("b", "b.example"), Check((A, B)), Check((A,))) == [
+        Found(B, False, NOW),
+        Writable(0),
+        Writable(NOW),
+    ]
+
+
+@pytest.mark.parametrize("question", [Lookup("b", "b.example"), Check((B,)), _deliver("one", A, B)])
+def test_a_mailbox_that_cannot_be_written_ends_the_epoch(question: Question) -> None:
+    bench = Bench()
+    assert bench.ask(Check((A, B))) == [Writable(NOW)]
+
+    def refuse(_kind: str, name: str) -> None:
+        if name == B:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    bench.files.before = refuse
+    bench.ask(question)
+    # What came with it was said in the epoch before, and what comes next is not.
+    assert bench.store.epoch == NOW
+    assert bench.ask(Check((B,), NOW)) == [Unwritable(B, "Permission denied")]
+    assert bench.store.epoch == NOW + 1
 
 
 def test_a_mailbox_folder_without_room_is_a_full_disk() -> None:

@@ -165,55 +165,81 @@ def test_the_store_is_asked_about_each_recipient_and_then_about_all_mailboxes() 
 
 
 @pytest.mark.parametrize(
-    ("writable", "later", "asked"),
-    [((True, True), 250, False), ((True, True), 251, True), ((True, False), 0, True), ((False, True), 0, True)],
+    ("first", "second", "common"),
+    [
+        (Found("a@b", True, 7), Found("c@d", True, 7), 7),
+        (Found("a@b", True, 7), Found("c@d", True, 8), 0),
+        (Found("a@b", True, 7), Found("c@d", False, 7), 0),
+        (Found("a@b", False, 7), Found("c@d", True, 7), 0),
+        (Found("a@b", True), Found("c@d", True), 0),
+    ],
 )
-def test_data_asks_nothing_where_every_recipient_was_writable_a_moment_ago(
-    writable: tuple[bool, bool], later: int, asked: bool
+def test_data_tells_the_store_in_which_epoch_every_mailbox_could_be_written(
+    first: Found, second: Found, common: int
 ) -> None:
     session = replace(_START, hello="h", transaction=Transaction(""))
     recipients = _step(Lines((b"RCPT TO:<a@b>", b"RCPT TO:<c@d>")), session)
     talk = dialogue.step(_RULES, recipients)
     next(talk)
-    talk.send(Found("a@b", writable[0]))
+    talk.send(first)
     with pytest.raises(StopIteration) as end:
-        talk.send(Found("c@d", writable[1]))
+        talk.send(second)
     after: StepDone = end.value.value
-    data = Step("s-1", 2, recipients.time + later, after.state, Lines((b"DATA",)))
-    if asked:
-        assert next(dialogue.step(_RULES, data)) == Check(("a@b", "c@d"))
-    else:
-        assert _run(data).next == ReadBody(_RULES.max_message_octets)
+    data = Step("s-1", 2, recipients.time, after.state, Lines((b"DATA",)))
+    assert next(dialogue.step(_RULES, data)) == Check(("a@b", "c@d"), common)
 
 
 _GREETED = replace(_START, hello="h", extended=True)
 _BEGUN = replace(_GREETED, transaction=Transaction("a@b"))
-_READY = replace(_BEGUN, transaction=Transaction("a@b", recipients=(Recipient("m@b", "m@b"),), checked=_TIME - 100))
+_READY = replace(_BEGUN, transaction=Transaction("a@b", recipients=(Recipient("m@b", "m@b"),), checked=1))
 
 
 @pytest.mark.parametrize(
-    ("session", "lines", "again"),
+    ("session", "lines", "again", "epoch"),
     [
-        (_START, (b"HELO h",), AGAIN),
-        (_START, (b"EHLO h",), AGAIN),
-        (_GREETED, (b"MAIL FROM:<a@b>",), AGAIN),
-        (_READY, (b"rset", b"NOOP x"), AGAIN),
-        (_READY, (b"QUIT",), AGAIN),
-        (_BEGUN, (b"RCPT TO:<maria@example.com>",), STORE_AGAIN),
-        (_GREETED, (b"MAIL FROM:<a@b>", b"RCPT TO:<maria@example.com>"), STORE_AGAIN),
-        (_READY, (b"DATA",), STORE_AGAIN - 100),
+        (_START, (b"HELO h",), AGAIN, 0),
+        (_START, (b"EHLO h",), AGAIN, 0),
+        (_GREETED, (b"MAIL FROM:<a@b>",), AGAIN, 0),
+        (_READY, (b"rset", b"NOOP x"), AGAIN, 0),
+        (_READY, (b"QUIT",), AGAIN, 0),
+        (_BEGUN, (b"RCPT TO:<maria@example.com>",), STORE_AGAIN, 1),
+        (_GREETED, (b"MAIL FROM:<a@b>", b"RCPT TO:<maria@example.com>"), STORE_AGAIN, 1),
+        (_READY, (b"DATA",), STORE_AGAIN, 1),
         # Whether the store answers now, what is refused, and what says who answered it.
-        (_BEGUN, (b"RCPT TO:<postmaster>",), 0),
-        (_BEGUN, (b"RCPT TO:<nobody@example.com>",), 0),
-        (_START, (b"NOOP", b"MAIL FROM:<a@b>"), 0),
-        (_START, (b"VRFY maria@example.com",), 0),
-        (_START, (b"XEXPLAIN",), 0),
-        (replace(_START, explained=True), (b"NOOP",), 0),
-        (replace(_START, explained=True), (b"XEXPLAIN OFF", b"NOOP"), 0),
+        (_BEGUN, (b"RCPT TO:<postmaster>",), 0, 0),
+        (_BEGUN, (b"RCPT TO:<maria@example.com>", b"RCPT TO:<postmaster>"), 0, 0),
+        (_BEGUN, (b"RCPT TO:<nobody@example.com>",), 0, 0),
+        (_START, (b"NOOP", b"MAIL FROM:<a@b>"), 0, 0),
+        (_START, (b"VRFY maria@example.com",), 0, 0),
+        (_START, (b"XEXPLAIN",), 0, 0),
+        (replace(_START, explained=True), (b"NOOP",), 0, 0),
+        (replace(_START, explained=True), (b"XEXPLAIN OFF", b"NOOP"), 0, 0),
     ],
 )
-def test_it_is_told_how_long_an_answer_is_the_answer(session: Session, lines: tuple[bytes], again: int) -> None:
-    assert _run(_step(Lines(lines), session), rules=replace(_RULES, explain=True)).again == again
+def test_it_is_told_how_long_an_answer_is_the_answer(
+    session: Session, lines: tuple[bytes], again: int, epoch: int
+) -> None:
+    done = _run(_step(Lines(lines), session), rules=replace(_RULES, explain=True))
+    assert (done.again, done.epoch) == (again, epoch)
+
+
+@pytest.mark.parametrize(("second", "again", "epoch"), [(7, STORE_AGAIN, 7), (8, 0, 0)])
+def test_what_rests_on_two_epochs_of_the_store_is_the_answer_once(second: int, again: int, epoch: int) -> None:
+    talk = dialogue.step(_RULES, _step(Lines((b"RCPT TO:<a@b>", b"RCPT TO:<c@d>", b"NOOP")), _BEGUN))
+    next(talk)
+    talk.send(Found("a@b", True, 7))
+    with pytest.raises(StopIteration) as end:
+        talk.send(Found("c@d", True, second))
+    assert (end.value.value.again, end.value.value.epoch) == (again, epoch)
+
+
+def test_a_store_that_names_no_epoch_is_an_older_one_and_what_it_says_is_the_answer_for_a_moment() -> None:
+    talk = dialogue.step(_RULES, _step(Lines((b"RCPT TO:<a@b>",)), _BEGUN))
+    next(talk)
+    with pytest.raises(StopIteration) as end:
+        talk.send(Found("a@b", True))
+    done: StepDone = end.value.value
+    assert (done.again, done.epoch, done.foreseen) == (STORE_AGAIN, 0, ())
 
 
 @given(_lines.filter(len), _sessions)

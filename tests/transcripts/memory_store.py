@@ -47,6 +47,7 @@ class MemoryStore:
         self._delivered: set[str] = set()
         self._fault = "well"
         self._unwritable: set[str] = set()
+        self.epoch = 1
 
     def suffer(self, fault: str) -> None:
         """Be `well`, `silent`, `slow`, in `trouble`, `full`, or have one mailbox `unwritable <address>`."""
@@ -54,6 +55,7 @@ class MemoryStore:
         if kind not in {"well", "unwritable", *_FAILURES}:
             raise ValueError(f"no such fault: {fault}")
         self._fault = kind
+        self.epoch += 1
         self._unwritable = {address} if kind == "unwritable" else set()
 
     def answer(self, question: Question) -> Outcome:
@@ -68,7 +70,7 @@ class MemoryStore:
                 return self._lookup(local, domain)
             case Check(mailboxes):
                 bad = [name for name in mailboxes if name in self._unwritable]
-                return Unwritable(bad[0], "read-only") if bad else Writable()
+                return Unwritable(bad[0], "read-only") if bad else Writable(self.epoch)
             case Stage(delivery, offset, data):
                 pieces = self.staged.setdefault(delivery, {})
                 pieces[offset] = data
@@ -84,13 +86,16 @@ class MemoryStore:
         domains = {user.rpartition("@")[2].casefold() for user in self.users}
         if not domain and local != "postmaster":
             same = [user for user in folded if user.rpartition("@")[0] == local.casefold()]
-            return Found(same[0]) if len(same) == 1 else NoSuchUser()
+            return self._found(same[0]) if len(same) == 1 else NoSuchUser()
         if domain and domain.casefold() not in domains:
             return NotOurDomain()
         for name in (f"{local}@{domain}", f"{local.partition('+')[0]}@{domain}", f"*@{domain}"):
             if found := folded.get(name.casefold()):
-                return Found(found)
-        return Found(self.users[0].casefold()) if local.casefold() == "postmaster" else NoSuchUser()
+                return self._found(found)
+        return self._found(self.users[0].casefold()) if local.casefold() == "postmaster" else NoSuchUser()
+
+    def _found(self, mailbox: str) -> Outcome:
+        return Found(mailbox, mailbox not in self._unwritable, self.epoch)
 
     def _deliver(self, deliver: Deliver) -> Outcome:
         if deliver.delivery in self._delivered:

@@ -26,19 +26,19 @@ inputs = st.one_of(
 ends = st.one_of(st.just(messages.ReadLines()), st.builds(messages.ReadBody, numbers), st.just(messages.Close()))
 nexts = ends | st.builds(messages.Injected, numbers, names, ends)
 spellings = st.lists(octets, min_size=1, max_size=2).map(tuple)
-foreseen = st.builds(messages.Foreseen, spellings, numbers, octets, octets, ends, st.booleans())
+foreseen = st.builds(messages.Foreseen, spellings, numbers, octets, octets, ends, st.booleans(), numbers)
 questions = st.one_of(
     st.builds(messages.Lookup, texts, texts),
-    st.builds(messages.Check, mailboxes),
+    st.builds(messages.Check, mailboxes, numbers),
     st.builds(messages.Stage, ids, numbers, octets),
     st.builds(messages.Deliver, ids, numbers, texts, mailboxes, octets, numbers, octets),
     st.builds(messages.Discard, ids),
 )
 answers = st.one_of(
-    st.builds(outcomes.Found, names, st.booleans()),
+    st.builds(outcomes.Found, names, st.booleans(), numbers),
     st.just(outcomes.NoSuchUser()),
     st.just(outcomes.NotOurDomain()),
-    st.just(outcomes.Writable()),
+    st.builds(outcomes.Writable, numbers),
     st.builds(outcomes.Unwritable, names, texts),
     st.builds(outcomes.Staged, numbers),
     st.builds(outcomes.Delivered, st.booleans()),
@@ -46,7 +46,7 @@ answers = st.one_of(
     st.builds(outcomes.Failed, st.sampled_from(get_args(outcomes.Failure)), texts),
 )
 any_message = st.one_of(
-    st.builds(messages.Step, ids, numbers, numbers, octets, inputs, texts, numbers),
+    st.builds(messages.Step, ids, numbers, numbers, octets, inputs, texts, numbers, numbers),
     st.builds(
         messages.StepDone,
         ids,
@@ -58,12 +58,14 @@ any_message = st.one_of(
         st.booleans(),
         st.lists(foreseen, max_size=2).map(tuple),
         numbers,
+        numbers,
+        numbers,
     ),
     st.builds(messages.StepRefused, ids, numbers, st.sampled_from(["draining", "state"])),
     st.builds(messages.WorkerAlive, names, numbers, st.booleans(), served, octets),
     st.just(messages.WorkerGone()),
     st.builds(messages.Ask, numbers, numbers, questions),
-    st.builds(messages.Answer, numbers, answers),
+    st.builds(messages.Answer, numbers, answers, numbers),
     st.just(messages.Ping()),
     st.builds(messages.Pong, names),
 )

@@ -1,0 +1,102 @@
+"""What is known of addresses and mailboxes while mail flows, and is known no more as soon as somebody changes it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.faults.test_disk import JOAO, MARIA, TEXT, greeted, send, texts
+from tests.scraping import scrape
+from tests.stack import USERS, Connection, Stack, wait_until
+
+pytestmark = pytest.mark.stack
+
+
+@contextmanager
+def flowing(folder: Path) -> Iterator[tuple[Stack, Connection, Connection]]:
+    """A stack, a client, and another one, whose mail to maria is what the epoch is heard of by."""
+    with Stack(folder, users=USERS, metrics=True) as stack, greeted(stack) as client, greeted(stack) as other:
+        assert send(client, TEXT, JOAO).startswith("250 2.0.0 ")
+        yield stack, client, other
+
+
+def mail(client: Connection) -> None:
+    assert send(client, TEXT, MARIA).startswith("250 2.0.0 ")
+
+
+def answers(client: Connection) -> list[str]:
+    """The codes of RCPT to joao and of DATA, in a transaction that goes no further."""
+    assert client.command("MAIL FROM:<sender@example.net>").startswith("250 2.1.0 ")
+    said = [client.command(line)[:3] for line in (f"RCPT TO:<{JOAO}>", "DATA")]
+    if said[1] == "354":
+        assert client.command(TEXT.decode().replace("\n", "\r\n") + ".").startswith(("250 2.0.0 ", "451 4.3.0 "))
+    assert client.command("RSET").startswith("250 ")
+    return said
+
+
+def test_nobody_is_asked_again_while_the_store_says_that_nothing_has_changed(folder: Path) -> None:
+    with flowing(folder) as (stack, client, other):
+
+        def asked() -> float:
+            """How often either worker asked the store about an address."""
+            ports = [stack.metrics[name] for name in stack.worker_names]
+            return sum(scrape(port)("correio_worker_question_seconds_count", kind="lookup") for port in ports)
+
+        begun = time.monotonic()
+        before = 0.0
+        while time.monotonic() < begun + 2.0:
+            mail(other)
+            if time.monotonic() > begun + 1.0:
+                before = before or asked()
+                # Far longer ago than any answer lasts by its age.
+                assert send(client, TEXT, JOAO).startswith("250 2.0.0 ")
+        # On a machine that stands still for a quarter of a second, now and then.
+        assert asked() - before <= 4
+        assert before
+        assert len(texts(stack, JOAO)) > 10
+
+
+@pytest.mark.parametrize("change", ["chmod", "replace", "folder"])
+def test_the_next_client_meets_a_mailbox_that_cannot_be_written_any_more(folder: Path, change: str) -> None:
+    with flowing(folder) as (stack, client, other):
+        mail(other)
+        assert answers(client) == ["250", "354"]
+        box = stack.mailboxes / f"{JOAO}.txt"
+        if change == "chmod":
+            box.chmod(0o400)
+        elif change == "replace":
+            box.unlink()
+            box.mkdir()
+        else:
+            stack.mailboxes.rename(folder / "away")
+            stack.mailboxes.mkdir()
+            box.mkdir()
+        mail(other)
+        assert answers(client) == ["250", "450"]
+
+
+def test_the_next_client_meets_a_new_list_of_users(folder: Path) -> None:
+    with flowing(folder) as (stack, client, other):
+
+        def reloads() -> float:
+            return scrape(stack.metrics["mailbox_store"])("correio_store_users_reloads_total")
+
+        for number, (users, reply) in enumerate([(USERS.replace(JOAO, "eva@example.com"), "550"), (USERS, "250")]):
+            stack.users.write_text(users)
+            wait_until(lambda number=number: reloads() == number + 1, "the list is read")  # type: ignore[misc]
+            mail(other)
+            assert answers(client)[0] == reply
+
+
+def test_what_was_known_goes_with_the_store(folder: Path) -> None:
+    with flowing(folder) as (stack, client, other):
+        mail(other)
+        assert stack.terminate("mailbox_store") == 0
+        stack.users.write_text(USERS.replace(JOAO, "eva@example.com"))
+        stack.start("mailbox_store")
+        mail(other)
+        assert answers(client)[0] == "550"
