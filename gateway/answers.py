@@ -109,12 +109,14 @@ class Answers:
         return None
 
     def learn(self, step: Step, done: StepDone, worker: bytes, begun: float, *, beaten: bool) -> None:
-        """A step was answered, and begun at that time; what can be said again is kept.
+        """A step was answered, and begun at that time; what can be said again is kept, and the store's epoch heard.
 
         :param beaten: others had come to that state before. Where they had not, what rests on an epoch is not worth
             its room: senders that write once are many.
         """
-        if not isinstance(step.input, Lines) or not (beaten if done.epoch else done.again):
+        if done.heard:
+            self.hear(done.heard, begun)
+        if not (beaten if done.epoch else done.again) or not isinstance(step.input, Lines):
             return
         lines = step.input.lines
         verbs = [verb[0].upper() for line in lines if line is not None and (verb := _VERB.match(line))]

@@ -213,10 +213,7 @@ class Session(asyncio.Protocol):
         if done.next.__class__ is Close:
             self._body_open = False
         spoken = step.input
-        if done.heard:
-            registry.answers.hear(done.heard, self.submitted)
-        if done.again or done.epoch:
-            registry.answers.learn(step, done, worker, self.submitted, beaten=self._beaten)
+        registry.answers.learn(step, done, worker, self.submitted, beaten=self._beaten)
         self._beaten = spoken.__class__ is not Lines
         if spoken.__class__ is Body and spoken.last:
             self._message += 1
@@ -256,8 +253,7 @@ class Session(asyncio.Protocol):
                 else:
                     for verb, code in known.counted:
                         self._registry.counts.known[verb, code] += 1
-                    self._begun = 0.0
-                    self._beaten = True
+                    self._begun, self._beaten = 0.0, True
                     self._go_on(spoken, known.done, known.worker)
                     return
             elif self._eof:
