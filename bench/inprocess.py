@@ -207,7 +207,7 @@ class Services:
         self._router.inbox.append([_WORKER, *encode([WorkerAlive("budget", 0)])])
 
     def _make_store(self, folder: Path, users: int) -> None:
-        files = DiskFiles(self._mailboxes)
+        files, self._watch = DiskFiles(self._mailboxes), FolderWatch(self._mailboxes)
         self._store = Store(
             SqliteJournal(folder / "journal"),
             files,
@@ -215,7 +215,7 @@ class Services:
             AtOnce(),
             lambda: int(self._now * 1000),
             lambda: self._turns * _TURN_SECONDS,
-            watch=FolderWatch(self._mailboxes),
+            watch=self._watch,
         )
         self._store.recover("budget")
         context = ListContext()
@@ -225,6 +225,7 @@ class Services:
     def close(self) -> None:
         asyncio._set_running_loop(None)
         self._store.close()
+        self._watch.close()
 
     def stored(self) -> int:
         """How many messages are in the mailboxes."""

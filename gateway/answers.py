@@ -26,9 +26,10 @@ _HEARD_SECONDS = 0.25
 # In octets. What lasts as long as the store's epoch has room for some 10,000 recipients of one sender.
 _ROOM = 4 * 1024 * 1024
 _ROOM_OF_EPOCH = 20 * 1024 * 1024
-_WEIGHT = 8 * 1024
-# What the interpreter needs for an answer, beside its octets.
-_OVERHEAD = 1200
+_WEIGHT = 32 * 1024
+# What the interpreter needs for an answer, and for each line of it, beside its octets.
+_OVERHEAD = 1100
+_OVERHEAD_OF_LINE = 200
 _VERB = re.compile(rb"[A-Za-z]{4}(?![^ ])")
 _CODE = re.compile(rb"^([0-9]{3})(?: |\r)", re.MULTILINE)
 
@@ -88,7 +89,7 @@ class Answers:
             self._heard = begun
             if epoch != self._epoch:
                 self._epoch = epoch
-                self.forget()
+                self._for_an_epoch.clear()
 
     def holds(self, epoch: int, now: float) -> bool:
         """Is what was said in this epoch of the store still so?"""
@@ -108,15 +109,17 @@ class Answers:
                         return answer
         return None
 
-    def learn(self, step: Step, done: StepDone, worker: bytes, begun: float, *, beaten: bool) -> None:
+    def learn(self, step: Step, done: StepDone, worker: bytes, begun: float, *, seen_before: bool) -> None:
         """A step was answered, and begun at that time; what can be said again is kept, and the store's epoch heard.
 
-        :param beaten: others had come to that state before. Where they had not, what rests on an epoch is not worth
-            its room: senders that write once are many.
+        :param seen_before: others had come to that state before. Where they had not, what rests on an epoch is not
+            worth its room: senders that write once are many.
         """
         if done.heard:
             self.hear(done.heard, begun)
-        if not (beaten if done.epoch else done.again) or not isinstance(step.input, Lines):
+        # A worker that remembers may not have heard yet which epoch it is.
+        wanted = seen_before and done.epoch == self._epoch if done.epoch else done.again
+        if not wanted or not isinstance(step.input, Lines):
             return
         lines = step.input.lines
         verbs = [verb[0].upper() for line in lines if line is not None and (verb := _VERB.match(line))]
@@ -149,6 +152,6 @@ class Answers:
 
 def _weight(step: Step, done: StepDone) -> int:
     assert isinstance(step.input, Lines)
-    lines = sum(len(line) for line in step.input.lines if line is not None)
+    lines = sum(len(line or b"") + _OVERHEAD_OF_LINE for line in step.input.lines)
     later = sum(len(answer.state) + len(answer.replies) for answer in done.foreseen)
     return _OVERHEAD + len(step.state) + lines + len(done.state) + len(done.replies) + later

@@ -66,7 +66,6 @@ class Session(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_beaten",
         "_begun",
         "_body_open",
         "_end_read",
@@ -81,6 +80,7 @@ class Session(asyncio.Protocol):
         "_phase",
         "_reading",
         "_registry",
+        "_seen_before",
         "_seq",
         "_state",
         "_step",
@@ -108,7 +108,7 @@ class Session(asyncio.Protocol):
         self._message = 1
         self._state = b""
         # Others have come to this state before: their answer was ours, or a message has ended, or nothing was said.
-        self._beaten = True
+        self._seen_before = True
         # What the latest answer's worker would answer to what the client may say next, and which worker that is.
         self._foreseen: tuple[Foreseen, ...] = ()
         self._worker = b""
@@ -213,8 +213,8 @@ class Session(asyncio.Protocol):
         if done.next.__class__ is Close:
             self._body_open = False
         spoken = step.input
-        registry.answers.learn(step, done, worker, self.submitted, beaten=self._beaten)
-        self._beaten = spoken.__class__ is not Lines
+        registry.answers.learn(step, done, worker, self.submitted, seen_before=self._seen_before)
+        self._seen_before = spoken.__class__ is not Lines
         if spoken.__class__ is Body and spoken.last:
             self._message += 1
             registry.counts.answered(done.replies)
@@ -253,7 +253,7 @@ class Session(asyncio.Protocol):
                 else:
                     for verb, code in known.counted:
                         self._registry.counts.known[verb, code] += 1
-                    self._begun, self._beaten = 0.0, True
+                    self._begun, self._seen_before = 0.0, True
                     self._go_on(spoken, known.done, known.worker)
                     return
             elif self._eof:
@@ -297,7 +297,7 @@ class Session(asyncio.Protocol):
             return None
         registry = self._registry
         now = registry.dispatcher.clock()
-        if self._foreseen:
+        if self._foreseen and self._worker in registry.dispatcher.pool:
             seen = registry.answers.foreseen(self._foreseen, spoken, registry.now_ms(), now)
             if seen is not None:
                 done = StepDone(self.id, self._seq, 1, seen.state, seen.replies, seen.next, seen.in_transaction)

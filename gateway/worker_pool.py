@@ -90,6 +90,10 @@ class WorkerPool:
 
     # ------------------------------------------------------------ what can be seen
 
+    def __contains__(self, worker: Worker) -> bool:
+        """Is it here, draining or not?"""
+        return worker in self._members
+
     @property
     def workers(self) -> int:
         """How many workers are alive and take steps."""

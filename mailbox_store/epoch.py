@@ -4,8 +4,8 @@ An outcome `Found` or `Writable` carries the epoch that it was given in. Whoever
 as the store names that epoch; so the store need not be asked for every message whether its mailboxes can be written.
 
 A new epoch begins with a new list of users, when another program has changed the folder of mailboxes or permissions
-in it, when a mailbox cannot be written, and after a while at any rate: what the kernel does not tell (a file system
-that is made read-only, the permissions of a folder above) is met then, or by the first mail that fails.
+in it, when a mailbox cannot be written, and after a while at any rate: what the kernel does not tell of (chattr, a
+file system that is made read-only, the permissions of a folder above) is met then, or by the first mail that fails.
 
 Limits: where nobody watches the folder an epoch lasts `_UNWATCHED` only: what was said may be that old.
 
@@ -20,7 +20,7 @@ from typing import Protocol
 # Why one ends.
 USERS, FOLDER, MAILBOX, AGE = "users", "folder", "mailbox", "age"
 # Seconds; after it all mailboxes in use are opened once more.
-_WATCHED = 3600.0
+_WATCHED = 600.0
 _UNWATCHED = 0.25
 
 
@@ -45,8 +45,8 @@ class Epochs:
     """The current epoch, and when it ends.
 
     :param watch: None: nobody watches.
-    :param clock: ms since the Unix epoch. An epoch is named by when it began, so that a store that was restarted
-        names none that was before.
+    :param clock: ms since the Unix epoch. An epoch is named by when it began, so that one of a store that was
+        restarted has another name.
     :param monotonic: seconds.
     :param ended: where it is counted why epochs end.
     """

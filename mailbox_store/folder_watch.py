@@ -1,18 +1,19 @@
 """Whether other programs have changed the folder of mailboxes, as the kernel tells it: inotify(7).
 
-What counts is what could make a mailbox unwritable: permissions, owners and attributes of a file there, or of the
-folder itself, and a file that is removed, or renamed from, to or within it. What is written into a mailbox does not
-count, nor does a new file: it takes no mailbox's place, for a mailbox that was looked at has its file.
+What counts is what could make a mailbox unwritable: permissions and owners of a file there, or of the folder itself,
+and a file that is removed, or renamed from, to or within it. What is written into a mailbox does not count, nor does
+a new file: it takes no mailbox's place, for a mailbox that was looked at has its file.
 
 Fails: never. Where the kernel cannot tell, for the file system is another host's as well, or where no more watches
 are to be had, the log says so and `watching` is false.
 Limits: it sees the folder's own files. What a symbolic or a hard link leads to can be changed elsewhere, see
-`Files.in_folder`; the permissions of a folder above, or of the whole file system, no one tells.
+`Files.in_folder`. Nobody tells of chattr(1), permissions of a folder above, a file system that is made read-only.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import logging
 import os
 import sys
@@ -44,10 +45,10 @@ class FolderWatch:
         self._wd = -1
         self._fd = -1
         self._told = ""
+        self._why_not = ""
         try:
             self._libc: Any = ctypes.CDLL(None, use_errno=True)
-            self._fd = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-            self._why_not = "" if self._fd >= 0 else os.strerror(ctypes.get_errno())
+            self._init = self._libc.inotify_init1
         except (AttributeError, OSError, TypeError) as error:
             self._why_not = str(error)
 
@@ -89,6 +90,10 @@ class FolderWatch:
 
     def _add(self) -> str:
         """Have the kernel watch; gives why it does not."""
+        if self._fd < 0:
+            self._fd = self._init(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._fd < 0:
+            return f"fs.inotify.max_user_instances: {os.strerror(ctypes.get_errno())}"
         path = os.fsencode(self._folder)
         status = ctypes.create_string_buffer(_STATFS_OCTETS)
         if self._libc.statfs(path, status) < 0:
@@ -99,7 +104,8 @@ class FolderWatch:
         # The same folder again has the same number.
         wd = self._libc.inotify_add_watch(self._fd, path, _WHAT_COUNTS)
         if wd < 0:
-            return os.strerror(ctypes.get_errno())
+            error = ctypes.get_errno()
+            return "fs.inotify.max_user_watches are in use" if error == errno.ENOSPC else os.strerror(error)
         if self._wd not in (-1, wd):
             self._libc.inotify_rm_watch(self._fd, self._wd)
         self._wd = wd

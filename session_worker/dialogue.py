@@ -254,8 +254,8 @@ def _rcpt(context: Context, command: Command) -> Talk:
     if outcome.mailbox not in mail.mailboxes:
         if len(mail.recipients) >= context.rules.max_recipients:
             raise Refusal(replies.too_many_recipients(context.rules.max_recipients))
-        checked = outcome.epoch if outcome.writable else 0
-        mail = mail.with_recipient(Recipient(wanted.given, outcome.mailbox), checked)
+        epoch = outcome.epoch if outcome.writable else 0
+        mail = mail.with_recipient(Recipient(wanted.given, outcome.mailbox), epoch)
     session = replace(context.session, transaction=mail)
     said = replies.recipient_ok(wanted.given, wanted.hints, utf8=mail.utf8)
     return Turn(session, said, again=STORE_AGAIN if wanted.domain else 0, epoch=outcome.epoch)
@@ -265,7 +265,7 @@ def _data(context: Context, command: Command) -> Talk:
     """DATA (RFC 5321 section 4.1.1.4), once every mailbox can be written."""
     commands.nothing(command)
     mail = _transaction(context)
-    outcome = yield Check(mail.mailboxes, mail.checked)
+    outcome = yield Check(mail.mailboxes, mail.epoch)
     if not isinstance(outcome, Writable):
         raise Refusal(replies.refused(outcome, ""))
     session = replace(context.session, transaction=mail.being_read())

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from session_worker import state
 from session_worker.commands import Command
 from session_worker.state import Phase
-from session_worker.turn import STORE_AGAIN, Context, Talk, Turn
+from session_worker.turn import Context, Talk, Turn
 from wire.messages import Foreseen, Injected
 from wire.outcomes import Writable
 
@@ -28,7 +28,7 @@ def foreseen(context: Context, data: Callable[[Context, Command], Talk]) -> tupl
     """
     session = context.session
     mail = session.transaction
-    if mail is None or not mail.checked or session.phase is not Phase.RECIPIENTS:
+    if mail is None or not mail.epoch or session.phase is not Phase.RECIPIENTS:
         return ()
     if session.explained or context.rules.faults is not None:
         # An explanation names the step; a failure on cue may depend on anything.
@@ -36,11 +36,11 @@ def foreseen(context: Context, data: Callable[[Context, Command], Talk]) -> tupl
     talk = data(context, Command("DATA", ""))
     next(talk)  # whether the mailboxes can be written, which is known
     try:
-        talk.send(Writable(mail.checked))
+        talk.send(Writable(mail.epoch))
     except StopIteration as end:
         turn: Turn = end.value
     assert turn.reply is not None
     assert not isinstance(turn.next, Injected)
     after, said = state.encode(turn.session), turn.reply.render()
-    until = context.time + STORE_AGAIN
-    return (Foreseen(_SPELLINGS, until, after, said, turn.next, in_transaction=True, epoch=mail.checked),)
+    # A gateway that knows nothing of epochs has to ask: to it the time of this answer is over.
+    return (Foreseen(_SPELLINGS, 0, after, said, turn.next, in_transaction=True, epoch=mail.epoch),)

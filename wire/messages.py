@@ -260,7 +260,7 @@ class Ping(Part, tag="ping"):
 class Answer(Part, tag="answer"):
     """The outcome of the Ask with the same `request` number of the same worker, and the store's epoch before it.
 
-    As long as the epoch is the same, whatever was `Found` or `Writable` in it still is; 0 says nothing.
+    As long as it is the same, every `Found` and `Writable` that carries it would be said again; 0 says nothing.
     """
 
     request: Number

@@ -54,14 +54,19 @@ def test_nobody_is_asked_again_while_the_store_says_that_nothing_has_changed(fol
                 before = before or asked()
                 # Far longer ago than any answer lasts by its age.
                 assert send(client, TEXT, JOAO).startswith("250 2.0.0 ")
-        # On a machine that stands still for a quarter of a second, now and then.
-        assert asked() - before <= 4
+        # On a machine that stands still for a quarter of a second, now and then; there were hundreds of mails.
+        assert asked() - before <= 20
         assert before
-        assert len(texts(stack, JOAO)) > 10
+        assert len(texts(stack, JOAO)) > 40
+
+
+def why(stack: Stack, reason: str) -> float:
+    """How often the store has begun an epoch for that."""
+    return scrape(stack.metrics["mailbox_store"])("correio_store_epochs_total", why=reason)
 
 
 @pytest.mark.parametrize("change", ["chmod", "replace", "folder"])
-def test_the_next_client_meets_a_mailbox_that_cannot_be_written_any_more(folder: Path, change: str) -> None:
+def test_a_mailbox_that_cannot_be_written_any_more_is_known_for_it(folder: Path, change: str) -> None:
     with flowing(folder) as (stack, client, other):
         mail(other)
         assert answers(client) == ["250", "354"]
@@ -75,21 +80,24 @@ def test_the_next_client_meets_a_mailbox_that_cannot_be_written_any_more(folder:
             stack.mailboxes.rename(folder / "away")
             stack.mailboxes.mkdir()
             box.mkdir()
+        # The store sees it by itself, not by a message that fails.
         mail(other)
-        assert answers(client) == ["250", "450"]
+        wait_until(lambda: why(stack, "folder") > 0, "the store has seen it")
+        wait_until(lambda: answers(client) == ["250", "450"], "both workers have heard of it")
 
 
-def test_the_next_client_meets_a_new_list_of_users(folder: Path) -> None:
+def test_a_new_list_of_users_is_known(folder: Path) -> None:
+    lists = [(USERS.replace(JOAO, "eva@example.com"), "550"), (USERS, "250")]
     with flowing(folder) as (stack, client, other):
-
-        def reloads() -> float:
-            return scrape(stack.metrics["mailbox_store"])("correio_store_users_reloads_total")
-
-        for number, (users, reply) in enumerate([(USERS.replace(JOAO, "eva@example.com"), "550"), (USERS, "250")]):
+        for number, (users, reply) in enumerate(lists, 2):
             stack.users.write_text(users)
-            wait_until(lambda number=number: reloads() == number + 1, "the list is read")  # type: ignore[misc]
-            mail(other)
-            assert answers(client)[0] == reply
+
+            def heard(number: int = number) -> bool:
+                mail(other)
+                return why(stack, "users") == number
+
+            wait_until(heard, "the list is read")
+            wait_until(lambda reply=reply: answers(client)[0] == reply, "both workers have heard of it")  # type: ignore[misc]
 
 
 def test_what_was_known_goes_with_the_store(folder: Path) -> None:
@@ -99,4 +107,4 @@ def test_what_was_known_goes_with_the_store(folder: Path) -> None:
         stack.users.write_text(USERS.replace(JOAO, "eva@example.com"))
         stack.start("mailbox_store")
         mail(other)
-        assert answers(client)[0] == "550"
+        wait_until(lambda: answers(client)[0] == "550", "both workers have heard of it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -142,7 +143,7 @@ DONE = StepDone("s-1", 1, 2, b"after", b"250 ok\r\n250-so\r\n250 be it\r\n", Rea
 
 def known(step: Step = STEP, done: StepDone = DONE) -> Answers:
     answers = Answers()
-    answers.learn(step, done, b"w1", 10.0, beaten=True)
+    answers.learn(step, done, b"w1", 10.0, seen_before=True)
     return answers
 
 
@@ -166,13 +167,10 @@ def test_an_answer_is_given_again_to_the_same_lines_in_the_same_state_until_its_
 def test_one_that_rests_on_the_store_is_given_as_long_as_its_epoch_lasts() -> None:
     answers = known(done=replace(DONE, epoch=7))
     lines = (b"NOOP", b"rset")
-    # Nobody has heard yet which epoch it is.
-    assert answers.find(b"state", "", lines, 10.0) is None
+    # Nobody had heard yet which epoch it is: the worker may have remembered an older one.
     answers.hear(7, 10.0)
-    assert answers.find(b"state", "", lines, 10.249) is None, (
-        "an epoch that was not known before voids what there was"
-    )
-    answers.learn(STEP, replace(DONE, epoch=7, again=0), b"w1", 10.1, beaten=True)
+    assert answers.find(b"state", "", lines, 10.0) is None
+    answers.learn(STEP, replace(DONE, epoch=7, again=0), b"w1", 10.1, seen_before=True)
     for begun in (10.0, 10.2, 99.0, 5000.0):
         answers.hear(7, begun)
         assert answers.find(b"state", "", lines, begun + 0.249) is not None
@@ -183,6 +181,69 @@ def test_one_that_rests_on_the_store_is_given_as_long_as_its_epoch_lasts() -> No
     answers.hear(8, 5000.0)
     answers.hear(7, 5000.1)
     assert answers.find(b"state", "", lines, 5000.1) is None
+
+
+def test_a_worker_that_has_not_heard_of_the_epoch_yet_takes_no_answer_from_those_that_have() -> None:
+    answers = Answers()
+    answers.hear(8, 10.0)
+    answers.learn(STEP, replace(DONE, epoch=8), b"w1", 10.0, seen_before=True)
+    answers.learn(STEP, replace(DONE, epoch=7, again=0), b"w2", 10.1, seen_before=True)
+    found = answers.find(b"state", "", (b"NOOP", b"rset"), 10.2)
+    assert found is not None
+    assert found.worker == b"w1"
+
+
+def test_an_answer_names_the_epoch_that_its_step_has_heard() -> None:
+    answers = Answers()
+    answers.learn(STEP, replace(DONE, epoch=8, heard=8), b"w1", 10.0, seen_before=True)
+    assert answers.find(b"state", "", (b"NOOP", b"rset"), 10.2) is not None
+    # What cannot be given again tells it as well.
+    answers.learn(STEP, replace(DONE, again=0, heard=8), b"w1", 99.0, seen_before=False)
+    assert answers.find(b"state", "", (b"NOOP", b"rset"), 99.2) is not None
+
+
+def test_a_new_epoch_ends_nothing_that_does_not_rest_on_it() -> None:
+    answers = known()
+    answers.hear(7, 10.1)
+    assert answers.find(b"state", "", (b"NOOP", b"rset"), 10.2) is not None
+
+
+def test_many_short_lines_weigh_what_they_take() -> None:
+    answers = Answers()
+    answers.hear(7, 10.0)
+    done = replace(DONE, consumed=30, replies=b"250 2.0.0 Ok\r\n" * 30, epoch=7)
+    tracemalloc.start()
+    try:
+        for number in range(10_000):
+            # Octets of its own, as those that a client sends have.
+            lines = tuple(bytes(bytearray(b"RSET")) for _ in range(30))
+            step = replace(STEP, state=b"%0100d" % number, input=Lines(lines))
+            answers.learn(step, replace(done, state=b"%0100d" % number), b"w1", 10.0, seen_before=True)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 10 * 2**20 < peak < 24 * 2**20
+
+
+def test_a_foreseen_answer_goes_with_its_worker() -> None:
+    async def test() -> None:
+        async with gateway() as running:
+            workers = [await running.worker(name) for name in (b"w1", b"w2")]
+            for worker in workers:
+                worker.script = seer()
+            client = await running.greeted()
+            await client.ask(b"OPEN\r\n")
+            (seen_by,) = [worker for worker in workers if worker.inputs(Lines)]
+            (other,) = [worker for worker in workers if worker is not seen_by]
+            seen_by.leave()
+            # After so many steps of another client the gateway knows that one is left.
+            second = await running.greeted()
+            for _ in range(20):
+                await second.ask(b"other\r\n")
+            assert await client.ask(b"DATA\r\n") == b"354 go"
+            assert Lines((b"DATA",)) in other.inputs(Lines)
+
+    run(test())
 
 
 def test_nothing_is_given_again_once_it_is_to_be_forgotten() -> None:
@@ -199,7 +260,7 @@ def test_nothing_is_given_again_once_it_is_to_be_forgotten() -> None:
         (STEP, replace(DONE, replies=b"250 only one\r\n")),
         (STEP, replace(DONE, replies=DONE.replies + b"250 one more\r\n")),
         (STEP, replace(DONE, next=Injected(1, "x", ReadLines()))),
-        (STEP, replace(DONE, state=bytes(10_000))),
+        (STEP, replace(DONE, state=bytes(40_000))),
         (replace(STEP, input=Lines((b"NOOP", None))), DONE),
         (replace(STEP, input=Lines((b"NOOP", b"verbose"))), DONE),
         (replace(STEP, input=Body(b"", 0, last=True)), replace(DONE, consumed=0, replies=b"")),
@@ -212,7 +273,7 @@ def test_what_cannot_be_given_again_or_not_be_counted_is_not_kept(step: Step, do
 
 def test_the_newest_answer_counts() -> None:
     answers = known()
-    answers.learn(STEP, replace(DONE, state=b"newer"), b"w2", 10.2, beaten=True)
+    answers.learn(STEP, replace(DONE, state=b"newer"), b"w2", 10.2, seen_before=True)
     found = answers.find(b"state", "", (b"NOOP", b"rset"), 10.3)
     assert found is not None
     assert (found.done.state, found.worker) == (b"newer", b"w2")
@@ -224,7 +285,7 @@ LINES = (b"NOOP", b"rset")
 def learn(answers: Answers, numbers: range, size: int = 100, epoch: int = 0) -> None:
     for number in numbers:
         state = b"%0*d" % (size, number)
-        answers.learn(replace(STEP, state=state), replace(DONE, epoch=epoch), b"w1", 10.0, beaten=True)
+        answers.learn(replace(STEP, state=state), replace(DONE, epoch=epoch), b"w1", 10.0, seen_before=True)
 
 
 def kept(answers: Answers, numbers: range, size: int = 100) -> list[int]:
@@ -262,9 +323,9 @@ def test_what_lasts_for_an_epoch_is_not_forgotten_for_what_lasts_for_a_moment() 
 def test_who_came_where_nobody_was_is_not_followed() -> None:
     answers = Answers()
     answers.hear(7, 10.0)
-    answers.learn(STEP, replace(DONE, epoch=7, again=0), b"w1", 10.0, beaten=False)
+    answers.learn(STEP, replace(DONE, epoch=7, again=0), b"w1", 10.0, seen_before=False)
     assert answers.find(b"state", "", LINES, 10.0) is None
-    answers.learn(STEP, DONE, b"w1", 10.0, beaten=False)
+    answers.learn(STEP, DONE, b"w1", 10.0, seen_before=False)
     assert answers.find(b"state", "", LINES, 10.0) is not None
 
 

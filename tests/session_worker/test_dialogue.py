@@ -191,7 +191,7 @@ def test_data_tells_the_store_in_which_epoch_every_mailbox_could_be_written(
 
 _GREETED = replace(_START, hello="h", extended=True)
 _BEGUN = replace(_GREETED, transaction=Transaction("a@b"))
-_READY = replace(_BEGUN, transaction=Transaction("a@b", recipients=(Recipient("m@b", "m@b"),), checked=1))
+_READY = replace(_BEGUN, transaction=Transaction("a@b", recipients=(Recipient("m@b", "m@b"),), epoch=1))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import pytest
 from session_worker import dialogue
 from session_worker.rules import Faults, Rules
 from session_worker.state import Recipient, Session, Transaction, decode, encode
-from session_worker.turn import STORE_AGAIN
 from wire.messages import Foreseen, Input, Lines, ReadBody, Step, StepDone
 from wire.outcomes import Found, Outcome, Writable
 from wire.records import replace
@@ -15,7 +14,7 @@ from wire.records import replace
 NOW = 1_795_417_555_000
 EPOCH = 7
 MAIL = Transaction("a@example.org")
-READY = replace(MAIL, recipients=(Recipient("maria@example.com", "maria@example.com"),), checked=EPOCH)
+READY = replace(MAIL, recipients=(Recipient("maria@example.com", "maria@example.com"),), epoch=EPOCH)
 SESSION = Session("127.0.0.1", "example.org", True)
 
 
@@ -41,9 +40,8 @@ def rcpt(session: Session, *, writable: bool = True, rules: Rules | None = None)
 def test_after_a_recipient_data_is_foreseen_as_it_would_be_answered() -> None:
     (seen,) = rcpt(replace(SESSION, transaction=MAIL))
     asked = done(replace(SESSION, transaction=READY), Lines((b"DATA",)), Writable(EPOCH))
-    until = NOW + STORE_AGAIN
     assert seen == Foreseen(
-        (b"DATA", b"data"), until, asked.state, asked.replies, asked.next, asked.in_transaction, EPOCH
+        (b"DATA", b"data"), 0, asked.state, asked.replies, asked.next, asked.in_transaction, EPOCH
     )
     assert isinstance(seen.next, ReadBody)
     mail = decode(seen.state).transaction
@@ -67,9 +65,9 @@ def test_nothing_is_foreseen_where_nobody_knows_what_comes(session: Session, lin
 
 def test_data_is_not_foreseen_while_it_is_not_known_that_all_can_be_written() -> None:
     assert rcpt(replace(SESSION, transaction=MAIL), writable=False) == ()
-    assert rcpt(replace(SESSION, transaction=replace(READY, checked=0))) == ()
+    assert rcpt(replace(SESSION, transaction=replace(READY, epoch=0))) == ()
     # Each could in another epoch, so nobody knows whether both can in one.
-    other = replace(MAIL, recipients=(Recipient("joao@example.com", "joao@example.com"),), checked=EPOCH - 1)
+    other = replace(MAIL, recipients=(Recipient("joao@example.com", "joao@example.com"),), epoch=EPOCH - 1)
     assert rcpt(replace(SESSION, transaction=other)) == ()
 
 

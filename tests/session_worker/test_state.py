@@ -88,6 +88,13 @@ def test_keys_that_are_not_known_are_ignored() -> None:
     assert state.decode(msgpack.packb(packed)) == _FULL
 
 
+def test_the_time_at_which_a_release_before_epochs_had_looked_at_the_mailboxes_is_none() -> None:
+    mail = Transaction("a@b", recipients=(Recipient("m@b", "m@b"),))
+    packed = msgpack.unpackb(encode(Session("::1", "h", transaction=mail)))
+    packed["transaction"]["checked"] = 1_795_417_555_000
+    assert decode(msgpack.packb(packed)).transaction == mail
+
+
 def test_a_newer_version_is_for_another_worker_whatever_else_it_holds() -> None:
     with pytest.raises(NewerState):
         state.decode(msgpack.packb({"version": state.VERSION + 1}))

@@ -84,7 +84,7 @@ class MemoryServer:
             if known is not None:
                 assert replace(known.done, session=done.session, seq=done.seq) == done
                 self.known += 1
-            self._answers.learn(step, done, b"", 0, beaten=True)
+            self._answers.learn(step, done, b"", 0, seen_before=True)
         self._foreseen = done.foreseen
         self._in_message = isinstance(given, Body) and not given.last
         self._message += isinstance(given, Body) and given.last
