@@ -20,7 +20,7 @@ from typing import Protocol
 # Why one ends.
 USERS, FOLDER, MAILBOX, AGE = "users", "folder", "mailbox", "age"
 # Seconds; after it all mailboxes in use are opened once more.
-_WATCHED = 600.0
+_WATCHED = 3600.0
 _UNWATCHED = 0.25
 
 
