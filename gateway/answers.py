@@ -1,4 +1,4 @@
-"""Answers that are known without a step: those that a worker foresaw, and those that were given a moment ago.
+"""Answers that are known without a step: those that a worker foresaw, and those that were given before.
 
 A step is a pure function, so a worker tells with its answer what the session's next line would be answered
 (`Foreseen`), and how long the same lines in the same state would be answered the same: for some ms (`again`), or,
@@ -17,12 +17,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, TypeAlias
 
+from wire.limits import EPOCH_SECONDS
 from wire.messages import Foreseen, Injected, Input, Lines, Step, StepDone
 
 # Nothing is foreseen for longer, in ms: a clock that was set back must not make it hold for hours.
 _FORESIGHT = 1000
-# The epoch of the store may be another one so many seconds after it was heard of.
-_HEARD_SECONDS = 0.25
 # In octets. What lasts as long as the store's epoch has room for some 10,000 recipients of one sender.
 _ROOM = 4 * 1024 * 1024
 _ROOM_OF_EPOCH = 20 * 1024 * 1024
@@ -35,17 +34,17 @@ _CODE = re.compile(rb"^([0-9]{3})(?: |\r)", re.MULTILINE)
 
 
 class Answer(NamedTuple):
-    """What a worker answered, until when it would answer so again, and the verb and code of each reply in it.
+    """What a worker answered, the verb and code of each reply in it, and until when it would answer so again.
 
-    Where it has an epoch, of the store, that decides, and not the time.
+    Where it has an epoch, of the store, that decides, and not the time. `weight`: the octets that it takes.
     """
 
     done: StepDone
     worker: bytes
-    until: float
-    epoch: int
-    weight: int
     counted: tuple[tuple[bytes, bytes], ...]
+    until: float = 0.0
+    epoch: int = 0
+    weight: int = 0
 
 
 # The state, the peer while there is no state, and the lines.
@@ -73,7 +72,7 @@ class _Room:
 
 
 class Answers:
-    """What lines were answered a moment ago, by any worker in any session."""
+    """What lines were answered before, by any worker in any session."""
 
     def __init__(self) -> None:
         self._for_a_moment = _Room(_ROOM)
@@ -93,7 +92,7 @@ class Answers:
 
     def holds(self, epoch: int, now: float) -> bool:
         """Is what was said in this epoch of the store still so?"""
-        return epoch == self._epoch and now - self._heard < _HEARD_SECONDS
+        return epoch == self._epoch and now - self._heard < EPOCH_SECONDS
 
     def foreseen(self, answers: tuple[Foreseen, ...], spoken: Input, wall: int, now: float) -> Foreseen | None:
         """The answer to the first line of what was said, if there is one and it still holds.
@@ -131,7 +130,7 @@ class Answers:
         if weight > _WEIGHT:
             return
         counted = tuple(zip(verbs, codes, strict=True))
-        answer = Answer(done, worker, begun + done.again / 1000, done.epoch, weight, counted)
+        answer = Answer(done, worker, counted, begun + done.again / 1000, done.epoch, weight)
         room = self._for_an_epoch if done.epoch else self._for_a_moment
         room.keep((step.state, step.peer, step.input.lines), answer)
 

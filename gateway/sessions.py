@@ -301,7 +301,7 @@ class Session(asyncio.Protocol):
             seen = registry.answers.foreseen(self._foreseen, spoken, registry.now_ms(), now)
             if seen is not None:
                 done = StepDone(self.id, self._seq, 1, seen.state, seen.replies, seen.next, seen.in_transaction)
-                return Answer(done, self._worker, 0.0, 0, 0, ((seen.lines[0], seen.replies[:3]),))
+                return Answer(done, self._worker, ((seen.lines[0], seen.replies[:3]),))
         peer = "" if self._state else self._peer
         return registry.answers.find(self._state, peer, spoken.lines, now)
 

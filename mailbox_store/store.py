@@ -240,7 +240,7 @@ class Store:
         """Can all be written? That has no epoch where one of them could be changed without beginning a new one."""
         if question.epoch == self.epoch:
             return outcomes.Writable(self.epoch)
-        holds = self.epoch
+        epoch = self.epoch
         for mailbox in question.mailboxes:
             if not self._users.knows(mailbox):
                 return outcomes.Unwritable(mailbox, "no such mailbox")
@@ -253,11 +253,11 @@ class Store:
                 self._unwritable.remove(mailbox)
                 log.info("= %s can be written again", mailbox)
             if not self._files.in_folder(mailbox):
-                holds = 0
-        return outcomes.Writable(holds)
+                epoch = 0
+        return outcomes.Writable(epoch)
 
     def _tell_unwritable(self, mailbox: str, reason: str) -> None:
-        """Once, not for each client that tries again."""
+        """Once, not for each client that tries again; what was said of it before is over then."""
         if mailbox not in self._unwritable:
             self._unwritable.add(mailbox)
             self._epochs.end(MAILBOX)

@@ -1,7 +1,7 @@
 """What the store has said of addresses and mailboxes, for as long as it says that nothing has changed.
 
 Whatever it says carries its epoch, which becomes another one as soon as an answer of before could be wrong. So what
-was found in an epoch is still so when the store names that epoch again, and `KEPT_SECONDS` longer: nobody need ask.
+was found in an epoch is still so when the store names that epoch again, and EPOCH_SECONDS longer: nobody need ask.
 It holds nothing of any session, and nothing depends on it: a worker that has forgotten asks.
 
 Pure bookkeeping: the clock is passed in, in seconds of any monotonic clock.
@@ -9,11 +9,10 @@ Pure bookkeeping: the clock is passed in, in seconds of any monotonic clock.
 
 from __future__ import annotations
 
+from wire.limits import EPOCH_SECONDS
 from wire.messages import Check, Lookup, Question
 from wire.outcomes import Found, Outcome, Writable
 
-# The store takes a change of users.txt over within half a second, and all of it is to be done within a second.
-KEPT_SECONDS = 0.25
 # An address and its mailbox have some 60 octets, and at most 2,000; the rest is what the interpreter needs for them.
 _MOST_OCTETS = 8 * 1024 * 1024
 _OVERHEAD = 400
@@ -31,7 +30,7 @@ class Memory:
 
     def recall(self, question: Question, now: float) -> Outcome | None:
         """The outcome that the store would give; None where it has to be asked."""
-        if now - self._asked >= KEPT_SECONDS:
+        if now - self._asked >= EPOCH_SECONDS:
             return None
         if isinstance(question, Lookup):
             return self._found.get(question)

@@ -29,7 +29,7 @@ def mail(client: Connection) -> None:
 
 
 def answers(client: Connection) -> list[str]:
-    """The codes of RCPT to joao and of DATA, in a transaction that goes no further."""
+    """The codes of RCPT to joao and of DATA; after 354 a message follows, stored or not."""
     assert client.command("MAIL FROM:<sender@example.net>").startswith("250 2.1.0 ")
     said = [client.command(line)[:3] for line in (f"RCPT TO:<{JOAO}>", "DATA")]
     if said[1] == "354":

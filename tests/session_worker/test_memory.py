@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from session_worker.memory import KEPT_SECONDS, Memory
+from session_worker.memory import Memory
 from session_worker.turn import STORE_AGAIN
+from wire.limits import EPOCH_SECONDS
 from wire.messages import Check, Deliver, Discard, Lookup, Question
 from wire.outcomes import Delivered, Discarded, Failed, Found, NoSuchUser, NotOurDomain, Outcome, TimedOut, Writable
 
@@ -19,8 +20,8 @@ def test_an_address_that_was_found_is_known_for_a_moment() -> None:
     memory = Memory()
     assert memory.recall(MARIA, 10.0) is None
     memory.learn(MARIA, FOUND, 7, 10.0)
-    assert memory.recall(MARIA, 10.0 + KEPT_SECONDS * 0.9) == FOUND
-    assert memory.recall(MARIA, 10.0 + KEPT_SECONDS) is None
+    assert memory.recall(MARIA, 10.0 + EPOCH_SECONDS * 0.9) == FOUND
+    assert memory.recall(MARIA, 10.0 + EPOCH_SECONDS) is None
     assert memory.recall(JOAO, 10.0) is None
 
 
@@ -31,8 +32,8 @@ def test_it_is_known_as_long_as_the_store_names_the_epoch_whatever_it_was_asked(
     assert memory.recall(MARIA, 900.0) == FOUND
     # The first answer was only late.
     memory.learn(DISCARD, Discarded(), 7, 20.0)
-    assert memory.recall(MARIA, 900.0 + KEPT_SECONDS * 0.9) == FOUND
-    assert memory.recall(MARIA, 900.0 + KEPT_SECONDS) is None
+    assert memory.recall(MARIA, 900.0 + EPOCH_SECONDS * 0.9) == FOUND
+    assert memory.recall(MARIA, 900.0 + EPOCH_SECONDS) is None
 
 
 @pytest.mark.parametrize("epoch", [8, 6, 0])
@@ -52,19 +53,18 @@ def test_mailboxes_that_could_be_written_in_the_epoch_still_can() -> None:
     assert memory.recall(question, 10.0) is None
     memory.learn(MARIA, FOUND, 7, 10.0)
     assert memory.recall(question, 10.0) == Writable(7)
-    assert memory.recall(question, 10.0 + KEPT_SECONDS) is None
+    assert memory.recall(question, 10.0 + EPOCH_SECONDS) is None
     assert memory.recall(Check(("maria@example.com",)), 10.0) is None
     assert memory.recall(Check(("maria@example.com",), 8), 10.0) is None
 
 
 def test_how_old_what_is_said_may_be() -> None:
-    from gateway.answers import _HEARD_SECONDS
     from mailbox_store.epoch import _UNWATCHED
     from mailbox_store.users_file import _INTERVAL
 
     # A change of the list of users is promised to be taken over within a second; the rest is in wire/SPEC.md.
-    assert 2 * _INTERVAL + KEPT_SECONDS < 1.0
-    assert KEPT_SECONDS == _HEARD_SECONDS == STORE_AGAIN / 1000 == 0.25
+    assert 2 * _INTERVAL + EPOCH_SECONDS < 1.0
+    assert EPOCH_SECONDS == STORE_AGAIN / 1000 == 0.25
     assert _UNWATCHED == 0.25
 
 
