@@ -81,7 +81,7 @@ def fill_ledger(folder: Path, ids: int) -> None:
         with journal.transaction():
             for number in range(first, first + _LEDGER_PORTION):
                 session = f"{number % 4096:012x}-{number}"
-                journal.add(Message(f"{session}.1", now, "", b"", 0, b""), [], now)
+                journal.add(Message(f"{session}.1", now, "", b"", 0, b""), [])
             journal.forget(Forgotten([], range(first + 1, first + _LEDGER_PORTION + 1)))
     journal.maintain()
     journal.close()

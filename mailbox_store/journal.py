@@ -1,8 +1,8 @@
 """The journal: what makes "250 means it is safe" true. The interface and its promises; no implementation.
 
-*A delivery is acknowledged once the journal has it; mailboxes are a projection of the journal.* It holds the ids of
-what was delivered (the ledger), each message until its mailboxes are on disk by themselves, the exact place in each
-mailbox where its entry goes, and the pieces of large messages that are still coming in.
+*A delivery is acknowledged once the journal has it; mailboxes are a projection of the journal.* It holds each message
+until its mailboxes are on disk by themselves, the exact place in each mailbox where its entry goes, after that the
+message's id (the ledger), and the pieces of large messages that are still coming in.
 
 Promises that an implementation keeps:
 * All that is done inside one `transaction()` is there afterwards, through a crash or a power cut, or none of it is.
@@ -86,11 +86,11 @@ class Journal(Protocol):
     def transaction(self) -> AbstractContextManager[None]: ...
 
     def known(self, delivery: str) -> bool:
-        """Is the delivery in the ledger?"""
+        """Is it held, or in the ledger?"""
         ...
 
-    def add(self, message: Message, places: Sequence[Place], now: int) -> list[Entry]:
-        """Keep a message, its entries and its id, which is not in the ledger yet."""
+    def add(self, message: Message, places: Sequence[Place]) -> list[Entry]:
+        """Hold a message, whose id is not known yet, and its entries."""
         ...
 
     def message(self, number: int) -> Message: ...
@@ -122,7 +122,10 @@ class Journal(Protocol):
     def set_appended(self, entries: Iterable[Entry]) -> None: ...
 
     def forget(self, done: Forgotten) -> None:
-        """Drop what is on disk in the mailboxes: entries, and whole messages with their pieces. Ids stay."""
+        """Drop what is on disk in the mailboxes: entries, and whole messages with their pieces.
+
+        The messages' ids go to the ledger.
+        """
         ...
 
     def pending(self) -> list[Pending]:
@@ -130,7 +133,7 @@ class Journal(Protocol):
         ...
 
     def prune(self, before: int, after: int, limit: int) -> int:
-        """Of the `limit` oldest ids drop those kept since a time outside of the two; gives how many."""
+        """Of the ledger's `limit` oldest ids drop those of messages of a time outside of the two; gives how many."""
         ...
 
     def drop_stale(self, before: int) -> int:

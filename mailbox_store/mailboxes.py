@@ -8,8 +8,8 @@ A mailbox that is locked by a reader, is replaced by one at that moment or gives
 here (places only, no text), in order, and is tried again: every `_LOCK_RETRY` for a reader, with growing pauses for
 errors. The delivery stands, for the journal has it.
 
-Fails: `Plan.place` with OSError where a mailbox cannot be written. Appending does not fail; it waits.
-Limits: a waiting entry costs some 200 octets.
+Fails: `open` with OSError where a mailbox cannot be written. Appending does not fail; it waits.
+Limits: a waiting entry costs some 200 octets, and its message's id in the journal's memory 300.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from __future__ import annotations
 import enum
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain, islice
 
 from mailbox_store.evidence import Evidence, examine
 from mailbox_store.files import Files, Handle
 from mailbox_store.journal import Entry, Journal, JournalError, Place
-from mailbox_store.mbox import newlines_before
 from mailbox_store.rendering import Rendering
+from mailbox_store.writing import append, end_of, overwrite, together
 from wire.records import Record, replace
 
 log = logging.getLogger(__name__)
@@ -93,29 +93,6 @@ class Counts:
     appended: int = 0
 
 
-@dataclass(slots=True)
-class Plan:
-    """Where the entries of one transaction go. It is thrown away with the transaction."""
-
-    mailboxes: Mailboxes
-    _ends: dict[str, int] = field(default_factory=dict)
-
-    def place(self, mailbox: str, length: int) -> Place:
-        """The place of an entry of `length` octets, newlines before it not counted.
-
-        :raises OSError: where the mailbox cannot be opened for writing.
-        """
-        end = self._ends.get(mailbox)
-        if end is not None:
-            return Place(mailbox, end, 0, length)
-        return self.mailboxes.end_of(mailbox, length)
-
-    def take(self, places: Iterable[Place]) -> None:
-        """Let what is planned next stand behind these."""
-        for place in places:
-            self._ends[place.mailbox] = place.start + place.length
-
-
 class Mailboxes:
     """All mailbox files, and the entries that wait for them."""
 
@@ -136,39 +113,46 @@ class Mailboxes:
         """How many entries the journal has and their mailbox has not."""
         return sum(len(waiting.tasks) for waiting in self._waiting.values())
 
-    def check(self, mailbox: str) -> None:
+    def open(self, mailbox: str) -> Handle:
         """:raises OSError: where the mailbox cannot be opened for writing."""
-        with self._files.open(mailbox):
-            pass
+        return self._files.open(mailbox)
 
-    def end_of(self, mailbox: str, length: int) -> Place:
-        """The place of an entry behind all that the mailbox has and will have."""
-        with self._files.open(mailbox) as handle:
-            waiting = self._waiting.get(mailbox)
-            if waiting is not None:
-                last = waiting.tasks[-1].entry
-                return Place(mailbox, last.start + last.length, 0, length)
-            size, lead = _end(handle)
-            return Place(mailbox, size, lead, length + lead)
+    def end_of(self, mailbox: str, length: int, handle: Handle) -> Place:
+        """The place of an entry of `length` octets behind all that the mailbox has and will have.
 
-    def append(self, batch: Iterable[tuple[Rendering, list[Entry]]]) -> None:
-        """Put committed entries into their mailboxes, or have them wait."""
+        :param handle: the mailbox, open.
+        """
+        waiting = self._waiting.get(mailbox)
+        if waiting is not None:
+            last = waiting.tasks[-1].entry
+            return Place(mailbox, last.start + last.length, 0, length)
+        size, lead = end_of(handle)
+        return Place(mailbox, size, lead, length + lead)
+
+    def append(self, batch: Iterable[tuple[Rendering, list[Entry]]], handles: dict[str, Handle]) -> None:
+        """Put committed entries into their mailboxes, or have them wait.
+
+        :param handles: those of the plan; what is used of them is taken out of it.
+        """
         tasks: dict[str, deque[Task]] = {}
         for rendering, entries in batch:
             for entry in entries:
                 self._fresh[entry.number] = rendering
                 tasks.setdefault(entry.mailbox, deque()).append(Task(entry))
         for mailbox, queue in tasks.items():
-            self.serve(mailbox, queue)
+            self.serve(mailbox, queue, None if mailbox in self._waiting else handles.pop(mailbox, None))
         self._fresh.clear()
 
-    def serve(self, mailbox: str, tasks: deque[Task]) -> None:
-        """Append to one mailbox, behind what waits for it already."""
+    def serve(self, mailbox: str, tasks: deque[Task], handle: Handle | None = None) -> None:
+        """Append to one mailbox, behind what waits for it already.
+
+        :param handle: the mailbox, where it is open and nothing waits; it is closed.
+        """
         waiting = self._waiting.get(mailbox)
         if waiting is not None:
             waiting.tasks.extend(tasks)
         else:
-            self._work(mailbox, Waiting(tasks, 0.0))
+            self._work(mailbox, Waiting(tasks, 0.0), handle=handle)
 
     def retry(self, *, all_now: bool = False) -> None:
         """Try again what waits and is due."""
@@ -190,10 +174,10 @@ class Mailboxes:
         waiting = self._waiting.setdefault(mailbox, Waiting(deque(), self._monotonic() + _ERROR_RETRY_MAX))
         waiting.tasks.extendleft(reversed(again))
 
-    def _work(self, mailbox: str, waiting: Waiting, most: int | None = None) -> None:
+    def _work(self, mailbox: str, waiting: Waiting, most: int | None = None, handle: Handle | None = None) -> None:
         """Append what waits, up to `most` entries of it."""
         try:
-            with self._files.open(mailbox) as handle:
+            with handle or self._files.open(mailbox) as handle:  # the one, or the other
                 if not handle.lock():
                     self._wait(mailbox, waiting, "another program holds its lock", _LOCK_RETRY)
                 elif not handle.stands() or not self._fill(handle, waiting.tasks, most):
@@ -211,9 +195,11 @@ class Mailboxes:
         done: list[Entry] = []
         stands = False
         try:
-            for _ in range(len(tasks) if most is None else min(most, len(tasks))):
-                self._settle(handle, tasks, most)
-                done.append(tasks.popleft().entry)
+            left = len(tasks) if most is None else min(most, len(tasks))
+            while left:
+                settled = self._settle(handle, tasks, left)
+                done += [tasks.popleft().entry for _ in range(settled)]
+                left -= settled
         finally:
             stands = handle.stands()
             if stands:
@@ -239,36 +225,49 @@ class Mailboxes:
         fresh = self._fresh.get(entry.number)
         return fresh if fresh is not None else Rendering(self._journal, self._journal.message(entry.number))
 
-    def _settle(self, handle: Handle, tasks: deque[Task], most: int | None) -> None:
-        """Make the first task's entry be in the mailbox, once."""
+    def _settle(self, handle: Handle, tasks: deque[Task], most: int) -> int:
+        """Make the first task's entry be in the mailbox, once, and up to `most` with it; gives how many are."""
         task = tasks[0]
-        rendering = self._rendering(task.entry)
-        if task.doubt is not Doubt.NOTHING:
-            evidence = examine(
-                handle,
-                task.entry,
-                lambda: rendering.pieces(task.entry),
-                rendering.mark(),
-                power_lost=task.doubt is not Doubt.PART,
-            )
-            mend = _MENDS[evidence][task.doubt is Doubt.UNSYNCED]
-            if mend is _Mend.REWRITE:
-                _overwrite(handle, task.entry, rendering)
-            if mend is not _Mend.APPEND:
-                self.counts.completed += evidence is Evidence.TORN
-                self.counts.whole += evidence is not Evidence.TORN
-                return
-            self.counts.appended += 1
-        size, lead = _end(handle)
+        if task.doubt is not Doubt.NOTHING and not self._mend(handle, task):
+            return 1
+        size, lead = end_of(handle)
         if (size, lead) != (task.entry.start, task.entry.lead):
             self._move(tasks, size, lead, most)
+        run = [tasks[0].entry]
+        pieces = self._rendering(run[0]).pieces(run[0])
+        if most > 1 and task.doubt is Doubt.NOTHING:
+            run += _behind(run[0], islice(tasks, 1, most))
+            rest = (self._rendering(entry).pieces(entry) for entry in run[1:])
+            pieces = together(chain(pieces, chain.from_iterable(rest)))
         try:
-            _append(handle, tasks[0].entry, rendering)
+            append(handle, run[0].start, pieces)
         except BaseException:
-            tasks[0] = Task(tasks[0].entry, Doubt.PART)
+            for index, entry in enumerate(run):
+                tasks[index] = Task(entry, Doubt.PART)
             raise
+        return len(run)
 
-    def _move(self, tasks: deque[Task], size: int, lead: int, most: int | None) -> None:
+    def _mend(self, handle: Handle, task: Task) -> bool:
+        """Look for an entry in doubt, and put it right where it is; true where it is to be appended."""
+        rendering = self._rendering(task.entry)
+        evidence = examine(
+            handle,
+            task.entry,
+            lambda: rendering.pieces(task.entry),
+            rendering.mark(),
+            power_lost=task.doubt is not Doubt.PART,
+        )
+        mend = _MENDS[evidence][task.doubt is Doubt.UNSYNCED]
+        if mend is _Mend.REWRITE:
+            overwrite(handle, task.entry.start, rendering.pieces(task.entry))
+        if mend is _Mend.APPEND:
+            self.counts.appended += 1
+            return True
+        self.counts.completed += evidence is Evidence.TORN
+        self.counts.whole += evidence is not Evidence.TORN
+        return False
+
+    def _move(self, tasks: deque[Task], size: int, lead: int, most: int) -> None:
         """Correct the plan: the first task's entry goes to the file's end, and those not written yet behind it.
 
         :param most: how many are written now; the places of others are corrected when it is their turn.
@@ -286,35 +285,10 @@ class Mailboxes:
             tasks[index] = replace(tasks[index], entry=entry)
 
 
-def _end(handle: Handle) -> tuple[int, int]:
-    """The size of a mailbox, and how many newlines an entry there begins with."""
-    size = handle.size()
-    return size, newlines_before(handle.read(max(0, size - 2), 2))
-
-
-def _append(handle: Handle, entry: Entry, rendering: Rendering) -> None:
-    """Write an entry at the end of its mailbox, or, failing that, nothing."""
-    written = 0
-    try:
-        for piece in rendering.pieces(entry):
-            rest = memoryview(piece)
-            while rest:
-                count = handle.append(rest)
-                written += count
-                rest = rest[count:]
-    except BaseException:
-        # Only if nobody has written behind it: no octet of another's is ever cut.
-        if written and handle.size() == entry.start + written:
-            handle.truncate(entry.start)
-        raise
-
-
-def _overwrite(handle: Handle, entry: Entry, rendering: Rendering) -> None:
-    """Write an entry at its place, over the part of it that is there."""
-    place = entry.start
-    for piece in rendering.pieces(entry):
-        rest = memoryview(piece)
-        while rest:
-            count = handle.write_at(place, rest)
-            place += count
-            rest = rest[count:]
+def _behind(entry: Entry, tasks: Iterable[Task]) -> Iterator[Entry]:
+    """The entries that are to stand right behind one, each behind the one before, and of which none is in doubt."""
+    for task in tasks:
+        if task.doubt is not Doubt.NOTHING or (task.entry.start, task.entry.lead) != (entry.start + entry.length, 0):
+            return
+        entry = task.entry
+        yield entry

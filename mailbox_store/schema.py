@@ -14,12 +14,12 @@ from mailbox_store.durable import sync_path
 from mailbox_store.journal import JournalError
 from mailbox_store.texts import Texts
 
-VERSION = 2
+VERSION = 3
 # Half a second of the fastest deliveries measured; above it a commit writes the log back itself.
 LOG_LIMIT = 32 * 1024 * 1024
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    # Ids of all deliveries that a repeat could still name.
+    # Ids that a repeat could still name, of messages that are held no more (see `ledger.py`).
     """CREATE TABLE IF NOT EXISTS ledger (
         number INTEGER PRIMARY KEY, delivery TEXT NOT NULL UNIQUE, kept INTEGER NOT NULL
     )""",
@@ -96,6 +96,10 @@ def open_tables(connection: sqlite3.Connection, path: str, full: int) -> Texts:
         sync_path(Path(path).parent)
     if version == 1:
         _change(connection, _FROM_1 + _TABLES)
+    if version == 2:
+        # Its tables are these, and have the ids of messages that are held as well.
+        _change(connection, ())
+        connection.execute("COMMIT")
     # Of what was read of the log just now, the end may be in the kernel's memory alone, where the process that wrote
     # it was killed before it was synced. From here on it is built upon.
     sync_path(path + "-wal", missing_ok=True)

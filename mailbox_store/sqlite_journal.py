@@ -25,6 +25,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mailbox_store.journal import Entry, Forgotten, JournalError, JournalFull, Message, Pending, Place
+from mailbox_store.ledger import Ledger
 from mailbox_store.schema import LOG_LIMIT, connect, files_needed, open_tables
 from mailbox_store.texts import FULL, Spot
 from runtime.histogram import Histogram
@@ -82,7 +83,7 @@ class SqliteJournal:
         self._commits = Histogram() if commits is None else commits
         self._path = str(path)
         self._folder = Path(self._path).parent
-        self._log = Path(self._path + "-wal")
+        self._log = self._path + "-wal"
         try:
             # It holds mail. SQLite gives the files beside it the same mode.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -95,6 +96,7 @@ class SqliteJournal:
                 space = os.statvfs(self._folder)
                 share = space.f_blocks * space.f_frsize // _FILES
                 self._texts = open_tables(self._db, self._path, min(FULL, share) if full is None else full)
+            self._ledger = Ledger(self._db)
         self._next = self._first_free()
         # Texts were let go of since the text files were last looked through.
         self._freed = False
@@ -129,11 +131,13 @@ class SqliteJournal:
                 self._uncertain = False
                 self._commits.add(time.monotonic() - began)
         except BaseException:
+            self._ledger.rolled_back(range(first, self._next))
             self._next = first
             if not self._uncertain:
                 self._texts.rewind(mark)
             self._roll_back()
             raise
+        self._ledger.committed()
         self._settle()
 
     def _roll_back(self) -> None:
@@ -170,10 +174,9 @@ class SqliteJournal:
 
     def known(self, delivery: str) -> bool:
         with _translated:
-            row = self._db.execute("SELECT 1 FROM ledger WHERE delivery=?", (delivery,)).fetchone()
-        return row is not None
+            return self._ledger.knows(delivery)
 
-    def add(self, message: Message, places: Sequence[Place], now: int) -> list[Entry]:
+    def add(self, message: Message, places: Sequence[Place]) -> list[Entry]:
         self._take_in()
         number = self._next
         entries = [
@@ -181,7 +184,6 @@ class SqliteJournal:
             for rank, place in enumerate(places)
         ]
         with _translated:
-            self._db.execute("INSERT INTO ledger VALUES (?, ?, ?)", (number, message.delivery, now))
             self._db.execute(
                 "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -198,6 +200,7 @@ class SqliteJournal:
                 "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, 0)",
                 [(number, entry.rank, entry.mailbox, entry.start, entry.lead, entry.length) for entry in entries],
             )
+        self._ledger.add(number, message.delivery)
         self._next += 1
         return entries
 
@@ -285,6 +288,7 @@ class SqliteJournal:
                 "DELETE FROM piece WHERE delivery=(SELECT delivery FROM message WHERE number=? AND staged>0)",
                 messages,
             )
+            self._ledger.forget(done.messages)
             self._db.executemany("DELETE FROM message WHERE number=?", messages)
 
     def pending(self) -> list[Pending]:
@@ -293,10 +297,8 @@ class SqliteJournal:
             return [Pending(Entry(*row[:6]), bool(row[6])) for row in self._db.execute(query)]
 
     def prune(self, before: int, after: int, limit: int) -> int:
-        query = """DELETE FROM ledger WHERE (kept<? OR kept>?)
-                   AND number IN (SELECT number FROM ledger ORDER BY number LIMIT ?)"""
         with _translated:
-            return self._db.execute(query, (before, after, limit)).rowcount
+            return self._ledger.prune(before, after, limit)
 
     def drop_stale(self, before: int) -> int:
         query = """SELECT delivery FROM piece WHERE delivery NOT IN (SELECT delivery FROM message)
@@ -337,7 +339,8 @@ class SqliteJournal:
 
     def _has_room(self) -> bool:
         """Whether a transaction fits the disk, and can be written back from the log as well."""
-        if self._free() >= self._needed():
+        # What asks least, and is so nearly always: no page of the database would have to be free.
+        if self._free() >= _BATCH + self._log_size() + _BATCH or self._free() >= self._needed():
             return True
         # All that was written back is room again once the log is cut.
         with suppress(sqlite3.Error):
@@ -356,6 +359,6 @@ class SqliteJournal:
 
     def _log_size(self) -> int:
         try:
-            return self._log.stat().st_size
+            return os.stat(self._log).st_size  # noqa: PTH116  # a Path would cost more than the call
         except OSError:
             return 0

@@ -17,18 +17,18 @@ import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Protocol
 
 from mailbox_store.checkpoint import Checkpoint
 from mailbox_store.epoch import MAILBOX, Epochs, Watch
 from mailbox_store.files import Files
 from mailbox_store.journal import Entry, Journal, JournalError, JournalFull, Message
-from mailbox_store.mailboxes import Counts, Mailboxes, Plan
+from mailbox_store.mailboxes import Counts, Mailboxes
 from mailbox_store.metrics import UNWRITABLE, Totals
+from mailbox_store.plan import Plan
 from mailbox_store.recovery import recover, settle_boot
 from mailbox_store.rendering import Rendering
 from mailbox_store.tidying import LEDGER_REACH, Tidying
-from mailbox_store.users import Users
+from mailbox_store.users import UsersSource
 from runtime.vitals import Figures
 from wire import outcomes
 from wire.ids import session_of
@@ -49,17 +49,6 @@ _JOURNAL_PAUSE = 1.0
 # No message is that long; SQLite's numbers end at 2**63.
 _MAX_OFFSET = 2**48
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-class UsersSource(Protocol):
-    """Where the list of users comes from, which may change at any time."""
-
-    @property
-    def current(self) -> Users: ...
-
-    def knows(self, mailbox: str) -> bool:
-        """Is there such a mailbox, or was there since the start?"""
-        ...
 
 
 @dataclass(slots=True)
@@ -245,7 +234,8 @@ class Store:
             if not self._users.knows(mailbox):
                 return outcomes.Unwritable(mailbox, "no such mailbox")
             try:
-                self._mailboxes.check(mailbox)
+                with self._mailboxes.open(mailbox):
+                    pass
             except OSError as error:
                 self._tell_unwritable(mailbox, _reason(error))
                 return outcomes.Unwritable(mailbox, _reason(error))
@@ -264,26 +254,32 @@ class Store:
             log.error("! %s cannot be written, mail for it is refused: %s", mailbox, reason)
 
     def _write(self, asks: Sequence[Ask]) -> list[Said]:
-        batch = _Batch(Plan(self._mailboxes), self._clock(), None, [])
-        try:
-            given = self._commit(asks, batch)
-        except Exception as error:
-            if len(asks) > 1:
-                log.warning("! a batch of %d failed, each is tried alone: %s", len(asks), error)
-                return [outcome for ask in asks for outcome in self._write([ask])]
-            log.error("! %s", error, exc_info=not isinstance(error, JournalError))  # noqa: TRY400
-            kind: outcomes.Failure = outcomes.DISK_FULL if isinstance(error, JournalFull) else outcomes.TROUBLE
-            self.totals.refused[kind] += 1
-            return [_failed(kind, str(error))]
+        with Plan(self._mailboxes) as plan:
+            batch = _Batch(plan, self._clock(), None, [])
+            try:
+                given = self._commit(asks, batch)
+            except Exception as error:  # what no one foresaw is an outcome too, see above
+                failure = error
+            else:
+                self._committed(batch, given)
+                return given
+        if len(asks) > 1:
+            log.warning("! a batch of %d failed, each is tried alone: %s", len(asks), failure)
+            return [outcome for ask in asks for outcome in self._write([ask])]
+        log.error("! %s", failure, exc_info=None if isinstance(failure, JournalError) else failure)
+        kind: outcomes.Failure = outcomes.DISK_FULL if isinstance(failure, JournalFull) else outcomes.TROUBLE
+        self.totals.refused[kind] += 1
+        return [_failed(kind, str(failure))]
+
+    def _committed(self, batch: _Batch, given: list[Said]) -> None:
         self._record_due = None
         added = [entries for _, entries in batch.deliveries]
         for entries in added:
             self._checkpoint.expect(entries)
         self.totals.committed(given, added)
-        self._mailboxes.append(batch.deliveries)
+        self._mailboxes.append(batch.deliveries, batch.plan.handles)
         if self._told:
             _tell(batch.deliveries)
-        return given
 
     def _commit(self, asks: Sequence[Ask], batch: _Batch) -> list[Said]:
         given: list[Said] = []
@@ -339,7 +335,7 @@ class Store:
             raise _RefusedError(
                 outcomes.DISK_FULL, f"{needed} octets needed, {batch.free} free in the mailbox folder"
             )
-        entries = self._journal.add(message, places, batch.now)
+        entries = self._journal.add(message, places)
         batch.free -= needed
         batch.room -= rendering.held
         batch.plan.take(places)

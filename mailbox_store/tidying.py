@@ -17,8 +17,8 @@ _HOUR = 3_600_000
 # A delivery whose time is further from now than this, on either side, is refused: a repeat of it might come after
 # its id was dropped. The longest wait that a living session allows (timeouts and retries) is minutes.
 LEDGER_REACH = 12 * _HOUR
-# Kept when the message's time was at most LEDGER_REACH ahead, repeated when it is at most LEDGER_REACH past. An id
-# that is kept since a time so far ahead is from a clock that was wrong.
+# An id goes when its message's time is so far past, which leaves LEDGER_REACH for clocks that are set back. One of a
+# time so far ahead is from a clock that was wrong.
 LEDGER_KEPT = 2 * LEDGER_REACH
 PIECES_KEPT = 24 * _HOUR
 # Ids dropped in one transaction: some 5 ms.

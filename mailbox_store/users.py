@@ -11,6 +11,7 @@ Limits: a look-up is a few dictionary look-ups, however many users there are.
 from __future__ import annotations
 
 import re
+from typing import Protocol
 
 from wire.address import Address, AddressError, parse, parse_domain
 from wire.outcomes import Found, NoSuchUser, NotOurDomain
@@ -168,3 +169,14 @@ def _postmaster(setting: str, lines: dict[str, int], file: str) -> str:
     if mailbox not in lines:
         raise UsersError(f"POSTMASTER={setting}: there is no such user in {file}")
     return mailbox
+
+
+class UsersSource(Protocol):
+    """Where the list of users comes from, which may change at any time."""
+
+    @property
+    def current(self) -> Users: ...
+
+    def knows(self, mailbox: str) -> bool:
+        """Is there such a mailbox, or was there since the start?"""
+        ...

@@ -21,6 +21,7 @@ NOW = 1_795_417_555_000  # Mon Nov 23 07:05:55 2026
 class State:
     """What a journal holds; its values are never changed in place."""
 
+    # The number and time of each delivery that is known, those that are held included.
     ledger: dict[str, tuple[int, int]] = field(default_factory=dict)
     messages: dict[int, Message] = field(default_factory=dict)
     entries: dict[tuple[int, int], Pending] = field(default_factory=dict)
@@ -60,12 +61,12 @@ class MemoryJournal:
     def known(self, delivery: str) -> bool:
         return delivery in self.state.ledger
 
-    def add(self, message: Message, places: Sequence[Place], now: int) -> list[Entry]:
+    def add(self, message: Message, places: Sequence[Place]) -> list[Entry]:
         self._changes()
         assert message.delivery not in self.state.ledger
         number, self.state.next = self.state.next, self.state.next + 1
         entries = [Entry(number, rank, p.mailbox, p.start, p.lead, p.length) for rank, p in enumerate(places)]
-        self.state.ledger[message.delivery] = (number, now)
+        self.state.ledger[message.delivery] = (number, message.time)
         self.state.messages[number] = message
         self.state.entries |= {(number, entry.rank): Pending(entry, False) for entry in entries}
         return entries
@@ -126,8 +127,9 @@ class MemoryJournal:
 
     def prune(self, before: int, after: int, limit: int) -> int:
         self._changes()
-        oldest = sorted(self.state.ledger.items(), key=lambda item: item[1][0])[:limit]
-        gone = [delivery for delivery, (_, kept) in oldest if kept < before or kept > after]
+        ids = [(number, time, delivery) for delivery, (number, time) in self.state.ledger.items()]
+        oldest = sorted(each for each in ids if each[0] not in self.state.messages)[:limit]
+        gone = [delivery for _, time, delivery in oldest if time < before or time > after]
         for delivery in gone:
             del self.state.ledger[delivery]
         return len(gone)

@@ -7,7 +7,8 @@ import errno
 import pytest
 
 from mailbox_store.journal import Entry, Message
-from mailbox_store.mailboxes import Mailboxes, Plan
+from mailbox_store.mailboxes import Mailboxes
+from mailbox_store.plan import Plan
 from mailbox_store.rendering import Rendering
 from tests.mailbox_store.fakes import Clock, MemoryFiles, MemoryJournal
 
@@ -23,16 +24,27 @@ class Bench:
         self.clock = Clock()
         self.mailboxes = Mailboxes(self.files, self.journal, self.clock)
 
-    def commit(self, name: str) -> tuple[Rendering, list[Entry]]:
-        message = Message(name, 0, "s@e", f"Received: id {name};\n".encode(), 0, f"Subject: {name}\n".encode())
-        rendering = Rendering(self.journal, message)
+    def commit(self, *names: str, octets: int = 0) -> list[tuple[Rendering, list[Entry]]]:
         plan = Plan(self.mailboxes)
-        place = plan.place(BOX, len(rendering.head(BOX)) + rendering.text_length())
-        with self.journal.transaction():
-            return rendering, self.journal.add(message, [place], 0)
+        batch = []
+        for name in names:
+            text = f"Subject: {name}\n{octets * 'x'}\n".encode()
+            message = Message(name, 0, "s@e", f"Received: id {name};\n".encode(), 0, text)
+            rendering = Rendering(self.journal, message)
+            place = plan.place(BOX, len(rendering.head(BOX)) + rendering.text_length())
+            with self.journal.transaction():
+                batch.append((rendering, self.journal.add(message, [place])))
+            plan.take([place])
+        return batch
 
-    def deliver(self, name: str) -> None:
-        self.mailboxes.append([self.commit(name)])
+    def deliver(self, *names: str, octets: int = 0) -> None:
+        self.mailboxes.append(self.commit(*names, octets=octets), {})
+
+    def writes(self) -> list[int]:
+        """The octets of each write since this was last asked."""
+        sizes = [len(operation[3]) for operation in self.files.log if operation[0] == "write"]
+        self.files.log.clear()
+        return sizes
 
     @property
     def content(self) -> bytes:
@@ -40,16 +52,6 @@ class Bench:
 
     def subjects(self) -> list[str]:
         return [line[9:].decode() for line in self.content.split(b"\n") if line.startswith(b"Subject: ")]
-
-
-def test_entries_of_one_plan_follow_one_another() -> None:
-    bench = Bench(b"by hand")
-    plan = Plan(bench.mailboxes)
-    first = plan.place(BOX, 10)
-    plan.take([first])
-    second = plan.place(BOX, 10)
-    assert (first.start, first.lead, first.length) == (7, 2, 12)
-    assert (second.start, second.lead, second.length) == (19, 0, 10)
 
 
 def test_a_locked_mailbox_gets_its_entries_in_order_when_it_is_free() -> None:
@@ -70,13 +72,13 @@ def test_a_locked_mailbox_gets_its_entries_in_order_when_it_is_free() -> None:
 
 def test_an_edit_after_the_commit_moves_the_entry_in_the_journal_before_the_file() -> None:
     bench = Bench(b"old\n\n")
-    rendering, entries = bench.commit("one")
+    batch = bench.commit("one")
     bench.files.content[BOX][:] = b"a much longer text by its user"
     seen: list[int] = []
     bench.files.before = lambda kind, _name: (
         seen.append(bench.journal.pending()[0].entry.start) if kind == "append" else None
     )
-    bench.mailboxes.append([(rendering, entries)])
+    bench.mailboxes.append(batch, {})
     assert seen == [30]
     assert bench.journal.pending()[0].entry.lead == 2
     assert bench.content.startswith(b"a much longer text by its user\n\nFrom s@e ")
@@ -113,7 +115,7 @@ def test_a_part_that_could_not_be_taken_back_is_completed() -> None:
 
 def test_what_another_wrote_behind_a_part_is_never_cut() -> None:
     bench = Bench(b"old\n\n")
-    rendering, entries = bench.commit("one")
+    batch = bench.commit("one")
     calls = 0
 
     def interfere(kind: str, _name: str) -> None:
@@ -130,13 +132,62 @@ def test_what_another_wrote_behind_a_part_is_never_cut() -> None:
     handle_type = type(bench.files.open(BOX))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(handle_type, "append", lambda self, data: write(self, self.size(), data[:10], "append"))
-        bench.mailboxes.append([(rendering, entries)])
+        bench.mailboxes.append(batch, {})
         assert b"by another" in bench.content
     bench.files.before = lambda _kind, _name: None
     bench.clock.now += 0.2
     bench.mailboxes.retry()
     assert b"by another" in bench.content
     assert bench.subjects() == ["one"]
+
+
+def test_the_entries_of_a_batch_are_one_write_for_each_mailbox() -> None:
+    bench = Bench(b"by hand")
+    bench.deliver("one", "two", "three")
+    assert bench.subjects() == ["one", "two", "three"]
+    assert bench.writes() == [len(bench.content) - len(b"by hand")]
+    assert [pending.entry.number for pending in bench.journal.pending()] == [1, 2, 3]
+    assert len(bench.mailboxes.unmarked) == 3
+
+
+def test_entries_that_were_planned_for_other_places_are_moved_and_written_together() -> None:
+    bench = Bench(b"old\n\n")
+    batch = bench.commit("one", "two")
+    bench.files.content[BOX] += b"a note"
+    bench.mailboxes.append(batch, {})
+    (size,) = bench.writes()
+    assert bench.content[-size:].startswith(b"\n\nFrom s@e ")
+    places = [pending.entry for pending in bench.journal.pending()]
+    assert [places[0].start, places[1].start] == [11, 11 + places[0].length]
+    assert sum(entry.length for entry in places) == size
+
+
+@pytest.mark.parametrize("room", [0, 1, 150, 10_000, 10_250, 20_000])
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_disk_that_fills_up_in_a_batch_gets_each_entry_once_and_whole(room: int, cut: bool) -> None:
+    bench = Bench(b"old\n\n")
+    bench.files.room = room
+
+    def refuse(kind: str, _name: str) -> None:
+        if kind == "truncate" and not cut:
+            raise OSError(errno.EIO, "Input/output error")
+
+    bench.files.before = refuse
+    bench.deliver("one", "two", "three", octets=10_000)
+    assert bench.mailboxes.waiting == 3
+    assert len(bench.content) == 5 + (0 if cut else room)
+    # There is room for two of them, and what does not fit waits alone.
+    bench.files.room = 21_000 - (0 if cut else room)
+    bench.clock.now += 0.2
+    bench.mailboxes.retry()
+    if cut:
+        assert bench.subjects() == ["one", "two"]
+    bench.files.room = None
+    bench.clock.now += 1
+    bench.mailboxes.retry()
+    assert bench.subjects() == ["one", "two", "three"]
+    assert bench.content.count(b"From s@e") == 3
+    assert bench.mailboxes.waiting == 0
 
 
 def test_errors_are_retried_with_growing_pauses() -> None:
@@ -209,16 +260,3 @@ def test_a_mailbox_is_caught_up_in_portions_wherever_its_end_is() -> None:
         left.append(bench.mailboxes.waiting)
     assert left == [600, 100, 0]
     assert bench.subjects() == [str(number) for number in range(1100)]
-
-
-def test_a_mailbox_that_cannot_be_opened_is_told_before_the_commit() -> None:
-    bench = Bench()
-
-    def refuse(_kind: str, _name: str) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    bench.files.before = refuse
-    with pytest.raises(PermissionError):
-        Plan(bench.mailboxes).place(BOX, 10)
-    with pytest.raises(PermissionError):
-        bench.mailboxes.check(BOX)

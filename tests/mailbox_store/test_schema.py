@@ -9,7 +9,7 @@ import pytest
 
 from mailbox_store import schema
 from mailbox_store.config import ConfigError
-from mailbox_store.journal import Entry, Message, Pending
+from mailbox_store.journal import Entry, Forgotten, Message, Pending, Place
 from mailbox_store.sqlite_journal import LARGE, SqliteJournal
 from mailbox_store.texts import Texts
 
@@ -70,6 +70,31 @@ def test_a_journal_of_version_1_is_brought_to_this_one_with_all_that_is_in_it(fo
     database = sqlite3.connect(path)
     assert database.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
     assert not database.execute("SELECT name FROM sqlite_master WHERE name='piece_1'").fetchall()
+    database.close()
+
+
+def test_a_journal_of_version_2_has_the_ids_of_held_messages_in_its_ledger_already(folder: Path) -> None:
+    path = folder / "journal"
+    journal = SqliteJournal(path)
+    with journal.transaction():
+        entries = journal.add(Message("a.1", 5, "s@e", b"t\n", 0, b"small"), [Place("x@e", 0, 0, 20)])
+    journal.close()
+    database = sqlite3.connect(path)
+    database.executescript("INSERT INTO ledger VALUES (1, 'a.1', 6); PRAGMA user_version=2;")
+    database.close()
+    for held in (True, False):
+        journal = SqliteJournal(path)
+        assert journal.known("a.1")
+        with journal.transaction():
+            if held:
+                journal.forget(Forgotten(entries, [1]))
+            else:
+                journal.add(Message("a.2", 5, "", b"", 0, b""), [Place("x@e", 20, 0, 20)])
+        journal.close()
+    database = sqlite3.connect(path)
+    assert database.execute("SELECT number, delivery FROM ledger").fetchall() == [(1, "a.1")]
+    assert database.execute("SELECT number, delivery FROM message").fetchall() == [(2, "a.2")]
+    assert database.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
     database.close()
 
 

@@ -16,8 +16,8 @@ from mailbox_store.sqlite_journal import LARGE, SqliteJournal
 from mailbox_store.texts import Spot
 
 
-def _message(name: str, data: bytes = b"x") -> Message:
-    return Message(name, 1, "s@e", b"", 0, data)
+def _message(name: str, data: bytes = b"x", time: int = 1) -> Message:
+    return Message(name, time, "s@e", b"", 0, data)
 
 
 def test_what_is_no_journal_is_told(folder: Path) -> None:
@@ -38,14 +38,14 @@ def test_only_its_owner_can_read_it(folder: Path) -> None:
 def test_nothing_is_taken_in_where_the_log_could_not_be_written_back(folder: Path) -> None:
     journal = SqliteJournal(folder / "journal", full=LARGE)
     with journal.transaction():
-        entries = journal.add(_message("first", bytes(100_000)), [Place("a@b", 0, 0, 1)], 1)
+        entries = journal.add(_message("first", bytes(100_000)), [Place("a@b", 0, 0, 1)])
     for _ in range(9):
         with journal.transaction():
             journal.stage("piece", 0, bytes(LARGE), 1)
             journal.discard("piece")
     journal._free = lambda: 8 * 1024 * 1024  # type: ignore[method-assign]
     with pytest.raises(JournalFull), journal.transaction():
-        journal.add(_message("second"), [Place("a@b", 1, 0, 1)], 1)
+        journal.add(_message("second"), [Place("a@b", 1, 0, 1)])
     with pytest.raises(JournalFull), journal.transaction():
         journal.stage("third", 0, b"x", 1)
     # The log was cut on the way, text files that nothing is in have gone, and forgetting goes on.
@@ -55,7 +55,7 @@ def test_nothing_is_taken_in_where_the_log_could_not_be_written_back(folder: Pat
         journal.forget(Forgotten(entries, [entries[0].number]))
     del journal._free  # type: ignore[method-assign]
     with journal.transaction():
-        journal.add(_message("second"), [Place("a@b", 1, 0, 1)], 1)
+        journal.add(_message("second"), [Place("a@b", 1, 0, 1)])
     assert (journal.known("second"), journal.known("third")) == (True, False)
     journal.close()
 
@@ -65,10 +65,10 @@ def test_a_full_disk_is_told_apart_and_the_journal_goes_on(folder: Path) -> None
     pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
     journal._db.execute(f"PRAGMA max_page_count={pages + 10}")
     with pytest.raises(JournalFull), journal.transaction():
-        journal.add(_message("large", bytes(100_000)), [Place("a@b", 0, 0, 1)], 1)
+        journal.add(_message("large", bytes(100_000)), [Place("a@b", 0, 0, 1)])
     assert not journal.known("large")
     with journal.transaction():
-        (entry,) = journal.add(_message("small"), [Place("a@b", 0, 0, 1)], 1)
+        (entry,) = journal.add(_message("small"), [Place("a@b", 0, 0, 1)])
     assert [pending.entry for pending in journal.pending()] == [entry]
     journal.close()
 
@@ -100,7 +100,7 @@ def test_a_large_text_that_cannot_be_written_or_synced_is_not_taken(
             if staged:
                 journal.stage("large", 0, b"y" * LARGE, 1)
             else:
-                journal.add(_message("large", b"y" * LARGE), [Place("a@b", 0, 0, 1)], 1)
+                journal.add(_message("large", b"y" * LARGE), [Place("a@b", 0, 0, 1)])
 
     journal = SqliteJournal(folder / "journal")
     with monkeypatch.context() as patch:
@@ -147,7 +147,7 @@ def test_before_a_text_of_a_failed_commit_is_touched_another_commit_writes_over_
 
     def take(name: str, octet: bytes) -> None:
         with journal.transaction():
-            journal.add(_message(name, octet * LARGE), [Place("a@b", 0, 0, 1)], 1)
+            journal.add(_message(name, octet * LARGE), [Place("a@b", 0, 0, 1)])
 
     commits.fail = True
     with pytest.raises(JournalError, match="disk I/O error"):
@@ -183,7 +183,7 @@ def test_a_text_that_is_gone_is_the_journal_s_error_and_names_the_file(folder: P
     journal = SqliteJournal(folder / "journal")
     with journal.transaction():
         journal.stage("large", 0, b"x", 1)
-        journal.add(Message("large", 1, "s@e", b"", 1, b""), [Place("a@b", 0, 0, 1)], 1)
+        journal.add(Message("large", 1, "s@e", b"", 1, b""), [Place("a@b", 0, 0, 1)])
     journal.close()
     (path,) = (folder / "journal.texts").iterdir()
     path.unlink()
@@ -197,7 +197,7 @@ def test_a_text_that_is_gone_is_the_journal_s_error_and_names_the_file(folder: P
 def test_large_texts_are_beside_the_database_while_they_are_needed(folder: Path, size: int) -> None:
     journal = SqliteJournal(folder / "journal")
     with journal.transaction():
-        entries = journal.add(_message("it", b"needle" + bytes(size - 6)), [Place("a@b", 0, 0, 1)], 1)
+        entries = journal.add(_message("it", b"needle" + bytes(size - 6)), [Place("a@b", 0, 0, 1)])
     texts = [path.read_bytes() for path in (folder / "journal.texts").iterdir()]
     assert any(b"needle" in text for text in texts) == (size == LARGE)
     assert (b"needle" in (folder / "journal-wal").read_bytes()) == (size < LARGE)
@@ -207,28 +207,50 @@ def test_large_texts_are_beside_the_database_while_they_are_needed(folder: Path,
     assert not list((folder / "journal.texts").iterdir())
 
 
-def test_numbers_go_on_after_a_restart_while_a_message_outlives_its_id(folder: Path) -> None:
+def test_numbers_go_on_after_a_restart_while_a_message_is_held_or_its_id_is_known(folder: Path) -> None:
+    def reopened() -> int:
+        journal = SqliteJournal(folder / "journal")
+        with journal.transaction():
+            (entry,) = journal.add(_message(f"after {numbers}"), [Place("a@b", 0, 0, 1)])
+            journal.forget(Forgotten([entry], [entry.number]))
+        journal.close()
+        return entry.number
+
     journal = SqliteJournal(folder / "journal")
     with journal.transaction():
-        journal.add(_message("one"), [Place("a@b", 0, 0, 1)], 1)
-        (last,) = journal.add(_message("two"), [Place("a@b", 0, 0, 1)], 1)
-        assert journal.prune(2, 9, 10) == 2
+        entries = [journal.add(_message(name), [Place("a@b", 0, 0, 1)])[0] for name in ("one", "two")]
+        journal.forget(Forgotten(entries[:1], [entries[0].number]))
     journal.close()
-    journal = SqliteJournal(folder / "journal")
-    with journal.transaction():
-        (entry,) = journal.add(_message("three"), [Place("a@b", 0, 0, 1)], 1)
-    journal.close()
-    assert entry.number > last.number
+    numbers = [entry.number for entry in entries]
+    for _ in range(2):
+        numbers.append(reopened())
+    assert numbers == sorted(set(numbers))
 
 
 def test_ids_of_a_clock_that_was_far_ahead_hold_up_no_others(folder: Path) -> None:
     journal = SqliteJournal(folder / "journal")
     with journal.transaction():
-        for number, kept in enumerate([900, 900, 1, 1, 50]):
-            journal.add(_message(str(number)), [Place("a@b", 0, 0, 1)], kept)
+        for number, time in enumerate([900, 900, 1, 1, 50]):
+            entries = journal.add(_message(str(number), time=time), [Place("a@b", 0, 0, 1)])
+            journal.forget(Forgotten(entries, [entries[0].number]))
     with journal.transaction():
         assert [journal.prune(10, 100, 2) for _ in range(3)] == [2, 2, 0]
     assert [journal.known(str(number)) for number in range(5)] == [False, False, False, False, True]
+    journal.close()
+
+
+def test_the_id_of_a_message_that_is_held_is_not_dropped(folder: Path) -> None:
+    journal = SqliteJournal(folder / "journal")
+    with journal.transaction():
+        entries = journal.add(_message("old"), [Place("a@b", 0, 0, 1)])
+    with journal.transaction():
+        assert journal.prune(10, 100, 9) == 0
+        assert journal.known("old")
+        journal.forget(Forgotten(entries, [entries[0].number]))
+    with journal.transaction():
+        assert journal.known("old")
+        assert journal.prune(10, 100, 9) == 1
+    assert not journal.known("old")
     journal.close()
 
 
@@ -246,7 +268,7 @@ def test_neither_file_nor_log_nor_texts_grow_without_end(folder: Path, maintaine
     journal = SqliteJournal(folder / "journal", full=1_000_000)
     for number in range(120_000_000 // size):
         with journal.transaction():
-            entries = journal.add(_message(str(number), bytes(size)), [Place("a@b", 0, 0, 1)], number)
+            entries = journal.add(_message(str(number), bytes(size)), [Place("a@b", 0, 0, 1)])
         with journal.transaction():
             journal.forget(Forgotten(entries, [entries[0].number]))
         if maintained:

@@ -1,0 +1,62 @@
+"""Where entries are to go, and which mailboxes are open until then."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from mailbox_store import plan as plan_module
+from mailbox_store.files import DiskFiles
+from mailbox_store.mailboxes import Mailboxes
+from mailbox_store.plan import Plan
+from tests.mailbox_store.fakes import Clock, MemoryFiles, MemoryJournal
+
+BOX = "a@b.example"
+
+
+def test_entries_of_one_plan_follow_one_another() -> None:
+    files = MemoryFiles({BOX: b"by hand"})
+    plan = Plan(Mailboxes(files, MemoryJournal(), Clock()))
+    first = plan.place(BOX, 10)
+    plan.take([first])
+    second = plan.place(BOX, 10)
+    assert (first.start, first.lead, first.length) == (7, 2, 12)
+    assert (second.start, second.lead, second.length) == (19, 0, 10)
+
+
+def test_a_mailbox_that_cannot_be_opened_is_told_before_the_commit() -> None:
+    files = MemoryFiles()
+
+    def refuse(_kind: str, _name: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    files.before = refuse
+    with pytest.raises(PermissionError), Plan(Mailboxes(files, MemoryJournal(), Clock())) as plan:
+        plan.place(BOX, 10)
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("appended", [True, False])
+@pytest.mark.parametrize("most", [0, 2, 9])
+def test_each_mailbox_is_open_once_up_to_a_limit_and_none_is_left_open(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, most: int, appended: bool
+) -> None:
+    monkeypatch.setattr(plan_module, "_KEPT_OPEN", most)
+    files = DiskFiles(folder)
+    mailboxes = Mailboxes(files, MemoryJournal(), Clock())
+    boxes = [f"{name}@b.example" for name in "abcd"]
+    before = _open_files()
+    with Plan(mailboxes) as plan:
+        for box in boxes * 2:
+            plan.take([plan.place(box, 10)])
+        assert list(plan.handles) == boxes[:most]
+        assert _open_files() == before + min(most, 4)
+        if appended:
+            # What is not appended, for its mailbox is not in the batch or waits, is closed with the plan.
+            plan.handles.pop(boxes[0], files.open(boxes[0])).__exit__(None, None, None)
+    assert _open_files() == before + (appended and most > 0)
