@@ -79,8 +79,8 @@ class Framer:
             self._body = None
         return piece
 
-    def resume(self, consumed: int, then: ReadLines | ReadBody) -> None:
-        """Go on after a step.
+    def resume(self, consumed: int, then: ReadLines | ReadBody) -> bool:
+        """Go on after a step; tells whether there are octets that `take` may make something of.
 
         :param consumed: how many of the lines that `take` gave last were used. Octets after them are read anew.
         :param then: what to read. The `limit` of a ReadBody is in octets of content as sent: line ends count as they
@@ -94,6 +94,7 @@ class Framer:
             self._dropped = False
         self._ends = []
         self._searched = 0
+        more = bool(self._buffer)
         if isinstance(then, ReadLines):
             self._body = None
             if len(self._buffer) >= MAX_LINE:
@@ -103,6 +104,7 @@ class Framer:
         else:
             self._body = _BodyReader(self._eol or _CRLF, then.limit)
             self._buffer[:0] = self._body.eol
+        return more
 
     def _take_lines(self) -> Lines | None:
         buffer = self._buffer

@@ -57,7 +57,7 @@ class Registry:
         self._prefix = secrets.token_hex(_PREFIX_OCTETS)
         self._numbers = count(1)
         self._sessions: set[Session] = set()
-        self._draining = False
+        self.draining = False
         self._expelling = False
         self._writing: list[Session] = []
 
@@ -82,7 +82,7 @@ class Registry:
         self._sessions.add(session)
         self._share_room()
         self.counts.connections += 1
-        refusal = Farewell.SHUTDOWN if self._draining else self._admission.enter(session.peer)
+        refusal = Farewell.SHUTDOWN if self.draining else self._admission.enter(session.peer)
         session.admitted = refusal is None
         if refusal is not None:
             self.counts.refused[refusal] += 1
@@ -112,16 +112,16 @@ class Registry:
 
     def ends(self, in_transaction: bool) -> bool:
         """Whether a session has to end now, for the server is being shut down."""
-        return self._expelling or (self._draining and not in_transaction)
+        return self._expelling or (self.draining and not in_transaction)
 
     def drain(self) -> None:
         """Let every session end as soon as no mail transaction is under way in it."""
-        self._draining = True
+        self.draining = True
         self._advance_all()
 
     def expel(self) -> None:
         """Let every session end as soon as no step of it is under way."""
-        self._draining = self._expelling = True
+        self.draining = self._expelling = True
         self._advance_all()
 
     def abort(self) -> None:

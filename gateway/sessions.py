@@ -288,27 +288,27 @@ class Session(asyncio.Protocol):
             self._close("the server said good-bye")
             return
         assert isinstance(then, ReadLines | ReadBody)
-        self._framer.resume(done.consumed, then)
-        self.advance()
+        more = self._framer.resume(done.consumed, then)
+        # Mostly the client has said no more yet, and there is nothing to see to.
+        if more or self._eof or not self._reading or registry.draining:
+            self.advance()
 
     def _known(self, spoken: Input) -> Answer | None:
         """The answer to what was said, if it takes no step."""
         if not isinstance(spoken, Lines) or len(self._unsent) > _SAID_ENOUGH:
             return None
-        registry = self._registry
-        now = registry.dispatcher.clock()
+        registry, now = self._registry, self._registry.dispatcher.clock()
         if self._foreseen and self._worker in registry.dispatcher.pool:
             seen = registry.answers.foreseen(self._foreseen, spoken, registry.now_ms(), now)
             if seen is not None:
                 done = StepDone(self.id, self._seq, 1, seen.state, seen.replies, seen.next, seen.in_transaction)
                 return Answer(done, self._worker, ((seen.lines[0], seen.replies[:3]),))
-        peer = "" if self._state else self._peer
-        return registry.answers.find(self._state, peer, spoken.lines, now)
+        return registry.answers.find(self._state, "" if self._state else self._peer, spoken.lines, now)
 
     def _submit(self, spoken: Input) -> None:
         peer = "" if self._state else self._peer
-        now = self._registry.now_ms()
-        step = self._step = Step(self.id, self._seq, now, self._state, spoken, peer, self._message)
+        time = self._registry.now_ms()
+        step = self._step = Step(self.id, self._seq, time, self._state, spoken, peer, self._message)
         self._seq += 1
         conversation = self._registry.conversation
         self._begun = conversation.clock() if conversation.told else 0.0

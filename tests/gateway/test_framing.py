@@ -33,15 +33,18 @@ def converse(
     sizes = cycle(most)
     for piece in pieces:
         framer.feed(piece)
+        more = True
         while (taken := framer.take(next(sizes))) is not None:
+            # Who is told that there is no more does not ask.
+            assert more
             if isinstance(taken, Body):
                 bodies.append(taken)
-                framer.resume(0, ReadLines() if taken.last else ReadBody(limit))
+                more = framer.resume(0, ReadLines() if taken.last else ReadBody(limit))
                 continue
             assert 0 < len(taken.lines) <= MAX_LINES
             count = taken.lines.index(b"DATA") + 1 if b"DATA" in taken.lines else len(taken.lines)
             lines += taken.lines[:count]
-            framer.resume(count, ReadBody(limit) if b"DATA" in taken.lines else ReadLines())
+            more = framer.resume(count, ReadBody(limit) if b"DATA" in taken.lines else ReadLines())
     return lines, bodies
 
 
