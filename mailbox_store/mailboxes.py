@@ -143,16 +143,16 @@ class Mailboxes:
             self.serve(mailbox, queue, None if mailbox in self._waiting else handles.pop(mailbox, None))
         self._fresh.clear()
 
-    def serve(self, mailbox: str, tasks: deque[Task], handle: Handle | None = None) -> None:
+    def serve(self, mailbox: str, tasks: deque[Task], opened: Handle | None = None) -> None:
         """Append to one mailbox, behind what waits for it already.
 
-        :param handle: the mailbox, where it is open and nothing waits; it is closed.
+        :param opened: the mailbox, where it is open and nothing waits; it is closed.
         """
         waiting = self._waiting.get(mailbox)
         if waiting is not None:
             waiting.tasks.extend(tasks)
         else:
-            self._work(mailbox, Waiting(tasks, 0.0), handle=handle)
+            self._work(mailbox, Waiting(tasks, 0.0), opened=opened)
 
     def retry(self, *, all_now: bool = False) -> None:
         """Try again what waits and is due."""
@@ -174,10 +174,10 @@ class Mailboxes:
         waiting = self._waiting.setdefault(mailbox, Waiting(deque(), self._monotonic() + _ERROR_RETRY_MAX))
         waiting.tasks.extendleft(reversed(again))
 
-    def _work(self, mailbox: str, waiting: Waiting, most: int | None = None, handle: Handle | None = None) -> None:
+    def _work(self, mailbox: str, waiting: Waiting, most: int | None = None, opened: Handle | None = None) -> None:
         """Append what waits, up to `most` entries of it."""
         try:
-            with handle or self._files.open(mailbox) as handle:  # the one, or the other
+            with opened or self._files.open(mailbox) as handle:
                 if not handle.lock():
                     self._wait(mailbox, waiting, "another program holds its lock", _LOCK_RETRY)
                 elif not handle.stands() or not self._fill(handle, waiting.tasks, most):
