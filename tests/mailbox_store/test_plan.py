@@ -9,9 +9,13 @@ import pytest
 
 from mailbox_store import plan as plan_module
 from mailbox_store.files import DiskFiles
+from mailbox_store.journal import JournalError
 from mailbox_store.mailboxes import Mailboxes
 from mailbox_store.plan import Plan
-from tests.mailbox_store.fakes import Clock, MemoryFiles, MemoryJournal
+from mailbox_store.store import Store
+from tests.mailbox_store.fakes import NOW, Clock, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
+from wire.messages import Ask, Deliver
+from wire.outcomes import Delivered, Failed
 
 BOX = "a@b.example"
 
@@ -41,14 +45,12 @@ def _open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-@pytest.mark.parametrize("appended", [True, False])
 @pytest.mark.parametrize("most", [0, 2, 9])
 def test_each_mailbox_is_open_once_up_to_a_limit_and_none_is_left_open(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, most: int, appended: bool
+    folder: Path, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     monkeypatch.setattr(plan_module, "_KEPT_OPEN", most)
-    files = DiskFiles(folder)
-    mailboxes = Mailboxes(files, MemoryJournal(), Clock())
+    mailboxes = Mailboxes(DiskFiles(folder), MemoryJournal(), Clock())
     boxes = [f"{name}@b.example" for name in "abcd"]
     before = _open_files()
     with Plan(mailboxes) as plan:
@@ -56,7 +58,28 @@ def test_each_mailbox_is_open_once_up_to_a_limit_and_none_is_left_open(
             plan.take([plan.place(box, 10)])
         assert list(plan.handles) == boxes[:most]
         assert _open_files() == before + min(most, 4)
-        if appended:
-            # What is not appended, for its mailbox is not in the batch or waits, is closed with the plan.
-            plan.handles.pop(boxes[0], files.open(boxes[0])).__exit__(None, None, None)
-    assert _open_files() == before + (appended and most > 0)
+    assert _open_files() == before
+
+
+@pytest.mark.parametrize("most", [0, 1, 9])
+@pytest.mark.parametrize("fails", [True, False])
+def test_no_batch_leaves_a_mailbox_open(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, most: int, fails: bool
+) -> None:
+    def fail() -> None:
+        raise JournalError("the commit failed")
+
+    monkeypatch.setattr(plan_module, "_KEPT_OPEN", most)
+    boxes = tuple(f"{name}@b.example" for name in "abc")
+    journal, executor = MemoryJournal(), InlineExecutor()
+    store = Store(journal, DiskFiles(folder), FixedUsers(*boxes), executor, lambda: NOW, Clock())
+    store.recover("boot")
+    before = _open_files()
+    if fails:
+        journal.fail = fail
+    asks = [Ask(n, NOW, Deliver(f"s.{n}", NOW, "", boxes[n:], b"", 0, b"text\n")) for n in range(3)]
+    # One is refused, for it names somebody who is not there.
+    asks.append(Ask(3, NOW, Deliver("s.3", NOW, "", ("a@b.example", "no@b.example"), b"", 0, b"text\n")))
+    kinds = [outcome.__class__ for outcome in store.answer(asks)]
+    assert kinds == ([Failed] * 4 if fails else [Delivered] * 3 + [Failed])
+    assert _open_files() == before
