@@ -32,7 +32,8 @@ log = logging.getLogger(__name__)
 
 # A mail reader holds its lock for the time of a rewrite; a person does not notice this.
 _LOCK_RETRY = 0.05
-# Entries of one mailbox that are caught up in one go, some 10 ms of it: others wait for their answers meanwhile.
+# Entries of one mailbox that are caught up in one go, some 10 ms of it, and 70 where each is in doubt, for a write of
+# all of them failed: others wait for their answers meanwhile.
 _CATCH_UP = 500
 _ERROR_RETRY_MIN = 0.1
 _ERROR_RETRY_MAX = 5.0

@@ -8,6 +8,7 @@ Limits: `_KEPT_OPEN` mailboxes are open at a time; the others are opened again.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Self
 
 from mailbox_store.files import Handle
@@ -23,7 +24,7 @@ class Plan:
     def __init__(self, mailboxes: Mailboxes) -> None:
         self._mailboxes = mailboxes
         self._ends: dict[str, int] = {}
-        # The mailboxes that are open. Who appends to one takes it out, and closes it.
+        # The mailboxes that are open. `Mailboxes.append` takes out those it appends to, and closes them.
         self.handles: dict[str, Handle] = {}
 
     def __enter__(self) -> Self:
@@ -31,7 +32,8 @@ class Plan:
 
     def __exit__(self, *_: object) -> None:
         for handle in self.handles.values():
-            with handle:
+            # Nothing was written through it, so an error says nothing of the mail.
+            with suppress(OSError), handle:
                 pass
 
     def place(self, mailbox: str, length: int) -> Place:
@@ -42,6 +44,9 @@ class Plan:
         end = self._ends.get(mailbox)
         if end is not None:
             return Place(mailbox, end, 0, length)
+        # Open without a place: an entry that was refused after that.
+        if mailbox in self.handles:
+            return self._mailboxes.end_of(mailbox, length, self.handles[mailbox])
         handle = self._mailboxes.open(mailbox)
         if len(self.handles) < _KEPT_OPEN:
             self.handles[mailbox] = handle

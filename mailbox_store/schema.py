@@ -19,7 +19,8 @@ VERSION = 3
 LOG_LIMIT = 32 * 1024 * 1024
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    # Ids that a repeat could still name, of messages that are held no more (see `ledger.py`).
+    # Ids that a repeat could still name, of messages that are held no more (see `ledger.py`). `kept` is the message's
+    # time; up to version 2 it was when the message was taken in.
     """CREATE TABLE IF NOT EXISTS ledger (
         number INTEGER PRIMARY KEY, delivery TEXT NOT NULL UNIQUE, kept INTEGER NOT NULL
     )""",

@@ -258,18 +258,20 @@ class Store:
             batch = _Batch(plan, self._clock(), None, [])
             try:
                 given = self._commit(asks, batch)
-            except Exception as error:  # what no one foresaw is an outcome too, see above
-                failure = error
+            except Exception as error:
+                # The error itself is not kept: it holds this frame, and all the mail of the batch with it.
+                told, full = str(error), isinstance(error, JournalFull)
+                if len(asks) == 1:
+                    log.error("! %s", told, exc_info=not isinstance(error, JournalError))  # noqa: TRY400
             else:
                 self._committed(batch, given)
                 return given
         if len(asks) > 1:
-            log.warning("! a batch of %d failed, each is tried alone: %s", len(asks), failure)
+            log.warning("! a batch of %d failed, each is tried alone: %s", len(asks), told)
             return [outcome for ask in asks for outcome in self._write([ask])]
-        log.error("! %s", failure, exc_info=None if isinstance(failure, JournalError) else failure)
-        kind: outcomes.Failure = outcomes.DISK_FULL if isinstance(failure, JournalFull) else outcomes.TROUBLE
+        kind: outcomes.Failure = outcomes.DISK_FULL if full else outcomes.TROUBLE
         self.totals.refused[kind] += 1
-        return [_failed(kind, str(failure))]
+        return [_failed(kind, told)]
 
     def _committed(self, batch: _Batch, given: list[Said]) -> None:
         self._record_due = None

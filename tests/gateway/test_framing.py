@@ -48,6 +48,18 @@ def converse(
     return lines, bodies
 
 
+def test_after_the_last_line_at_hand_there_is_no_more() -> None:
+    framer = Framer()
+    framer.feed(b"NOOP\r\nDATA\r\n")
+    framer.take()
+    assert framer.resume(1, ReadLines())
+    framer.take()
+    assert not framer.resume(1, ReadBody(BIG))
+    framer.feed(b".\r\n")
+    framer.take()
+    assert not framer.resume(0, ReadLines())
+
+
 def stuffed(content: bytes, eol: bytes) -> bytes:
     """The reference encoder (RFC 5321 section 4.5.2); `content` ends with its line end or is empty."""
     lines = content.split(eol)

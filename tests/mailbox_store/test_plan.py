@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from mailbox_store.files import DiskFiles
 from mailbox_store.journal import JournalError
 from mailbox_store.mailboxes import Mailboxes
 from mailbox_store.plan import Plan
+from mailbox_store.rendering import Rendering
 from mailbox_store.store import Store
 from tests.mailbox_store.fakes import NOW, Clock, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
 from wire.messages import Ask, Deliver
@@ -61,6 +63,15 @@ def test_each_mailbox_is_open_once_up_to_a_limit_and_none_is_left_open(
     assert _open_files() == before
 
 
+def test_a_mailbox_whose_entry_was_refused_is_not_opened_again() -> None:
+    files, opened = MemoryFiles({BOX: b"by hand"}), []
+    files.before = lambda kind, name: opened.append(name) if kind == "open" else None
+    with Plan(Mailboxes(files, MemoryJournal(), Clock())) as plan:
+        places = [plan.place(BOX, 10) for _ in range(2)]
+    assert places[0] == places[1]
+    assert opened == [BOX]
+
+
 @pytest.mark.parametrize("most", [0, 1, 9])
 @pytest.mark.parametrize("fails", [True, False])
 def test_no_batch_leaves_a_mailbox_open(
@@ -70,16 +81,35 @@ def test_no_batch_leaves_a_mailbox_open(
         raise JournalError("the commit failed")
 
     monkeypatch.setattr(plan_module, "_KEPT_OPEN", most)
-    boxes = tuple(f"{name}@b.example" for name in "abc")
+    boxes = tuple(f"{name}@b.example" for name in "abcd")
     journal, executor = MemoryJournal(), InlineExecutor()
     store = Store(journal, DiskFiles(folder), FixedUsers(*boxes), executor, lambda: NOW, Clock())
     store.recover("boot")
     before = _open_files()
     if fails:
         journal.fail = fail
-    asks = [Ask(n, NOW, Deliver(f"s.{n}", NOW, "", boxes[n:], b"", 0, b"text\n")) for n in range(3)]
-    # One is refused, for it names somebody who is not there.
-    asks.append(Ask(3, NOW, Deliver("s.3", NOW, "", ("a@b.example", "no@b.example"), b"", 0, b"text\n")))
+    # Refused once its first mailbox is open, for the second cannot be; others are for the first mailbox then.
+    (folder / "d@b.example.txt").mkdir()
+    to = [("a@b.example", "d@b.example"), boxes[:3], ("a@b.example", "d@b.example"), boxes[:1]]
+    asks = [Ask(n, NOW, Deliver(f"s.{n}", NOW, "", each, b"", 0, b"text\n")) for n, each in enumerate(to)]
     kinds = [outcome.__class__ for outcome in store.answer(asks)]
-    assert kinds == ([Failed] * 4 if fails else [Delivered] * 3 + [Failed])
+    assert kinds == ([Failed] * 4 if fails else [Failed, Delivered, Failed, Delivered])
     assert _open_files() == before
+
+
+def test_of_a_batch_that_failed_nothing_is_kept() -> None:
+    def fail() -> None:
+        raise JournalError("the commit failed")
+
+    journal = MemoryJournal()
+    store = Store(journal, MemoryFiles(), FixedUsers(BOX), InlineExecutor(), lambda: NOW, Clock())
+    store.recover("boot")
+    journal.fail = fail
+    asks = [Ask(n, NOW, Deliver(f"s.{n}", NOW, "", (BOX,), b"", 0, b"text\n")) for n in range(3)]
+    gc.collect()
+    gc.disable()
+    try:
+        store.answer(asks)
+        assert not [each for each in gc.get_objects() if isinstance(each, Rendering)]
+    finally:
+        gc.enable()
