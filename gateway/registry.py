@@ -57,6 +57,7 @@ class Registry:
         self._prefix = secrets.token_hex(_PREFIX_OCTETS)
         self._numbers = count(1)
         self._sessions: set[Session] = set()
+        # Some sessions have to end, or all: `ends` says which.
         self.draining = False
         self._expelling = False
         self._writing: list[Session] = []

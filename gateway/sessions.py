@@ -289,7 +289,7 @@ class Session(asyncio.Protocol):
             return
         assert isinstance(then, ReadLines | ReadBody)
         more = self._framer.resume(done.consumed, then)
-        # Mostly the client has said no more yet, and there is nothing to see to.
+        # With nothing at hand, the stream open, reading on and no shutdown there is nothing to do: the usual case.
         if more or self._eof or not self._reading or registry.draining:
             self.advance()
 
@@ -307,8 +307,8 @@ class Session(asyncio.Protocol):
 
     def _submit(self, spoken: Input) -> None:
         peer = "" if self._state else self._peer
-        time = self._registry.now_ms()
-        step = self._step = Step(self.id, self._seq, time, self._state, spoken, peer, self._message)
+        now = self._registry.now_ms()
+        step = self._step = Step(self.id, self._seq, now, self._state, spoken, peer, self._message)
         self._seq += 1
         conversation = self._registry.conversation
         self._begun = conversation.clock() if conversation.told else 0.0

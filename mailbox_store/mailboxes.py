@@ -133,7 +133,7 @@ class Mailboxes:
     def append(self, batch: Iterable[tuple[Rendering, list[Entry]]], handles: dict[str, Handle]) -> None:
         """Put committed entries into their mailboxes, or have them wait.
 
-        :param handles: those of the plan; what is used of them is taken out of it.
+        :param handles: mailboxes that are open; those that are appended to are taken out, and closed.
         """
         tasks: dict[str, deque[Task]] = {}
         for rendering, entries in batch:
@@ -141,19 +141,19 @@ class Mailboxes:
                 self._fresh[entry.number] = rendering
                 tasks.setdefault(entry.mailbox, deque()).append(Task(entry))
         for mailbox, queue in tasks.items():
-            self.serve(mailbox, queue, None if mailbox in self._waiting else handles.pop(mailbox, None))
+            if mailbox in self._waiting:
+                self.serve(mailbox, queue)
+            else:
+                self._work(mailbox, Waiting(queue, 0.0), opened=handles.pop(mailbox, None))
         self._fresh.clear()
 
-    def serve(self, mailbox: str, tasks: deque[Task], opened: Handle | None = None) -> None:
-        """Append to one mailbox, behind what waits for it already.
-
-        :param opened: the mailbox, where it is open and nothing waits; it is closed.
-        """
+    def serve(self, mailbox: str, tasks: deque[Task]) -> None:
+        """Append to one mailbox, behind what waits for it already."""
         waiting = self._waiting.get(mailbox)
         if waiting is not None:
             waiting.tasks.extend(tasks)
         else:
-            self._work(mailbox, Waiting(tasks, 0.0), opened=opened)
+            self._work(mailbox, Waiting(tasks, 0.0))
 
     def retry(self, *, all_now: bool = False) -> None:
         """Try again what waits and is due."""
@@ -176,7 +176,10 @@ class Mailboxes:
         waiting.tasks.extendleft(reversed(again))
 
     def _work(self, mailbox: str, waiting: Waiting, most: int | None = None, opened: Handle | None = None) -> None:
-        """Append what waits, up to `most` entries of it."""
+        """Append what waits, up to `most` entries of it.
+
+        :param opened: the mailbox, if it is open already; it is closed.
+        """
         try:
             with opened or self._files.open(mailbox) as handle:
                 if not handle.lock():

@@ -54,7 +54,7 @@ class Plan:
         with handle:
             return self._mailboxes.end_of(mailbox, length, handle)
 
-    def take(self, places: Iterable[Place]) -> None:
-        """Let what is planned next stand behind these."""
+    def placed(self, places: Iterable[Place]) -> None:
+        """The entries at these places are part of the transaction: what is planned next stands behind them."""
         for place in places:
             self._ends[place.mailbox] = place.start + place.length

@@ -339,8 +339,9 @@ class SqliteJournal:
 
     def _has_room(self) -> bool:
         """Whether a transaction fits the disk, and can be written back from the log as well."""
-        # What asks least, and is so nearly always: no page of the database would have to be free.
-        if self._free() >= _BATCH + self._log_size() + _BATCH or self._free() >= self._needed():
+        free = self._free()
+        # Nearly always there is room enough if no page of the database were unused, and none need be asked for.
+        if free >= 2 * _BATCH + self._log_size() or free >= self._needed():
             return True
         # All that was written back is room again once the log is cut.
         with suppress(sqlite3.Error):

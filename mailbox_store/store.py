@@ -340,7 +340,7 @@ class Store:
         entries = self._journal.add(message, places)
         batch.free -= needed
         batch.room -= rendering.held
-        batch.plan.take(places)
+        batch.plan.placed(places)
         batch.deliveries.append((rendering, entries))
 
     def _check_delivery(self, question: Deliver, now: int) -> None:

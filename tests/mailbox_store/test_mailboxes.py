@@ -6,6 +6,7 @@ import errno
 
 import pytest
 
+from mailbox_store.files import Handle
 from mailbox_store.journal import Entry, Message
 from mailbox_store.mailboxes import Mailboxes
 from mailbox_store.plan import Plan
@@ -23,8 +24,10 @@ class Bench:
         self.files = MemoryFiles({BOX: content})
         self.clock = Clock()
         self.mailboxes = Mailboxes(self.files, self.journal, self.clock)
+        self.handles: dict[str, Handle] = {}
 
     def commit(self, *names: str, octets: int = 0) -> list[tuple[Rendering, list[Entry]]]:
+        """Plan and commit; the mailbox stays open, as it does in the store."""
         plan = Plan(self.mailboxes)
         batch = []
         for name in names:
@@ -34,11 +37,15 @@ class Bench:
             place = plan.place(BOX, len(rendering.head(BOX)) + rendering.text_length())
             with self.journal.transaction():
                 batch.append((rendering, self.journal.add(message, [place])))
-            plan.take([place])
+            plan.placed([place])
+        self.handles = plan.handles
         return batch
 
     def deliver(self, *names: str, octets: int = 0) -> None:
-        self.mailboxes.append(self.commit(*names, octets=octets), {})
+        self.append(self.commit(*names, octets=octets))
+
+    def append(self, batch: list[tuple[Rendering, list[Entry]]]) -> None:
+        self.mailboxes.append(batch, self.handles)
 
     def writes(self) -> list[int]:
         """The octets of each write since this was last asked."""
@@ -78,7 +85,7 @@ def test_an_edit_after_the_commit_moves_the_entry_in_the_journal_before_the_file
     bench.files.before = lambda kind, _name: (
         seen.append(bench.journal.pending()[0].entry.start) if kind == "append" else None
     )
-    bench.mailboxes.append(batch, {})
+    bench.append(batch)
     assert seen == [30]
     assert bench.journal.pending()[0].entry.lead == 2
     assert bench.content.startswith(b"a much longer text by its user\n\nFrom s@e ")
@@ -132,7 +139,7 @@ def test_what_another_wrote_behind_a_part_is_never_cut() -> None:
     handle_type = type(bench.files.open(BOX))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(handle_type, "append", lambda self, data: write(self, self.size(), data[:10], "append"))
-        bench.mailboxes.append(batch, {})
+        bench.append(batch)
         assert b"by another" in bench.content
     bench.files.before = lambda _kind, _name: None
     bench.clock.now += 0.2
@@ -154,7 +161,7 @@ def test_entries_that_were_planned_for_other_places_are_moved_and_written_togeth
     bench = Bench(b"old\n\n")
     batch = bench.commit("one", "two")
     bench.files.content[BOX] += b"a note"
-    bench.mailboxes.append(batch, {})
+    bench.append(batch)
     (size,) = bench.writes()
     assert bench.content[-size:].startswith(b"\n\nFrom s@e ")
     places = [pending.entry for pending in bench.journal.pending()]
@@ -244,6 +251,33 @@ def test_a_mailbox_that_is_replaced_meanwhile_gets_its_entry_once(moment: str, c
     assert bench.content.startswith(b"new\n\nFrom s@e ")
     assert bench.subjects() == ["one"]
     assert (bench.mailboxes.waiting, len(bench.mailboxes.unmarked)) == (0, 1)
+
+
+def test_a_mailbox_that_is_replaced_after_the_plan_is_not_written_to_under_its_old_name() -> None:
+    bench = Bench(b"old\n\n")
+    batch = bench.commit("one", "two")
+    old = bench.files.content[BOX]
+    bench.files.content[BOX] = bytearray(b"new\n\n")
+    bench.append(batch)
+    assert (bytes(old), bench.content, bench.mailboxes.waiting) == (b"old\n\n", b"new\n\n", 2)
+    bench.clock.now += 0.06
+    bench.mailboxes.retry()
+    assert bytes(old) == b"old\n\n"
+    assert bench.content.startswith(b"new\n\nFrom s@e ")
+    assert bench.subjects() == ["one", "two"]
+
+
+def test_a_mailbox_is_opened_once_for_plan_and_append_and_not_where_others_wait() -> None:
+    bench = Bench()
+    opened: list[str] = []
+    bench.files.before = lambda kind, name: opened.append(name) if kind == "open" else None
+    bench.deliver("one")
+    assert (opened, bench.handles) == ([BOX], {})
+    bench.files.locked = {BOX}
+    bench.deliver("two")
+    bench.deliver("three")
+    # The plan closes what was not taken out of it.
+    assert (opened, list(bench.handles), bench.mailboxes.waiting) == ([BOX] * 3, [BOX], 2)
 
 
 def test_a_mailbox_is_caught_up_in_portions_wherever_its_end_is() -> None:

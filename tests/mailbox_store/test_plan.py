@@ -26,7 +26,7 @@ def test_entries_of_one_plan_follow_one_another() -> None:
     files = MemoryFiles({BOX: b"by hand"})
     plan = Plan(Mailboxes(files, MemoryJournal(), Clock()))
     first = plan.place(BOX, 10)
-    plan.take([first])
+    plan.placed([first])
     second = plan.place(BOX, 10)
     assert (first.start, first.lead, first.length) == (7, 2, 12)
     assert (second.start, second.lead, second.length) == (19, 0, 10)
@@ -57,7 +57,7 @@ def test_each_mailbox_is_open_once_up_to_a_limit_and_none_is_left_open(
     before = _open_files()
     with Plan(mailboxes) as plan:
         for box in boxes * 2:
-            plan.take([plan.place(box, 10)])
+            plan.placed([plan.place(box, 10)])
         assert list(plan.handles) == boxes[:most]
         assert _open_files() == before + min(most, 4)
     assert _open_files() == before

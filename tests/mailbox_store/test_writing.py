@@ -59,29 +59,20 @@ def test_what_cannot_be_appended_whole_is_taken_back() -> None:
     assert files.content[BOX] == b"old"
 
 
-def test_an_error_of_the_pieces_themselves_leaves_nothing_either() -> None:
+@pytest.mark.parametrize(("by_another", "left"), [(b"", b"old"), (b"new", b"old1234new")])
+def test_an_error_of_the_pieces_leaves_nothing_but_where_another_has_written_behind(
+    by_another: bytes, left: bytes
+) -> None:
     files = MemoryFiles({BOX: b"old"})
 
     def pieces() -> Iterator[bytes]:
         yield b"1234"
+        files.content[BOX] += by_another
         raise OSError(errno.EIO, "Input/output error")
 
     with pytest.raises(OSError, match="Input/output"):
         writing.append(files.open(BOX), 3, pieces())
-    assert files.content[BOX] == b"old"
-
-
-def test_what_another_has_written_behind_a_part_is_not_cut() -> None:
-    files = MemoryFiles({BOX: b"old"})
-
-    def pieces() -> Iterator[bytes]:
-        yield b"1234"
-        files.content[BOX] += b"new"
-        raise OSError(errno.EIO, "Input/output error")
-
-    with pytest.raises(OSError, match="Input/output"):
-        writing.append(files.open(BOX), 3, pieces())
-    assert files.content[BOX] == b"old1234new"
+    assert files.content[BOX] == left
 
 
 def test_what_is_there_is_written_over_at_its_place() -> None:
