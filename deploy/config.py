@@ -12,6 +12,7 @@ import hashlib
 import ipaddress
 import math
 import os
+import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,30 +22,13 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from runtime.settings import Settings
 from wire.address import AddressError, parse_domain
 
-# Settings of the services that this tool does not look into; unset ones are not set, so the service's default counts.
-PASSED_ON = (
-    "PROFILE",
-    "SENDER_DOMAIN_RULE",
-    "MAX_MESSAGE_BYTES",
-    "MAX_RECIPIENTS",
-    "MAX_ERRORS",
-    "VRFY",
-    "EXPLAIN",
-    "STORE_SECONDS",
-    "MAX_CONNECTIONS_PER_ADDRESS",
-    "IDLE_SECONDS",
-    "NO_WORKER_SECONDS",
-    "CONVERSATION",
-    "POSTMASTER",
-    "MAILBOX_MODE",
-    "FAULTS",
-    "FAULT_SEED",
+# The one table of settings (settings.toml), by name.
+TABLE: Mapping[str, Mapping[str, object]] = tomllib.loads(
+    Path(__file__).with_name("settings.toml").read_text("utf-8")
 )
 _MAX_PORT = 65535
 # Variables of the Makefile itself, which may stand in the same command line.
 _OF_MAKE = frozenset({"PYTHON", "VENV", "ARGS"})
-# Each service has its own; `make up` gives them out.
-_NOT_OF_STACKS = frozenset({"metrics", "ready_file"})
 # A stop may take what the gateway grants to open transactions, and then the time to finish what is in hand.
 _STOP_MARGIN_SECONDS = 5
 
@@ -54,8 +38,7 @@ def take_only(remembered: Mapping[str, str]) -> None:
 
     :param remembered: `StackSettings.remembered()` of that stack.
     """
-    settings = {name.upper() for name in StackSettings.model_fields} | set(PASSED_ON)
-    for name in [name for name in os.environ if name.upper() in settings]:
+    for name in [name for name in os.environ if name.upper() in TABLE]:
         del os.environ[name]
     os.environ.update(remembered)
 
@@ -65,10 +48,9 @@ def unknown(names: Iterable[str]) -> list[str]:
 
     :param names: as they were typed.
     """
-    settings = {name.upper() for name in StackSettings.model_fields if name not in _NOT_OF_STACKS} | set(PASSED_ON)
     lines = []
-    for name in sorted(set(names) - settings - _OF_MAKE):
-        like = difflib.get_close_matches(name.upper(), sorted(settings), 1)
+    for name in sorted(set(names) - set(TABLE) - _OF_MAKE):
+        like = difflib.get_close_matches(name.upper(), sorted(TABLE), 1)
         lines.append(f"{name}: there is no such setting" + (f"; did you mean {like[0]}?" if like else ""))
     return lines
 
@@ -203,3 +185,7 @@ class StackSettings(RunSettings):
             **({"METRICS_PORT": str(self.metrics_port)} if self.metrics_port else {}),
             **({"BASE": self.base} if self.base else {}),
         }
+
+
+# Settings of the services that this tool does not look into; unset ones are not set, so the service's default counts.
+PASSED_ON = tuple(name for name in TABLE if name.lower() not in StackSettings.model_fields)

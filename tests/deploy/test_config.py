@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from deploy.config import PASSED_ON, RunSettings, StackSettings, take_only, unknown
+from deploy.config import TABLE, RunSettings, StackSettings, take_only, unknown
+from gateway.config import GatewaySettings
+from mailbox_store.config import StoreSettings
+from runtime.settings import Settings
+from session_worker.config import WorkerSettings
+from tests.stack import ROOT
+
+# What each service is given by whoever starts it, and nobody sets.
+GIVEN = {"ready_file", "metrics", "gateway_endpoint", "store_endpoint", "feed_endpoint", "journal", "poison_dir"}
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in (*PASSED_ON, *(field.upper() for field in StackSettings.model_fields)):
+    for name in TABLE:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 
@@ -131,3 +140,34 @@ def test_a_name_that_is_no_setting_is_told_with_the_one_that_it_is_like() -> Non
         "PORTT: there is no such setting; did you mean PORT?",
         "xyz: there is no such setting",
     ]
+
+
+@pytest.mark.parametrize("cls", [StackSettings, GatewaySettings, WorkerSettings, StoreSettings])
+def test_the_table_has_every_setting_with_the_default_that_counts(
+    cls: type[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unset = cls()
+    for name in set(cls.model_fields) - GIVEN:
+        if said := str(TABLE[name.upper()]["default"]):
+            monkeypatch.setenv(name.upper(), said)
+        assert getattr(cls(), name) == getattr(unset, name), name
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def test_the_table_has_nothing_else() -> None:
+    known = {
+        name for cls in (StackSettings, GatewaySettings, WorkerSettings, StoreSettings) for name in cls.model_fields
+    }
+    assert set(TABLE) == {name.upper() for name in known - GIVEN}
+    assert all(set(row) <= {"default", "what", "engine"} and row["what"] for row in TABLE.values())
+
+
+def test_the_readme_tells_of_the_same_settings_with_the_same_defaults() -> None:
+    told = {}
+    for row in re.findall(r"^\| ([A-Z_, ]+) \| (.+?) \| ", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE):
+        names, defaults = row[0].split(", "), row[1].split(", ")
+        # MODE's own is told in words, with commas in them.
+        told |= dict(zip(names, defaults if len(names) > 1 else [row[1]], strict=True))
+    assert sorted(told) == sorted(TABLE)
+    wrong = {name: row["default"] for name, row in TABLE.items() if f"`{row['default']}`" not in told[name]}
+    assert set(wrong.values()) <= {""}, wrong
