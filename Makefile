@@ -16,7 +16,7 @@ BENCH := build/bench
 GIVEN = $(strip $(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name))))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down restart-workers restart-store restart-gateway status logs test chaos lint bench curves budget lock pictures clean
+.PHONY: help up down restart-workers restart-store restart-gateway status logs test test-long test-debian chaos lint bench curves budget lock pictures clean
 
 help: ## show this
 	@echo "Correio, an SMTP server. Targets:"
@@ -48,8 +48,16 @@ logs: $(INSTALLED) ## follow the logs, each conversation in them (Ctrl-C ends it
 	@$(RUN_PYTHON) -m deploy logs
 
 # Most tests wait for something more than they compute, so two at a time take little over half as long.
-test: $(INSTALLED) ## run every test; those with containers need a Docker engine (ARGS goes to pytest)
-	$(RUN_PYTHON) -m pytest -n 2 $(ARGS)
+test: $(INSTALLED) ## run the tests; those with containers need a Docker engine (ARGS goes to pytest)
+	$(RUN_PYTHON) -m pytest -n 2 -m "not long" $(ARGS)
+
+# One at a time: they load the machine themselves.
+test-long: $(INSTALLED) ## run the tests that take minutes by their nature: long chaos, explorations
+	$(RUN_PYTHON) -m pytest -m long $(ARGS)
+
+SUITE ?= trixie
+test-debian: ## run all checks on another release of Debian with its Python, in a folder (SUITE=trixie; needs root)
+	tests/on-debian.sh $(SUITE)
 
 DURATION ?= 60
 CONNECTIONS ?= 50

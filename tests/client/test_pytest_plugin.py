@@ -28,7 +28,8 @@ def test_a_mail_that_is_sent_is_there(mail):
     assert mail.wait(to="ana@example.com", after=found).id == second
     assert [each.subject for each in mail.mailbox("ana@example.com")] == ["First", "Second"]
     assert mail.wait(to="bruno@example.com").sender == ""
-    assert "C: mail FROM:<>" in mail.conversations
+    # smtplib's letter case is another in each Python.
+    assert "c: mail from:<>" in mail.conversations.lower()
 
 def test_mailboxes_are_empty_at_the_start(mail):
     assert mail.mailbox("ana@example.com") == []

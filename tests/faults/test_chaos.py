@@ -30,6 +30,18 @@ def test_all_faults_lose_double_and_tear_nothing(folder: Path) -> None:
     assert sum(report.faults.values()) > 5
 
 
+@pytest.mark.long
+@pytest.mark.stack
+@pytest.mark.timeout(600)
+def test_five_minutes_of_all_faults_lose_double_and_tear_nothing(folder: Path) -> None:
+    kinds = KINDS["processes"]
+    report = run(folder, "processes", 14, 300, connections=50, kinds=kinds, mailboxes=200, largest=1_000_000)
+    print(report)
+    assert report.good, str(report)
+    assert len(report.journal.acknowledged) > 1000
+    assert sum(report.faults.values()) > 50
+
+
 @pytest.mark.containers
 @pytest.mark.timeout(900)  # images may have to be built first, and a base image before that
 def test_all_faults_on_containers_lose_double_and_tear_nothing(folder: Path, engine_answers: None) -> None:
