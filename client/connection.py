@@ -16,8 +16,7 @@ from typing import IO, Any, Self
 import click
 
 from .language import Language, Text
-from .options import EXIT_NO_SERVER
-from .run_folder import other_port
+from .run_folder import EXIT_NO_SERVER, is_there, other_port
 from .smtp import Reply, ReplyError, ReplyReader
 
 # A host that drops packets shows itself only by silence; a working one answers in well under a second.
@@ -33,6 +32,12 @@ _NOBODY = Text(
 _NOBODY_HERE = Text(
     "Nobody listens on {where}. The stack in RUN={run} takes mail on port {port}: --port {port}",
     "Ninguém escuta em {where}. O servidor de RUN={run} recebe correio na porta {port}: --port {port}",
+)
+_NOBODY_ANY_MORE = Text(
+    "Nobody listens on {where}, where the stack in RUN={run} was started: it has ended, or is on its way. "
+    "See: make status; start it with: make up",
+    "Ninguém escuta em {where}, onde foi iniciado o servidor de RUN={run}: ele terminou, ou está a caminho. "
+    "Veja: make status; inicie-o com: make up",
 )
 _NO_HOST = Text("There is no host named {host}", "Não existe máquina com o nome {host}")
 _NO_ANSWER = Text("{where} does not answer", "{where} não responde")
@@ -149,13 +154,18 @@ def connect(host: str, port: int) -> Connection:
     try:
         return Connection(socket.create_connection((host, port), CONNECT_SECONDS))
     except ConnectionRefusedError:
-        started = other_port(port)
-        if started is None:
-            raise Unreachable(_NOBODY, where=where) from None
-        raise Unreachable(_NOBODY_HERE, where=where, run=started[0], port=started[1]) from None
+        raise _nobody(where, port) from None
     except (socket.gaierror, UnicodeError):
         raise Unreachable(_NO_HOST, host=host) from None
     except TimeoutError:
         raise Unreachable(_NO_ANSWER, where=where) from None
     except OSError as error:
         raise Unreachable(_NO_CONNECTION, where=where, why=error.strerror) from None
+
+
+def _nobody(where: str, port: int) -> Unreachable:
+    if (run := is_there(port)) is not None:
+        return Unreachable(_NOBODY_ANY_MORE, where=where, run=run)
+    if (started := other_port(port)) is not None:
+        return Unreachable(_NOBODY_HERE, where=where, run=started[0], port=started[1])
+    return Unreachable(_NOBODY, where=where)

@@ -11,6 +11,7 @@ import click
 
 from .checks import FAILED, OK, checks
 from .options import Server, json_option, mailboxes_option, server_options
+from .run_folder import run_folder
 from .terminal import harmless_text
 
 
@@ -22,13 +23,12 @@ from .terminal import harmless_text
 @click.option(
     "--users",
     envvar="USERS",
-    default="users.txt",
     type=click.Path(path_type=Path),
-    help="The list of users. [env USERS, else ./users.txt]",
+    help="The list of users. [env USERS, the stack's, ./users.txt]",
 )
 @mailboxes_option
 @json_option
-def command(server: Server, users: Path, mailboxes: Path, as_json: bool) -> None:
+def command(server: Server, users: Path | None, mailboxes: Path, as_json: bool) -> None:
     """Look for what keeps the server from working: a check a line, and what to do where one fails.
 
     It looks at Python, the port and who has it, whether mail is taken, the users file, the mailbox folder, the room
@@ -39,7 +39,7 @@ def command(server: Server, users: Path, mailboxes: Path, as_json: bool) -> None
       $ correio doctor
       $ correio doctor --json | jq '.[] | select(.state != "ok")'
     """
-    findings = list(checks(server, users, mailboxes))
+    findings = list(checks(server, users or _users_of_stack(), mailboxes))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
     else:
@@ -48,3 +48,8 @@ def command(server: Server, users: Path, mailboxes: Path, as_json: bool) -> None
             if finding.state != OK:
                 click.echo(f"{'':19} -> {finding.advice}")
     sys.exit(1 if any(finding.state == FAILED for finding in findings) else 0)
+
+
+def _users_of_stack() -> Path:
+    stack = run_folder().stack()
+    return (stack.users if stack else None) or Path("users.txt")

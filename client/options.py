@@ -1,4 +1,7 @@
-"""The options that several commands have: where the server is, where the mailboxes are, output for programs."""
+"""The options that several commands have: where the server is, where the mailboxes are, output for programs.
+
+What neither an option nor the environment tells, the stack in RUN does (`run_folder`), and else the defaults hold.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,9 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from .mbox import SUFFIX
+from .mbox import SUFFIX, MailboxError
+from .run_folder import NoStack, run_folder, takes_run
 
-# Exit status when nobody listens or the connection was lost before the last reply.
-EXIT_NO_SERVER = 3
 # Where `make up` listens unless told otherwise.
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 12000
@@ -32,31 +34,45 @@ class Server:
 
 
 def server_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --host and --port; the function gets them as the keyword argument `server`.
+    """Add --host, --port and --run; the function gets where the server is as the keyword argument `server`.
 
-    Given before a subcommand they hold for it as well, unless it has its own. The environment is below both.
+    Given before a subcommand they hold for it as well, unless it has its own. The environment is below both, and the
+    stack in RUN below that.
     """
 
-    @click.option("--host", help=f"Name or address of the server. [env CORREIO_HOST, else {DEFAULT_HOST}]")
+    @click.option("--host", help=f"Name or address of the server. [env CORREIO_HOST, the stack's, {DEFAULT_HOST}]")
     @click.option(
         "--port",
         type=click.IntRange(1, 65535),
-        help=f"Its TCP port. [env CORREIO_PORT, else {DEFAULT_PORT}]",
+        help=f"Its TCP port. [env CORREIO_PORT, the stack's, {DEFAULT_PORT}]",
     )
+    @takes_run
     @click.pass_context
     @functools.wraps(function)
     def with_server(context: click.Context, /, *args: Any, host: str | None, port: int | None, **rest: Any) -> Any:
         outer = context.parent.obj if context.parent else None
-        known = outer if isinstance(outer, Server) else None
+        known = outer if isinstance(outer, Server) and outer.told else None
         environment = any(os.environ.get(name) for name in ("CORREIO_HOST", "CORREIO_PORT"))
         server = Server(
             host or (known.host if known else os.environ.get("CORREIO_HOST") or DEFAULT_HOST),
             port or (known.port if known else _port_of_environment()),
-            bool(host or port or (known.told if known else environment)),
+            bool(host or port or known or environment),
         )
+        # Before a subcommand it is not known yet whether a server will be asked.
+        if not server.told and not context.invoked_subcommand:
+            server = _of_stack() or server
         return function(*args, server=server, **rest)
 
     return with_server
+
+
+def _of_stack() -> Server | None:
+    """Where the stack in RUN listens; None where there is none.
+
+    :raises NoStack: as `RunFolder.stack`.
+    """
+    stack = run_folder().stack()
+    return Server(stack.host, stack.port, told=False) if stack and stack.host and stack.port else None
 
 
 def _port_of_environment() -> int:
@@ -67,14 +83,24 @@ def _port_of_environment() -> int:
 
 
 def mailboxes_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --mailboxes; the function gets the folder as the keyword argument `mailboxes`."""
+    """Add --mailboxes and --run; the function gets the folder as the keyword argument `mailboxes`."""
     return click.option(
         "--mailboxes",
         envvar="MAILBOXES",
-        default="mailboxes",
         type=click.Path(path_type=Path),
-        help="The folder of the mailbox files. [env MAILBOXES, else ./mailboxes]",
-    )(function)
+        callback=_mailboxes,
+        help="The folder of the mailbox files. [env MAILBOXES, the stack's, ./mailboxes]",
+    )(takes_run(function))
+
+
+def _mailboxes(_: click.Context, __: click.Parameter, given: Path | None) -> Path:
+    if given is not None:
+        return given
+    try:
+        stack = run_folder().stack()
+    except NoStack as error:
+        raise MailboxError(f"{error.message}; or say where the mailboxes are: --mailboxes") from None
+    return (stack.mailboxes if stack else None) or Path("mailboxes")
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,7 +110,7 @@ def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def complete_address(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """For the shell: the addresses that have a mailbox and begin so."""
-    folder = Path(context.params.get("mailboxes") or os.environ.get("MAILBOXES") or "mailboxes")
+    folder: Path = context.params.get("mailboxes") or Path("mailboxes")
     with suppress(OSError):
         names = (path.name.removesuffix(SUFFIX) for path in folder.glob(f"*@*{SUFFIX}"))
         return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete.casefold())]

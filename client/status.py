@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 
-from .options import EXIT_NO_SERVER, Server, json_option, server_options
+from .options import Server, json_option, server_options
 from .probe import Probe, probe
-from .run_folder import NoStack, read_stack, run_option
+from .run_folder import EXIT_NO_SERVER, run_option
 from .services import services, table, versions
 from .terminal import harmless_line, harmless_text
 
@@ -39,7 +39,7 @@ def command(server: Server, run: Path, as_json: bool) -> None:
       $ correio status --json | jq '.services[] | select(.service == "gateway").connections'
       $ until correio status >/dev/null 2>&1; do sleep 0.2; done
     """
-    seen = probe(server if server.told else _of_stack(run) or server)
+    seen = probe(server)
     found = services(run)
     if as_json:
         told = {
@@ -51,15 +51,6 @@ def command(server: Server, run: Path, as_json: bool) -> None:
     else:
         click.echo("\n".join([*_in_words(seen), *(f"  {line}" for line in table(found))]))
     sys.exit(0 if seen.takes_mail else 1 if seen.listening else EXIT_NO_SERVER)
-
-
-def _of_stack(run: Path) -> Server | None:
-    """Where the stack of this folder listens."""
-    try:
-        stack = read_stack(run)
-    except NoStack:
-        return None
-    return Server(stack.host, stack.port) if stack.host and stack.port else None
 
 
 def _in_words(seen: Probe) -> list[str]:

@@ -73,7 +73,7 @@ class Mode(Protocol):
 
 def up(settings: StackSettings, say: Say) -> int:
     """Start the stack, and return when it takes mail. Harmless when it already does."""
-    kind = _choose(settings)
+    kind, why = _choose(settings)
     person = owner.caller()
     if kind == "processes":
         owner.become(person)
@@ -93,6 +93,7 @@ def up(settings: StackSettings, say: Say) -> int:
             ports = [target.port for target in targets.of_processes(settings.metrics_port, settings.workers)]
             preflight.check_metrics_ports(settings, ports, privileged=os.geteuid() == 0)
         owner.make_folder(settings.mailboxes, person, "MAILBOXES", mode=0o700)
+        say(f"starting the stack with MODE={kind}: {why}")
         _start(_mode(kind, settings.run, say), settings, person)
     say(_what_next(settings))
     return 0
@@ -174,15 +175,16 @@ def logs(run: Path, say: Say) -> NoReturn:
     os.execvpe(command[0], command, environment)  # noqa: S606 - no shell is wanted
 
 
-def _choose(settings: StackSettings) -> str:
+def _choose(settings: StackSettings) -> tuple[str, str]:
+    """How the services are to run, and why so."""
     if settings.mode == "processes":
-        return settings.mode
+        return settings.mode, "as asked for"
     reason = engine.why_not()
-    if reason is None:
-        return "docker"
     if settings.mode == "docker":
-        raise DeployError(f"MODE=docker: {reason}; MODE=processes needs none", EX_CONFIG)
-    return "processes"
+        if reason is not None:
+            raise DeployError(f"MODE=docker: {reason}; MODE=processes needs none", EX_CONFIG)
+        return settings.mode, "as asked for"
+    return ("docker", "a Docker engine answers") if reason is None else ("processes", reason)
 
 
 def _mode(kind: str, run: Path, say: Say) -> Mode:
@@ -203,7 +205,7 @@ def _already(before: Remembered, services: list[Service], kind: str, settings: S
     down = [f"{each.name} is {each.state}" for each in services if not each.running]
     if down:
         raise DeployError(f"already running, but {'; '.join(down)}")
-    say(f"already running on {settings.bind} port {settings.port}; make status tells more")
+    say(f"already running on {settings.bind} port {settings.port} with MODE={kind}; make status tells more")
     return 0
 
 
@@ -260,20 +262,15 @@ def _quoted(path: Path) -> str:
 
 def _what_next(settings: StackSettings) -> str:
     """Commands to be pasted into a shell, whatever is in the names of folders."""
-    here = "" if settings.port == 12000 and settings.connect_host == "127.0.0.1" else f" --port {settings.port}"
-    if settings.connect_host != "127.0.0.1":
-        here = f" --host {settings.connect_host}{here}"
-    boxes = (
-        "" if settings.mailboxes == Path("mailboxes").absolute() else f" --mailboxes {_quoted(settings.mailboxes)}"
-    )
     mailbox = _quoted(settings.mailboxes / "ADDRESS.txt")
     run = _run_argument(settings.run)
-    watched = f" --run {_quoted(settings.run)}" if run else ""
+    # The client finds the rest in RUN.
+    here = f" --run {_quoted(settings.run)}" if run else ""
     commands = {
         f"nc {settings.connect_host} {settings.port}": "speak SMTP by hand",
         f".venv/bin/correio{here}": "the same with our client",
-        f".venv/bin/correio read ADDRESS{boxes}": f"read a mailbox; or: cat {mailbox}",
-        f".venv/bin/correio watch{watched}": "watch the conversations",
+        f".venv/bin/correio read ADDRESS{here}": f"read a mailbox; or: cat {mailbox}",
+        f".venv/bin/correio watch{here}": "watch the conversations",
         f"make logs{run}": "follow the logs",
         f"make down{run}": "stop it",
     }

@@ -11,7 +11,7 @@ import pytest
 
 from client.connection import ConnectionLost, Unreachable, connect
 from client.language import Language
-from client.options import EXIT_NO_SERVER
+from client.run_folder import EXIT_NO_SERVER
 
 
 def unused_port() -> int:
@@ -28,6 +28,9 @@ def test_nobody_listening_is_said_with_what_to_do(tmp_path: Path, monkeypatch: p
     assert raised.value.exit_code == EXIT_NO_SERVER == 3
     (tmp_path / "stack.json").write_text('{"port": 2525}')
     with pytest.raises(Unreachable, match=r"takes mail on port 2525: --port 2525$"):
+        connect("127.0.0.1", port)
+    (tmp_path / "stack.json").write_text(f'{{"port": {port}}}')
+    with pytest.raises(Unreachable, match=r"was started: it has ended, or is on its way"):
         connect("127.0.0.1", port)
 
 

@@ -10,11 +10,15 @@ import pytest
 from client.run_folder import NoStack, Stack, other_port, read_stack
 from deploy import owner, state
 
+SETTINGS = {"WORKERS": "3", "MAILBOXES": "/srv/mail", "USERS": "/srv/users.txt"}
+
 
 def test_it_reads_what_make_up_writes(tmp_path: Path) -> None:
-    remembered = state.Remembered("processes", "", "/tmp/x", "127.0.0.1", 2525, 35, {"WORKERS": "3"})
+    remembered = state.Remembered("processes", "", "/tmp/x", "127.0.0.1", 2525, 35, SETTINGS)
     state.save(tmp_path, remembered, owner.caller())
-    assert read_stack(tmp_path) == Stack("processes", Path("/tmp/x"), 3, "127.0.0.1", 2525)
+    assert read_stack(tmp_path) == Stack(
+        "processes", Path("/tmp/x"), 3, "127.0.0.1", 2525, Path("/srv/mail"), Path("/srv/users.txt")
+    )
 
 
 @pytest.mark.parametrize(

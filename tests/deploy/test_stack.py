@@ -55,7 +55,9 @@ def send(port: str, recipient: str = "ana@example.com") -> None:
 def test_up_returns_when_mail_is_taken_and_down_leaves_nothing(folder: Path, settings: dict[str, str]) -> None:
     done = deploy("up", folder, **settings)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"Correio takes mail on 127.0.0.1 port {settings['PORT']}.")
+    how, taken = done.stdout.splitlines()[:2]
+    assert how == "starting the stack with MODE=processes: as asked for"
+    assert taken.startswith(f"Correio takes mail on 127.0.0.1 port {settings['PORT']}.")
     send(settings["PORT"])
     mailbox = folder / "mailboxes" / "ana@example.com.txt"
     assert mailbox.read_text().endswith("Subject: hello\n\nhello\n\n")
@@ -70,12 +72,21 @@ def test_up_returns_when_mail_is_taken_and_down_leaves_nothing(folder: Path, set
         socket.create_connection(("127.0.0.1", int(settings["PORT"])))
 
 
+def test_without_an_engine_it_says_that_it_chose_processes_and_why(folder: Path, settings: dict[str, str]) -> None:
+    bare = folder / "bin"
+    bare.mkdir()
+    done = deploy("up", folder, **settings | {"MODE": "auto", "PATH": str(bare)})
+    assert done.returncode == 0, done.stderr
+    why = "starting the stack with MODE=processes: the docker command is not installed"
+    assert done.stdout.splitlines()[0] == why
+
+
 def test_up_twice_is_harmless_and_other_settings_are_told_apart(folder: Path, settings: dict[str, str]) -> None:
     assert deploy("up", folder, **settings).returncode == 0
     before = processes_of(folder / "run")
     again = deploy("up", folder, **settings)
     assert again.returncode == 0
-    assert again.stdout.startswith(f"already running on 127.0.0.1 port {settings['PORT']}")
+    assert again.stdout.startswith(f"already running on 127.0.0.1 port {settings['PORT']} with MODE=processes;")
     other = deploy("up", folder, **settings | {"WORKERS": "3", "PROFILE": "strict"})
     assert other.returncode == 1
     assert other.stderr == (
@@ -232,7 +243,8 @@ def test_what_to_type_next_can_be_pasted_whatever_is_in_the_names(
     monkeypatch.chdir(folder)
     settings = StackSettings().model_copy(update={"run": run, "mailboxes": boxes, "metrics_port": 9120})
     commands = [shlex.split(line, comments=True) for line in _what_next(settings).splitlines()[1:]]
-    assert [".venv/bin/correio", "read", "ADDRESS", "--mailboxes", str(boxes)] in [words[:5] for words in commands]
+    assert [".venv/bin/correio", "read", "ADDRESS", "--run", str(run)] in [words[:5] for words in commands]
+    assert [".venv/bin/correio", "--run", str(run)] in [words[:3] for words in commands]
     assert [".venv/bin/correio", "watch", "--run", str(run)] in [words[:4] for words in commands]
     assert ["cat", str(boxes / "ADDRESS.txt")] in [words[-2:] for words in commands]
     assert ["cat", str(run / "prometheus-targets.json")] in [words[:2] for words in commands]
