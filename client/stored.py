@@ -19,13 +19,14 @@ from email.message import EmailMessage, Message
 from email.parser import BytesHeaderParser
 from email.utils import getaddresses, parsedate_to_datetime
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 from .address import fold
 from .mbox import Entry, MailboxFile, entries
 
 # What the server writes above each message, session_worker/trace.py: its Received field (RFC 5321 section 4.4), with
-# `for` where there was one recipient. The client's name comes first and may be any word, even `id`.
+# `for` where there was one recipient in all. The client's name comes first and may be any word, even `id`.
 _TRACE = re.compile(
     r"from\s+\S+\s+\(\S+\)\s+by\s+\S+\s+with\s+\S+\s+id\s+(?P<id>[^\s;]+)(?:\s+for\s+<(?P<only>.*)>)?\s*;"
 )
@@ -142,15 +143,21 @@ class StoredMail:
         return {address.casefold() for address in [*_addresses([self.sender_field]), self.sender] if address}
 
     def is_for(self, address: str) -> bool:
-        """Whether it was sent to this address, letter case aside.
+        """Whether it was sent to this address, or into the mailbox of this address; letter case aside.
 
-        The server's trace names the recipient where there was one alone; of several only the header tells.
+        The server names the recipients of the envelope; what did not come through it has those of its header.
         """
-        if self._trace and self._trace["only"]:
-            recipients = [self._trace["only"]]
-        else:
-            recipients = _addresses(self.field(name) for name in ("To", "Cc", "Resent-To", "Resent-Cc"))
+        recipients = self._envelope or _addresses(map(self.field, ("To", "Cc", "Resent-To", "Resent-Cc")))
         return fold(address) in map(fold, recipients)
+
+    @cached_property
+    def _envelope(self) -> list[str]:
+        """The recipients that the server has written above its trace; behind that a sender may say what it likes."""
+        if self._trace is None:
+            return []
+        above = takewhile(lambda item: item[0].lower() != "received", self._header.raw_items())
+        named = [_unfolded(value) for name, value in above if name.lower() in ("delivered-to", "x-original-to")]
+        return [*named, *([self._trace["only"]] if self._trace["only"] else [])]
 
     def field(self, name: str) -> str:
         """A header field, the first of its name, unfolded and decoded; "" where there is none."""

@@ -32,7 +32,10 @@ class JournalFull(JournalError):
 
 
 class Message(Record):
-    """One delivery as it was asked for; its text is `staged` octets of pieces, then `data`."""
+    """One delivery as it was asked for; its text is `staged` octets of pieces, then `data`.
+
+    `originals` are the recipients that have another address than their mailbox: (mailbox, address).
+    """
 
     delivery: str
     time: int
@@ -40,6 +43,7 @@ class Message(Record):
     trace: bytes
     staged: int
     data: bytes
+    originals: tuple[tuple[str, str], ...] = ()
 
 
 class Entry(Record):

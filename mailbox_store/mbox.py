@@ -3,6 +3,7 @@
     From sender@domain Mon Nov 23 07:05:55 2026
     Return-Path: <sender@domain>
     Delivered-To: mailbox
+    X-Original-To: address              (one for each recipient of this mailbox that has another address)
     Received: ...                       (the trace, as the worker made it)
     ...the message, every line that matches ^>*From quoted with one more >...
     (one empty line)
@@ -31,17 +32,20 @@ _FROM_AT_START = re.compile(rb"(>*)From ")
 _UNFINISHED = re.compile(rb">*(F(?:r(?:om?)?)?)?")
 
 
-def head(time: int, sender: str, mailbox: str, trace: bytes) -> bytes:
+def head(time: int, sender: str, mailbox: str, trace: bytes, originals: Iterable[str] = ()) -> bytes:
     """The entry's first lines.
 
     :param time: when the message ended, ms since the epoch.
     :param sender: the reverse-path, "" for the null one. Blanks in it (of a quoted local part) are written %20 in the
         From_ line, whose fields end at blanks, and as they are in Return-Path.
     :param trace: the Received: header with its LF.
+    :param originals: the recipients of this mailbox whose address is another than the mailbox's.
     """
     envelope = sender.replace(" ", "%20")
     date = _date(time // 1000)
     lines = f"From {envelope or 'MAILER-DAEMON'} {date}\nReturn-Path: <{sender}>\nDelivered-To: {mailbox}\n"
+    for each in originals:
+        lines += f"X-Original-To: {each}\n"
     return lines.encode() + trace
 
 

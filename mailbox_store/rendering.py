@@ -22,6 +22,9 @@ class Rendering:
         self._journal = journal
         self._message = message
         self.delivery = message.delivery
+        self._originals: dict[str, list[str]] = {}
+        for mailbox, address in message.originals:
+            self._originals.setdefault(mailbox, []).append(address)
         # Asked for twice, for its length and for itself.
         self._heads: dict[str, bytes] = {}
         self._text: list[bytes] | None = None
@@ -43,7 +46,8 @@ class Rendering:
         head = self._heads.get(mailbox)
         if head is None:
             message = self._message
-            head = self._heads[mailbox] = mbox.head(message.time, message.sender, mailbox, message.trace)
+            originals = self._originals.get(mailbox, ()) if self._originals else ()
+            head = self._heads[mailbox] = mbox.head(message.time, message.sender, mailbox, message.trace, originals)
         return head
 
     def pieces(self, entry: Entry) -> Iterator[bytes]:

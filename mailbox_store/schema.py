@@ -14,7 +14,7 @@ from mailbox_store.durable import sync_path
 from mailbox_store.journal import JournalError
 from mailbox_store.texts import Texts
 
-VERSION = 3
+VERSION = 4
 # Half a second of the fastest deliveries measured; above it a commit writes the log back itself.
 LOG_LIMIT = 32 * 1024 * 1024
 _TABLES = (
@@ -27,7 +27,8 @@ _TABLES = (
     # The data of a large message is in a text file, at this spot, and empty here.
     """CREATE TABLE IF NOT EXISTS message (
         number INTEGER PRIMARY KEY, delivery TEXT NOT NULL, time INTEGER NOT NULL, sender TEXT NOT NULL,
-        trace BLOB NOT NULL, staged INTEGER NOT NULL, data BLOB NOT NULL, file INTEGER, place INTEGER, size INTEGER
+        trace BLOB NOT NULL, staged INTEGER NOT NULL, data BLOB NOT NULL, file INTEGER, place INTEGER, size INTEGER,
+        originals BLOB NOT NULL DEFAULT x''
     )""",
     "CREATE INDEX IF NOT EXISTS message_file ON message (file) WHERE file IS NOT NULL",
     """CREATE TABLE IF NOT EXISTS entry (
@@ -47,6 +48,8 @@ _FROM_1 = (
     "ALTER TABLE message ADD COLUMN size INTEGER",
     "ALTER TABLE piece RENAME TO piece_1",
 )
+# Up to version 3 no message had recipients of other addresses than their mailboxes'.
+_FROM_3 = ("ALTER TABLE message ADD COLUMN originals BLOB NOT NULL DEFAULT x''",)
 # From one file to the next through an index, which has as many rows of each as there are texts in it.
 _FILES_OF = """
 WITH RECURSIVE each (file) AS (
@@ -96,10 +99,10 @@ def open_tables(connection: sqlite3.Connection, path: str, full: int) -> Texts:
         # SQLite syncs the log's name, not that of the file itself.
         sync_path(Path(path).parent)
     if version == 1:
-        _change(connection, _FROM_1 + _TABLES)
-    if version == 2:
-        # Its tables are these, and have the ids of messages that are held as well.
-        _change(connection, ())
+        _change(connection, _FROM_1 + _FROM_3 + _TABLES)
+    if version in (2, 3):
+        # The ledger of version 2 has the ids of messages that are held as well.
+        _change(connection, _FROM_3)
         connection.execute("COMMIT")
     # Of what was read of the log just now, the end may be in the kernel's memory alone, where the process that wrote
     # it was killed before it was synced. From here on it is built upon.

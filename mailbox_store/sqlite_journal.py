@@ -24,6 +24,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import msgspec
+
 from mailbox_store.journal import Entry, Forgotten, JournalError, JournalFull, Message, Pending, Place
 from mailbox_store.ledger import Ledger
 from mailbox_store.schema import LOG_LIMIT, connect, files_needed, open_tables
@@ -61,6 +63,9 @@ class _TextsTranslated:
             raise (JournalFull if full else JournalError)(f"journal: {error}") from error
 
 
+# The column of a message's recipients that have other addresses than their mailboxes.
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[tuple[str, str], ...]).decode
 _translated = _Translated()
 _texts_translated = _TextsTranslated()
 
@@ -185,7 +190,7 @@ class SqliteJournal:
         ]
         with _translated:
             self._db.execute(
-                "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     number,
                     message.delivery,
@@ -194,6 +199,7 @@ class SqliteJournal:
                     message.trace,
                     message.staged,
                     *self._put(message.data),
+                    _encode(message.originals) if message.originals else b"",
                 ),
             )
             self._db.executemany(
@@ -213,14 +219,15 @@ class SqliteJournal:
         return b"", spot.file, spot.place, spot.size
 
     def message(self, number: int) -> Message:
-        query = "SELECT delivery, time, sender, trace, staged, data, file, place, size FROM message WHERE number=?"
+        query = """SELECT delivery, time, sender, trace, staged, data, file, place, size, originals
+                   FROM message WHERE number=?"""
         with _translated:
             row = self._db.execute(query, (number,)).fetchone()
         if row is None:
             raise JournalError(f"journal: there is no message {number}")
-        delivery, time_, sender, trace, staged, data, file, place, size = row
+        delivery, time_, sender, trace, staged, data, file, place, size, originals = row
         text = data if file is None else self._get(Spot(file, place, size))
-        return Message(delivery, time_, sender, trace, staged, text)
+        return Message(delivery, time_, sender, trace, staged, text, _decode(originals) if originals else ())
 
     def _get(self, spot: Spot) -> bytes:
         with _texts_translated:

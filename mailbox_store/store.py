@@ -317,8 +317,16 @@ class Store:
 
     def _deliver(self, question: Deliver, batch: _Batch) -> None:
         self._check_delivery(question, batch.now)
+        named = question.originals
+        originals = tuple((question.mailboxes[place], address) for place, address in named) if named else ()
         message = Message(
-            question.delivery, question.time, question.sender, question.trace, question.staged, question.data
+            question.delivery,
+            question.time,
+            question.sender,
+            question.trace,
+            question.staged,
+            question.data,
+            originals,
         )
         rendering = Rendering(self._journal, message, batch.room)
         length = rendering.text_length()
@@ -351,16 +359,22 @@ class Store:
                 raise _RefusedError(outcomes.TROUBLE, f"no such mailbox: {mailbox}")
         if _CONTROL.search(question.sender):
             raise _RefusedError(outcomes.TROUBLE, "the sender holds a control character")
+        for place, address in question.originals:
+            if place >= len(question.mailboxes) or _CONTROL.search(address):
+                raise _RefusedError(outcomes.TROUBLE, "a recipient holds a control character, or has no mailbox")
         if question.trace and not question.trace.endswith(b"\n"):
             raise _RefusedError(outcomes.TROUBLE, "the trace does not end with a newline")
         if question.staged:
-            end = 0
-            for offset, size in self._journal.extents(question.delivery):
-                if offset != end:
-                    raise _RefusedError(outcomes.TROUBLE, f"pieces: a gap or an overlap at {end}")
-                end += size
-            if end != question.staged:
-                raise _RefusedError(outcomes.TROUBLE, f"pieces: {end} octets of {question.staged}")
+            self._check_pieces(question)
+
+    def _check_pieces(self, question: Deliver) -> None:
+        end = 0
+        for offset, size in self._journal.extents(question.delivery):
+            if offset != end:
+                raise _RefusedError(outcomes.TROUBLE, f"pieces: a gap or an overlap at {end}")
+            end += size
+        if end != question.staged:
+            raise _RefusedError(outcomes.TROUBLE, f"pieces: {end} octets of {question.staged}")
 
 
 def _tell(deliveries: list[tuple[Rendering, list[Entry]]]) -> None:

@@ -241,7 +241,7 @@ def _bound(context: Context) -> bool:
 
 
 def _rcpt(context: Context, command: Command) -> Talk:
-    """RCPT (RFC 5321 section 4.1.1.3); a mailbox named twice gets the message once.
+    """RCPT (RFC 5321 section 4.1.1.3); a mailbox of several recipients gets the message once, which names them all.
 
     Postmaster without a domain, which every server has (section 4.5.1), is how probes ask whether the store answers
     now: that is never answered again.
@@ -251,11 +251,12 @@ def _rcpt(context: Context, command: Command) -> Talk:
     outcome = yield Lookup(wanted.local, wanted.domain)
     if not isinstance(outcome, Found):
         raise Refusal(replies.refused(outcome, wanted.given))
-    if outcome.mailbox not in mail.mailboxes:
+    recipient = Recipient(wanted.given, outcome.mailbox)
+    if recipient not in mail.recipients:
         if len(mail.recipients) >= context.rules.max_recipients:
             raise Refusal(replies.too_many_recipients(context.rules.max_recipients))
         epoch = outcome.epoch if outcome.writable else 0
-        mail = mail.with_recipient(Recipient(wanted.given, outcome.mailbox), epoch)
+        mail = mail.with_recipient(recipient, epoch)
     session = replace(context.session, transaction=mail)
     said = replies.recipient_ok(wanted.given, wanted.hints, utf8=mail.utf8)
     return Turn(session, said, again=STORE_AGAIN if wanted.domain else 0, epoch=outcome.epoch)

@@ -64,4 +64,5 @@ def _standing(session: Session) -> str:
     sender = f"A mail from <{shown(mail.sender)}> is under way"
     if not mail.recipients:
         return f"{sender}; it has no recipient yet."
-    return f"{sender}, to {len(mail.recipients)} mailbox{'es' if len(mail.recipients) > 1 else ''} so far."
+    mailboxes = len(mail.mailboxes)
+    return f"{sender}, to {mailboxes} mailbox{'es' if mailboxes > 1 else ''} so far."

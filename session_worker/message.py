@@ -13,6 +13,7 @@ from session_worker import replies, trace
 from session_worker.replies import Reply
 from session_worker.state import TIMED_OUT, Session, StateError, Transaction
 from session_worker.turn import Context, Talk, Turn
+from wire.address import fold
 from wire.messages import Body, Close, Deliver, Discard, Question, ReadBody, Stage
 from wire.outcomes import Delivered, Outcome, Staged
 from wire.records import replace
@@ -73,12 +74,22 @@ def _end_of_data(context: Context, mail: Transaction, body: Body) -> Generator[Q
         trace=trace.received(context.session, mail, context.rules.domain, context.delivery, context.time),
         staged=mail.staged,
         data=body.data,
+        originals=_originals(mail),
     )
     if isinstance(outcome, Delivered):
         return replies.delivered(context.delivery)
     failure = replies.failure_of(outcome)
     yield from _discard(context, replace(mail, failure=failure))
     return replies.failure(failure)
+
+
+def _originals(mail: Transaction) -> tuple[tuple[int, str], ...]:
+    """The recipients that have another address than their mailbox, each with its mailbox's place."""
+    others = [each for each in mail.recipients if each.address != each.mailbox and fold(each.address) != each.mailbox]
+    if not others:
+        return ()
+    places = {mailbox: place for place, mailbox in enumerate(mail.mailboxes)}
+    return tuple((places[each.mailbox], each.address) for each in others)
 
 
 def _discard(context: Context, mail: Transaction) -> Generator[Question, Outcome, None]:

@@ -27,7 +27,7 @@ class Rules(Record):
     """The limits and habits of this server.
 
     `domain` is its own name, `strict` the profile that tolerates no deviation from RFC 5321. `max_message_octets`
-    counts a message's octets, `max_recipients` the mailboxes of one transaction, `max_errors` the 5xx replies that
+    counts a message's octets, `max_recipients` the recipients of one transaction, `max_errors` the 5xx replies that
     a session may get before it is closed. Where `explain` is on a session may ask to be told what is done with it,
     `worker` being the name of this process then. `faults` is None where nothing fails on cue.
     """

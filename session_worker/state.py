@@ -83,7 +83,12 @@ class Transaction(Record, omit_defaults=True):
 
     @property
     def mailboxes(self) -> tuple[str, ...]:
-        return tuple(recipient.mailbox for recipient in self.recipients)
+        """Each once, in the order of their first recipients."""
+        match self.recipients:
+            case (only,):
+                return (only.mailbox,)
+            case several:
+                return tuple(dict.fromkeys([recipient.mailbox for recipient in several]))
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # The header lines that the store and the worker put above a message, with the folded lines that go on.
-_TRACE = re.compile(rb"\A(?:(?:Return-Path|Delivered-To|Received):[^\n]*\n(?:[ \t][^\n]*\n)*){3}")
+_TRACE = re.compile(rb"\AReturn-Path:.*\nDelivered-To:.*\n(?:X-Original-To:.*\n)*Received:.*\n(?:[ \t].*\n)*")
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 _ID = re.compile(rb"\bid ([\w.-]+)")
 

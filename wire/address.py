@@ -57,6 +57,14 @@ class Address(Record):
         return self.local.isascii() and self.domain.isascii()
 
 
+def fold(text: str) -> str:
+    """The fold of an address; of what is none, such as `postmaster` alone, the text with its letter case folded."""
+    try:
+        return parse(text).fold
+    except AddressError:
+        return text.casefold()
+
+
 def quote(local: str) -> str:
     """The local part as it is written in an address: quoted if it is not a Dot-string."""
     if _DOT_STRING.fullmatch(local):

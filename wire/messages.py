@@ -19,6 +19,7 @@ from wire.fields import (
     Mailboxes,
     Name,
     Number,
+    Originals,
     Part,
     Piece,
     Replies,
@@ -221,7 +222,8 @@ class Deliver(Part, tag="deliver"):
 
     `sender` is the reverse-path, "" for the null one. `time` is when the message ended, and is part of what is
     written. `trace` is the Received: header with its LF. The message is the staged pieces, `staged` octets in
-    all, followed by `data`.
+    all, followed by `data`. `originals` are the recipients of the envelope that have another address than their
+    mailbox: each with its mailbox's place in `mailboxes`.
     """
 
     delivery: Id
@@ -231,6 +233,7 @@ class Deliver(Part, tag="deliver"):
     trace: Trace
     staged: Number
     data: Piece
+    originals: Originals = ()
 
 
 class Discard(Part, tag="discard"):

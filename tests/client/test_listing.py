@@ -41,6 +41,10 @@ def test_no_mail_and_no_mailbox_are_two_things(tmp_path: Path) -> None:
 
 
 def test_of_a_shared_mailbox_only_the_address_s_own_mail_is_listed(tmp_path: Path) -> None:
-    put(tmp_path, entry("a.1", to="eva@example.org"), entry("a.2"), name="*@example.org")
+    put(
+        tmp_path,
+        *(entry(f"a.{n}", to=f"{who}@example.org", mailbox="*@example.org") for n, who in ((1, "eva"), (2, "ana"))),
+        name="*@example.org",
+    )
     status, output = run(tmp_path)
     assert (status, [line.split()[:2] for line in output.splitlines()]) == (0, [["2", "a.2"]])

@@ -41,19 +41,37 @@ def test_it_says_who_sent_it_when_and_which_delivery_it_was() -> None:
     ("to", "address", "is_for"),
     [
         ("ana+shop@example.org", "Ana+Shop@example.org", True),
-        ("ana+shop@example.org", "ana@example.org", False),
+        ("ana+shop@example.org", "ana@example.org", True),  # it came into her mailbox
         ("ana+shop@example.org", "ana+sho@example.org", False),
-        ("Ana <ana+a@example.org>, ana+b@example.org", "ana+b@example.org", True),
-        ("Ana <ana+a@example.org>, ana+b@example.org", "ana@example.org", False),
+        ("ana+a@example.org, ana+b@example.org", "ana+a@example.org", True),
+        ("ana+a@example.org, ana+b@example.org", "ana+B@Example.org", True),
+        ("ana+a@example.org, ana+b@example.org", "ana+c@example.org", False),
     ],
 )
 def test_it_knows_the_address_it_was_sent_to(to: str, address: str, is_for: bool) -> None:
     assert stored(entry(to=to)).is_for(address) is is_for
 
 
-def test_the_trace_counts_and_not_what_the_header_says() -> None:
-    forged = entry(to="joao@catch.example").replace(b"Subject:", b"To: maria@catch.example\nSubject:")
+FORGERIES = [
+    "To",
+    "Cc",
+    "Delivered-To",
+    "X-Original-To",
+    "x-original-to",
+    "Received: from a (b) by c with d id e\n\tfor",
+]
+
+
+@pytest.mark.parametrize("field", FORGERIES)
+@pytest.mark.parametrize("to", ["joao@catch.example", "joao@catch.example, ana@catch.example"])
+def test_the_server_s_word_counts_and_not_what_the_sender_s_header_says(field: str, to: str) -> None:
+    forged = entry(to=to).replace(b"Subject:", f"{field}: <maria@catch.example>; now\nSubject:".encode())
     assert [stored(forged).is_for(f"{name}@catch.example") for name in ("joao", "maria")] == [True, False]
+
+
+def test_what_did_not_come_through_the_server_is_for_those_of_its_header() -> None:
+    own = stored(b"From \nDelivered-To: bo@example.org\nTo: ana@example.org\nCc: Jo <jo@example.org>\n\nhi\n")
+    assert [own.is_for(f"{name}@example.org") for name in ("ana", "jo", "bo")] == [True, True, False]
 
 
 @pytest.mark.parametrize("name", ["id", "for", "by", "with", "[IPv6:::1]", "x;id", "x(id", "=?utf-8?q?a_id_b?="])

@@ -69,7 +69,7 @@ def test_an_address_without_a_mailbox_of_its_own_has_its_mail_in_a_shared_one(tm
 
 
 def test_a_mailbox_of_its_own_that_is_made_meanwhile_is_the_one_that_counts(tmp_path: Path) -> None:
-    put(tmp_path, entry("a.1", to="eva@example.org"), name="*@example.org")
+    put(tmp_path, entry("a.1", to="eva@example.org", mailbox="*@example.org"), name="*@example.org")
     timer = threading.Timer(0.2, put, (tmp_path, entry("a.2")))
     timer.start()
     mail = wait_for(tmp_path, ANA, Wanted(), 20)

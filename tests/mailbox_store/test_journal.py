@@ -111,7 +111,8 @@ class Both(RuleBasedStateMachine):
     def add(self, delivery: str, boxes: list[str], staged: bool, data: bytes, give_up: bool) -> None:
         if not self.model.known(delivery):
             octets = sum(size for _, size in self.model.extents(delivery)) if staged else 0
-            message = Message(delivery, self.now, "s@e", b"t\n", octets, data)
+            originals = tuple((box, f"{delivery}+{number}@e") for box in boxes for number in range(len(data) % 3))
+            message = Message(delivery, self.now, "s@e", b"t\n", octets, data, originals)
             places = [Place(box, 10, 0, 20) for box in boxes]
             self._do(lambda journal: journal.add(message, places), give_up)
 

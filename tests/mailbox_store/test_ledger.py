@@ -31,7 +31,7 @@ def _transaction(db: sqlite3.Connection, ledger: Ledger) -> Iterator[None]:
 
 
 def _hold(db: sqlite3.Connection, ledger: Ledger, number: int, delivery: str, time: int = 5) -> None:
-    db.execute("INSERT INTO message VALUES (?, ?, ?, '', '', 0, '', NULL, NULL, NULL)", (number, delivery, time))
+    db.execute("INSERT INTO message VALUES (?, ?, ?, '', '', 0, '', NULL, NULL, NULL, '')", (number, delivery, time))
     ledger.add(number, delivery)
 
 

@@ -33,6 +33,12 @@ def test_the_first_lines_name_sender_time_and_mailbox() -> None:
     )
 
 
+def test_each_recipient_of_another_address_is_named_above_the_trace() -> None:
+    lines = head(WHEN, "a@b.example", "*@d.example", TRACE, ["x@d.example", "é@d.example"])
+    begin = head(WHEN, "a@b.example", "*@d.example", b"")
+    assert lines == begin + "X-Original-To: x@d.example\nX-Original-To: é@d.example\n".encode() + TRACE
+
+
 def test_the_null_sender_is_mailer_daemon() -> None:
     assert head(WHEN, "", "c@d.example", b"").startswith(b"From MAILER-DAEMON Mon Nov 23")
     assert b"\nReturn-Path: <>\n" in head(WHEN, "", "c@d.example", b"")

@@ -49,6 +49,8 @@ TO = {
     "s4.1": (ALICE, CAROL),
     "s5.1": (BOB,),
 }
+# Recipients whose address is another than their mailbox's.
+ORIGINALS = {"s2.1": ((1, "alice+a@a.example"), (1, "alice+b@a.example")), "s3.1": ((0, "bob+c@b.example"),)}
 
 
 def _trace(delivery: str) -> bytes:
@@ -57,7 +59,14 @@ def _trace(delivery: str) -> bytes:
 
 def _deliver(delivery: str, staged: int = 0) -> Ask:
     question = Deliver(
-        delivery, NOW, "s@b.example", TO[delivery], _trace(delivery), staged, BODIES[delivery][staged:]
+        delivery,
+        NOW,
+        "s@b.example",
+        TO[delivery],
+        _trace(delivery),
+        staged,
+        BODIES[delivery][staged:],
+        ORIGINALS.get(delivery, ()),
     )
     return Ask(1, NOW + 1000, question)
 
@@ -73,7 +82,9 @@ def _expected(crash: Crash, mailbox: str) -> bytes:
     for delivery in committed:
         if mailbox in TO[delivery]:
             whole += b"\n" * newlines_before(whole[-2:])
-            whole += head(NOW, "s@b.example", mailbox, _trace(delivery)) + b"".join(text([BODIES[delivery]]))
+            named = [address for place, address in ORIGINALS.get(delivery, ()) if TO[delivery][place] == mailbox]
+            whole += head(NOW, "s@b.example", mailbox, _trace(delivery), named)
+            whole += b"".join(text([BODIES[delivery]]))
         if delivery == "s2.1" and mailbox == CAROL and NOTE in crash.files.get(CAROL, b""):
             whole += NOTE
     return whole

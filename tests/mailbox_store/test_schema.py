@@ -80,7 +80,10 @@ def test_a_journal_of_version_2_has_the_ids_of_held_messages_in_its_ledger_alrea
         entries = journal.add(Message("a.1", 5, "s@e", b"t\n", 0, b"small"), [Place("x@e", 0, 0, 20)])
     journal.close()
     database = sqlite3.connect(path)
-    database.executescript("INSERT INTO ledger VALUES (1, 'a.1', 6); PRAGMA user_version=2;")
+    database.executescript(
+        """ALTER TABLE message DROP COLUMN originals;
+        INSERT INTO ledger VALUES (1, 'a.1', 6); PRAGMA user_version=2;"""
+    )
     database.close()
     for held in (True, False):
         journal = SqliteJournal(path)
@@ -170,10 +173,10 @@ def test_the_files_needed_are_those_of_messages_and_of_pieces(folder: Path, file
     schema.open_tables(connection, path, LARGE).clear(())
     for place, file in enumerate(files * 3):
         if (file + place) % 2:
-            connection.execute("INSERT INTO message VALUES (?, 'a', 1, '', '', 0, '', ?, 0, 9)", (place, file))
+            connection.execute("INSERT INTO message VALUES (?, 'a', 1, '', '', 0, '', ?, 0, 9, '')", (place, file))
         else:
             connection.execute("INSERT INTO piece VALUES (?, 0, 9, 1, ?, 0)", (f"d.{place}", file))
-    connection.execute("INSERT INTO message VALUES (9999, 'a', 1, '', '', 0, 'small', NULL, NULL, NULL)")
+    connection.execute("INSERT INTO message VALUES (9999, 'a', 1, '', '', 0, 'small', NULL, NULL, NULL, '')")
     assert schema.files_needed(connection) == set(files)
     connection.close()
 

@@ -15,6 +15,7 @@ from mailbox_store.tidying import LEDGER_KEPT, LEDGER_REACH, PIECES_KEPT
 from tests.mailbox_store.fakes import NOW, Clock, FakeWatch, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
 from wire.messages import Ask, Check, Deliver, Discard, Lookup, Question, Stage
 from wire.outcomes import Delivered, Discarded, Failed, Found, Outcome, Staged, Unwritable, Writable
+from wire.records import replace
 
 A, B = "a@b.example", "b@b.example"
 HOUR = 3_600_000
@@ -74,6 +75,17 @@ def test_a_mailbox_named_twice_gets_one_entry() -> None:
     bench = Bench()
     assert bench.ask(_deliver("one", A, B, A)) == [Delivered(False)]
     assert (bench.count("one", A), bench.count("one", B)) == (1, 1)
+
+
+def test_a_mailbox_names_the_recipients_that_it_has_the_mail_for_and_no_other_s() -> None:
+    bench = Bench()
+    originals = ((0, "a+x@b.example"), (1, "b+secret@b.example"), (0, "a+y@b.example"))
+    bench.ask(replace(_deliver("one", A, B), originals=originals))
+    heads = {box: bytes(bench.files.content[box]).partition(b"Received:")[0].splitlines()[2:] for box in (A, B)}
+    assert heads == {
+        A: [b"Delivered-To: " + A.encode(), b"X-Original-To: a+x@b.example", b"X-Original-To: a+y@b.example"],
+        B: [b"Delivered-To: " + B.encode(), b"X-Original-To: b+secret@b.example"],
+    }
 
 
 def test_no_repeat_outlives_the_ledger() -> None:
@@ -168,6 +180,8 @@ def test_pieces_of_a_message_that_never_ends_are_dropped() -> None:
         _deliver("one", sender="a\nb@c"),
         Deliver("one", NOW, "", (A,), b"no newline", 0, b""),
         _deliver("one", staged=1),
+        replace(_deliver("one"), originals=((1, "of@no.mailbox"),)),
+        replace(_deliver("one"), originals=((0, "a\nSubject: x@b.example"),)),
     ],
 )
 def test_what_makes_no_sense_fails_alone(delivery: Deliver) -> None:

@@ -13,6 +13,7 @@ from session_worker.rules import Faults, Rules
 from session_worker.state import NewerState, Recipient, Session, StateError, Transaction
 from session_worker.turn import AGAIN, STORE_AGAIN
 from tests.transcripts.memory_store import MemoryStore
+from wire import limits
 from wire.messages import Body, Check, Close, Connected, Disconnected, Input, Lines, Lookup, ReadBody, Step, StepDone
 from wire.outcomes import Delivered, Discarded, Failed, Found, NoSuchUser, Staged, TimedOut, Unwritable, Writable
 from wire.records import replace
@@ -47,6 +48,25 @@ def _run(step: Step, store: MemoryStore | None = None, rules: Rules | None = Non
             question = talk.send(answers.answer(question))
     except StopIteration as end:
         return end.value
+
+
+def test_a_thousand_of_the_longest_addresses_of_one_mailbox_fit_a_state_and_a_delivery() -> None:
+    """Each is named in the mailbox; one more is one too many."""
+    rules, store = Rules(max_recipients=1000), MemoryStore([f"*@{'d' * 63}.{'e' * 63}.{'f' * 63}.{'g' * 60}"])
+    domain = store.users[0][2:]
+    session = Session("127.0.0.1", "example.org", transaction=Transaction("a@example.org"))
+    for begin in range(0, 1001, 100):
+        lines = [f"RCPT TO:<{number:05}{'x' * 59}@{domain}>".encode() for number in range(begin, begin + 100)]
+        done = _run(_step(Lines(tuple(lines * 2)[:128]), session), store, rules)
+        if begin < 1000:
+            assert b"\n452" not in done.replies
+            session = state.decode(done.state)
+        else:
+            assert done.replies.startswith(b"452 4.5.3")
+    session = state.decode(_run(_step(Lines((b"DATA",)), session), store, rules).state)
+    assert len(state.encode(session)) < limits.MAX_STATE
+    assert _run(_step(Body(b"", 0, True), session), store, rules).replies.startswith(b"250 2.0.0")
+    assert store.mailboxes[store.users[0]].count(b"\nX-Original-To: ") == 1000
 
 
 _START = state.decode(_run(_step(Connected("127.0.0.1"))).state)

@@ -53,6 +53,23 @@ def test_a_small_message_is_one_delivery() -> None:
     assert (turn.session.transaction, turn.next) == (None, ReadLines())
 
 
+def test_recipients_with_other_addresses_than_their_mailbox_s_are_named() -> None:
+    given = [
+        ("M@b", "m@b"),
+        ("m+x@b", "m@b"),
+        ("postmaster", "j@b"),
+        ('"m"@B', "m@b"),
+        ("who@c", "*@c"),
+        ("m+y@b", "m@b"),
+    ]
+    mail = replace(_MAIL, recipients=tuple(Recipient(*each) for each in given))
+    (deliver,), _ = _run(message.piece(_context(mail), Body(b"", 0, True)), [Delivered(False)])
+    assert isinstance(deliver, Deliver)
+    assert deliver.mailboxes == ("m@b", "j@b", "*@c")
+    assert deliver.originals == ((0, "m+x@b"), (1, "postmaster"), (2, "who@c"), (0, "m+y@b"))
+    assert b"for <" not in deliver.trace
+
+
 def test_a_repeat_is_told_the_same() -> None:
     first = _run(message.piece(_context(), Body(b"", 0, True)), [Delivered(False)])
     assert _run(message.piece(_context(), Body(b"", 0, True)), [Delivered(True)]) == first

@@ -117,6 +117,9 @@ def render(deliver: Deliver, mailbox: str, text: bytes) -> bytes:
     begin = (
         f"From {deliver.sender or 'MAILER-DAEMON'} {date}\nReturn-Path: <{deliver.sender}>\nDelivered-To: {mailbox}\n"
     )
+    for place, address in deliver.originals:
+        if deliver.mailboxes[place] == mailbox:
+            begin += f"X-Original-To: {address}\n"
     if not _HEADER.match(text):
         text = b"\n" + text
     if not text.endswith(b"\n"):

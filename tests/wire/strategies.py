@@ -14,6 +14,7 @@ names = st.text(min_size=1, max_size=60)
 texts = st.text(max_size=60)
 octets = st.binary(max_size=200)
 mailboxes = st.lists(names, min_size=1, max_size=5).map(tuple)
+originals = st.lists(st.tuples(numbers, texts), max_size=3).map(tuple)
 lines = st.lists(st.none() | octets, min_size=1, max_size=5).map(tuple)
 
 served = st.none() | st.lists(ids, max_size=3).map(tuple)
@@ -31,7 +32,7 @@ questions = st.one_of(
     st.builds(messages.Lookup, texts, texts),
     st.builds(messages.Check, mailboxes, numbers),
     st.builds(messages.Stage, ids, numbers, octets),
-    st.builds(messages.Deliver, ids, numbers, texts, mailboxes, octets, numbers, octets),
+    st.builds(messages.Deliver, ids, numbers, texts, mailboxes, octets, numbers, octets, originals),
     st.builds(messages.Discard, ids),
 )
 answers = st.one_of(
