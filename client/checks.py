@@ -78,7 +78,10 @@ def _smtp(seen: Probe) -> Finding:
             "smtp", FAILED, seen.trouble, "another program may have the port: stop it, or: make up PORT=12525"
         )
     if not seen.takes_mail:
-        return Finding("smtp", FAILED, seen.trouble, "see what the services say: make status, make logs")
+        advice = (
+            "make room" if seen.trouble.startswith("no room") else "see what the services say: make status, make logs"
+        )
+        return Finding("smtp", FAILED, seen.trouble, advice)
     missing = [name for name in _OFFERED if name not in seen.extensions]
     if missing:
         return Finding(

@@ -1,7 +1,8 @@
 """A short session with a server, to see whether it is there and takes mail; nothing is stored.
 
 Gives: `probe`, what was seen and how long each reply took. Fails: never; what went wrong is in `trouble`.
-Limits: one connection, ended in order; each reply is waited for `SECONDS` at most.
+Limits: one connection, ended in order; each reply is waited for `SECONDS` at most. That a server's disk is full is
+seen of the stack in RUN alone, whose services tell it: a session that stores nothing does not meet it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from .connection import Connection, ConnectionLost, Unreachable, connect
 from .options import Server
+from .services import why_no_mail
 from .smtp import CRLF, Reply, extensions
 
 # A server that takes longer than this for a greeting or a look-up is in trouble, and so is whoever waits for it.
@@ -62,6 +64,9 @@ def probe(server: Server) -> Probe:
         seen.trouble = error.message
     finally:
         connection.close()
+    # What a session that stores nothing cannot see.
+    if seen.takes_mail and (why := why_no_mail(server)):
+        seen.takes_mail, seen.trouble = False, why
     return seen
 
 

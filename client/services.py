@@ -1,6 +1,7 @@
 """The services of a stack as their own signs of life tell them: files in RUN/ready, written each second while ready.
 
-Gives: `services`, one `Service` for each that is or should be there; `table` for people.
+Gives: `services`, one `Service` for each that is or should be there; `table` for people; `why_no_mail`, what keeps
+the stack from taking mail though it answers.
 Fails: never; what cannot be read is not ready, and a figure that is missing is not shown.
 Limits: what is told is up to a second old. Of a worker in a container that is not ready it is only known that one is
 missing.
@@ -15,13 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .run_folder import NoStack, read_stack
+from .options import Server
+from .run_folder import NoStack, is_there, read_stack
 from .terminal import harmless_line
 
 # Services write their file each second while they are ready.
 _FRESH_SECONDS = 5.0
 # A file has a few hundred octets.
 _MOST_OCTETS = 64 * 1024
+_LOCAL = ("127.0.0.1", "::1", "localhost")
 _ALWAYS = ("gateway", "mailbox_store")
 _WORKER = "session_worker"
 # The figures, and how they read behind their number.
@@ -52,6 +55,11 @@ class Service:
         return str(self.told.get("version", ""))
 
     @property
+    def why_not(self) -> str:
+        """What keeps it from its work though it is ready, "" for nothing."""
+        return harmless_line(str(self.told.get("why_not", "")))
+
+    @property
     def seconds(self) -> float | None:
         """How long it has been running; None where that is not known."""
         since = _number(self.told.get("since"))
@@ -72,6 +80,17 @@ def services(run: Path) -> list[Service]:
     return [found[name] for name in sorted(found)]
 
 
+def why_no_mail(server: Server) -> str:
+    """What keeps the server from its work, as a full disk does, in the words of its services; "" where nothing does.
+
+    Only the stack in RUN can be asked: of a server elsewhere nothing is known.
+    """
+    run = is_there(server.port)
+    if run is None or server.host not in _LOCAL:
+        return ""
+    return next((why for service in services(run) if service.ready and (why := service.why_not)), "")
+
+
 def versions(found: list[Service]) -> dict[str, list[str]]:
     """Which services run each release."""
     by: dict[str, list[str]] = {}
@@ -89,7 +108,7 @@ def table(found: list[Service]) -> list[str]:
     rows += [
         (
             harmless_line(service.name),
-            "ready" if service.ready else "not ready",
+            service.why_not or "ready" if service.ready else "not ready",
             harmless_line(service.version) or "-",
             "-" if service.seconds is None or not service.ready else _duration(service.seconds),
             _load(service.told) if service.ready else "",

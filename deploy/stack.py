@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from deploy import engine, leftovers, owner, preflight, smoke, state, targets
+from deploy import engine, leftovers, owner, preflight, signs, smoke, state, targets
 from deploy.config import StackSettings, take_only
 from deploy.docker import Containers
 from deploy.errors import EX_CONFIG, EX_FAILED, DeployError, ServiceFailed
@@ -33,6 +33,8 @@ _SMOKE_SECONDS = 5.0
 _FIRST_SECONDS = 5.0
 _FIRST_SMOKE_SECONDS = 0.3
 _NEXT_SMOKE_SECONDS = 2.0
+# The store gives a sign each second; where it cannot, as its folder is not to be written, that is not waited for.
+_SIGN_SECONDS = 3.0
 _POLL_SECONDS = 0.1
 _LAST_LINES = 5
 
@@ -125,7 +127,7 @@ def restart(run: Path, service: str, say: Say) -> int:
         mode = _mode(remembered.mode, run, say)
         mode.restart(settings, remembered, service)
         targets.save(run, mode.targets(settings, remembered), owner.caller())
-        _wait_until_it_takes_mail(mode, remembered)
+        _wait_until_it_takes_mail(mode, run, remembered)
     say(f"{service} restarted; mail is taken")
     return 0
 
@@ -139,7 +141,7 @@ def status(run: Path, say: Say) -> int:
     width = max(len(each.name) for each in services)
     for each in services:
         say(f"{each.name:{width}}  {each.state}")
-    taken = _tell_whether_mail_is_taken(remembered, say)
+    taken = _tell_whether_mail_is_taken(run, remembered, say)
     return 0 if taken and all(each.running for each in services) else EX_FAILED
 
 
@@ -155,13 +157,13 @@ def _status_without_supervisor(run: Path, remembered: Remembered | None, say: Sa
     listed = ", ".join(map(str, sorted(pids)))
     say(f"supervisord does not answer, but processes of this stack are there: pids {listed}")
     if remembered:
-        _tell_whether_mail_is_taken(remembered, say)
+        _tell_whether_mail_is_taken(run, remembered, say)
     say(f"what dies is not started again; make down{_run_argument(run)} ends them, make up starts anew")
     return EX_FAILED
 
 
-def _tell_whether_mail_is_taken(remembered: Remembered, say: Say) -> bool:
-    reason = smoke.why_not(remembered.host, remembered.port, _SMOKE_SECONDS)
+def _tell_whether_mail_is_taken(run: Path, remembered: Remembered, say: Say) -> bool:
+    reason = smoke.why_not(remembered.host, remembered.port, _SMOKE_SECONDS) or signs.why_no_mail(run) or None
     say(f"takes mail on {remembered.host} port {remembered.port}" if reason is None else f"takes no mail: {reason}")
     return reason is None
 
@@ -205,6 +207,8 @@ def _already(before: Remembered, services: list[Service], kind: str, settings: S
     down = [f"{each.name} is {each.state}" for each in services if not each.running]
     if down:
         raise DeployError(f"already running, but {'; '.join(down)}")
+    if why := signs.why_no_mail(settings.run):
+        raise DeployError(f"already running, but the stack takes no mail: {why}")
     say(f"already running on {settings.bind} port {settings.port} with MODE={kind}; make status tells more")
     return 0
 
@@ -216,7 +220,7 @@ def _start(mode: Mode, settings: StackSettings, person: owner.Owner) -> None:
     state.save(settings.run, remembered, person)
     try:
         mode.start(settings, remembered)
-        _wait_until_it_takes_mail(mode, remembered)
+        _wait_until_it_takes_mail(mode, settings.run, remembered)
         targets.save(settings.run, mode.targets(settings, remembered), person)
     except BaseException:
         mode.abandon(remembered)
@@ -225,7 +229,7 @@ def _start(mode: Mode, settings: StackSettings, person: owner.Owner) -> None:
         raise
 
 
-def _wait_until_it_takes_mail(mode: Mode, remembered: Remembered) -> None:
+def _wait_until_it_takes_mail(mode: Mode, run: Path, remembered: Remembered) -> None:
     began = time.monotonic()
     while True:
         trouble = mode.trouble(remembered)
@@ -236,13 +240,22 @@ def _wait_until_it_takes_mail(mode: Mode, remembered: Remembered) -> None:
         patience = _FIRST_SMOKE_SECONDS if waited < _FIRST_SECONDS else _NEXT_SMOKE_SECONDS
         reason = smoke.why_not(remembered.host, remembered.port, patience)
         if reason is None:
-            return
+            return _refuse_a_full_disk(run)
         if waited > _READY_SECONDS:
             raise DeployError(
                 f"the stack takes no mail after {_READY_SECONDS:.0f} s: {reason}",
                 details=mode.last_lines(remembered, _LAST_LINES),
             )
         time.sleep(_POLL_SECONDS)
+
+
+def _refuse_a_full_disk(run: Path) -> None:
+    """It answers; but whether a message would find room only the store knows, which says so in its next beat."""
+    began = time.monotonic()
+    while (why := signs.why_no_mail(run)) is None and time.monotonic() - began < _SIGN_SECONDS:
+        time.sleep(_POLL_SECONDS)
+    if why:
+        raise DeployError(f"the stack takes no mail: {why}")
 
 
 def _stop(run: Path, before: Remembered | None, say: Say) -> None:

@@ -138,7 +138,7 @@ def _run(service: Service, store: Store, users: UsersFile, vitals: Vitals) -> No
             except JournalError as error:
                 log.warning("! %s", error)
                 figures = vitals.figures
-            vitals.beat(True, figures)
+            vitals.beat(True, figures, hindrance=store.why_no_mail())
             beat = time.monotonic() + 1.0
 
     garbage.tune()

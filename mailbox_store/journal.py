@@ -152,6 +152,10 @@ class Journal(Protocol):
         """Name it; every `appended` mark that was made before is taken back."""
         ...
 
+    def has_room(self) -> bool:
+        """Would a message be taken in now? `JournalFull` says no; asked outside of a transaction."""
+        ...
+
     def maintain(self) -> None:
         """Do what keeps the journal quick and small, off the reply path."""
         ...

@@ -344,6 +344,10 @@ class SqliteJournal:
         if self._full:
             raise JournalFull("journal: its disk has too little room left")
 
+    def has_room(self) -> bool:
+        with _translated:
+            return self._has_room()
+
     def _has_room(self) -> bool:
         """Whether a transaction fits the disk, and can be written back from the log as well."""
         free = self._free()

@@ -106,7 +106,7 @@ class Exposition(Collector):
         yield gauge(
             "correio_ready",
             "1 while the service can do its work; /readyz says why not. Worry where it stays 0 for over a minute.",
-            float(self._vitals.ready and self._vitals.alive),
+            float(self._vitals.alive and not self._vitals.why_not),
         )
         yield from self._families()
 

@@ -168,7 +168,7 @@ class Probes:
         if path == "/livez":
             why_not = stuck
         elif path == "/readyz":
-            why_not = stuck or ("" if vitals.ready else vitals.why_not)
+            why_not = stuck or vitals.why_not
         else:
             return 404, b"there is /metrics, /livez and /readyz\n", _TEXT
         return (503, f"{why_not}\n".encode(), _TEXT) if why_not else (200, b"yes\n", _TEXT)

@@ -2,13 +2,15 @@
 
 Gives: `Vitals`, which a service feeds about once a second. It keeps a file that is there and fresh while the service
 is ready, and holds its figures as one JSON object; it tells systemd the same, where systemd asks (sd_notify(3)); and
-it remembers both for probes.
+it remembers both for probes. A service may be ready and yet be kept from its work, as by a full disk: it is not
+started again for that, and the file and the probes say why.
 Fails: a file that cannot be kept, or a systemd that does not listen, is logged once and ends nothing.
-Limits: what is told here is up to a beat old.
+Limits: what is told here is up to a beat old. Where the file's own disk is full, it is written over in place.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 
 # What a service tells of itself: names to numbers, texts, or lists of such.
 Figures: TypeAlias = Mapping[str, object]
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 # A loop that has not turned for so long is stuck: five beats, as the health check of `deploy/compose.yaml` has it.
 STUCK_SECONDS = 5.0
 
@@ -54,15 +57,16 @@ class Vitals:
         """Whether the loop that feeds this has turned lately. May be asked from another thread."""
         return time.monotonic() - self._beaten < STUCK_SECONDS
 
-    def beat(self, ready: bool, figures: Figures | None = None, why_not: str = "") -> None:
+    def beat(self, ready: bool, figures: Figures | None = None, why_not: str = "", *, hindrance: str = "") -> None:
         """Call about once a second, from the loop that does the work.
 
         :param figures: what the service has to tell of itself now.
-        :param why_not: why it is not ready, in a few words.
+        :param why_not: why it is not ready, where it is not, in a few words.
+        :param hindrance: what keeps it from its work though it is ready.
         """
         self._beaten = time.monotonic()
         self.figures = figures or {}
-        self.why_not = "" if ready else why_not or "not ready"
+        self.why_not = hindrance if ready else why_not or "not ready"
         before, self.ready = self.ready, ready
         try:
             self._keep_file()
@@ -92,12 +96,20 @@ class Vitals:
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "since": round(self._began, 3),
+            **({"why_not": self.why_not} if self.why_not else {}),
             **self.figures,
         }
+        octets = json.dumps(told, ensure_ascii=False).encode() + b"\n"
         # Renamed into place: a reader never sees half.
         beside = self._path.with_name(f".{self._path.name}.new")
-        beside.write_text(json.dumps(told, ensure_ascii=False) + "\n", encoding="utf-8")
-        beside.replace(self._path)
+        try:
+            beside.write_bytes(octets)
+            beside.replace(self._path)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            beside.unlink(missing_ok=True)
+            _write_over(self._path, octets)
 
     def _tell_systemd(self, *states: str) -> None:
         if not self._systemd:
@@ -107,3 +119,11 @@ class Vitals:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to_systemd:
             to_systemd.setblocking(False)
             to_systemd.sendto("\n".join(states).encode(), address)
+
+
+def _write_over(path: Path, octets: bytes) -> None:
+    """In the room that the file has already, which a full disk leaves it; blanks fill what was longer."""
+    with path.open("r+b", buffering=0) as file:
+        octets = octets.ljust(os.fstat(file.fileno()).st_size)
+        if file.write(octets) < len(octets):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

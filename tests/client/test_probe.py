@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +44,15 @@ def test_nobody_is_nobody() -> None:
     seen = probe(Server("127.0.0.1", port))
     assert (seen.listening, seen.as_json()["takes_mail"]) == (False, False)
     assert "Nobody listens" in seen.trouble
+
+
+def test_a_stack_whose_disk_is_full_takes_no_mail_though_it_answers(
+    serve: Serve, answers: Answers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = serve(answers)
+    monkeypatch.setenv("RUN", str(tmp_path))
+    (tmp_path / "stack.json").write_text(json.dumps({"host": "127.0.0.1", "port": port}))
+    (tmp_path / "ready").mkdir()
+    (tmp_path / "ready" / "mailbox_store").write_text(json.dumps({"why_not": "no room for mail"}))
+    seen = probe(Server("127.0.0.1", port))
+    assert (seen.listening, seen.takes_mail, seen.trouble) == (True, False, "no room for mail")

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from client.services import services, table, versions
+from client.options import Server
+from client.services import services, table, versions, why_no_mail
 from runtime.vitals import Vitals
 
 
@@ -100,3 +101,23 @@ def test_releases_that_differ_are_told_in_words(tmp_path: Path) -> None:
 def test_nothing_in_a_file_reaches_the_terminal_as_it_is(tmp_path: Path) -> None:
     sign(tmp_path, "gateway", version="\x1b[2J")
     assert "\x1b" not in "\n".join(table(services(tmp_path)))
+
+
+def test_what_keeps_a_ready_service_from_its_work_stands_in_its_place(tmp_path: Path) -> None:
+    sign(tmp_path, "mailbox_store", why_not="no room\x1b[2J for mail")
+    assert table(services(tmp_path))[1].split("  ")[1] == "no room␛[2J for mail"
+
+
+def test_only_of_the_stack_in_run_it_is_known_why_it_takes_no_mail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUN", str(tmp_path))
+    sign(tmp_path, "mailbox_store", why_not="no room for mail")
+    sign(tmp_path, "gateway")
+    assert why_no_mail(Server("127.0.0.1", 2525)) == ""
+    (tmp_path / "stack.json").write_text(json.dumps({"host": "127.0.0.1", "port": 2525}))
+    assert why_no_mail(Server("127.0.0.1", 2525)) == "no room for mail"
+    assert why_no_mail(Server("127.0.0.1", 2526)) == ""
+    assert why_no_mail(Server("mail.example.org", 2525)) == ""
+    sign(tmp_path, "mailbox_store", age=60, why_not="no room for mail")
+    assert why_no_mail(Server("127.0.0.1", 2525)) == ""

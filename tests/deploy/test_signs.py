@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
+import pytest
+
 from deploy import signs
 from deploy.owner import Owner
+from runtime.vitals import Vitals
 
 ME = Owner(os.geteuid(), os.getegid())
 
@@ -45,3 +49,25 @@ def test_where_nothing_runs_none_is_left(tmp_path: Path) -> None:
         (tmp_path / "ready" / name).touch()
     signs.forget_all(tmp_path)
     assert names(tmp_path) == []
+
+
+def test_why_no_mail_is_taken_is_what_the_store_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    signs.make_folder(tmp_path, ME, ME)
+    assert signs.why_no_mail(tmp_path) is None
+    store = Vitals("store", str(tmp_path / "ready" / "mailbox_store-aaa"), notify="")
+    store.beat(True, {"users": 1})
+    assert signs.why_no_mail(tmp_path) == ""
+    store.beat(True, {"users": 1}, hindrance="no room for mail")
+    assert signs.why_no_mail(tmp_path) == "no room for mail"
+    # What it said a while ago may not hold any more.
+    os.utime(tmp_path / "ready" / "mailbox_store-aaa", (0, 0))
+    assert signs.why_no_mail(tmp_path) is None
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
+    assert signs.why_no_mail(tmp_path) == "no room for mail: the disk of RUN is full"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\udcff"])
+def test_a_sign_that_says_nothing_sensible_is_no_hindrance(tmp_path: Path, text: str) -> None:
+    signs.make_folder(tmp_path, ME, ME)
+    (tmp_path / "ready" / "mailbox_store").write_text(text, errors="surrogateescape")
+    assert signs.why_no_mail(tmp_path) is None

@@ -155,6 +155,9 @@ class MemoryJournal:
         for key, pending in self.state.entries.items():
             self.state.entries[key] = replace(pending, appended=False)
 
+    def has_room(self) -> bool:
+        return True
+
     def maintain(self) -> None:
         pass
 

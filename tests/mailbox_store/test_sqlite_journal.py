@@ -48,12 +48,14 @@ def test_nothing_is_taken_in_where_the_log_could_not_be_written_back(folder: Pat
         journal.add(_message("second"), [Place("a@b", 1, 0, 1)])
     with pytest.raises(JournalFull), journal.transaction():
         journal.stage("third", 0, b"x", 1)
+    assert not journal.has_room()
     # The log was cut on the way, text files that nothing is in have gone, and forgetting goes on.
     assert journal._log_size() == 0
     assert len(list((folder / "journal.texts").iterdir())) == 1
     with journal.transaction():
         journal.forget(Forgotten(entries, [entries[0].number]))
     del journal._free  # type: ignore[method-assign]
+    assert journal.has_room()
     with journal.transaction():
         journal.add(_message("second"), [Place("a@b", 1, 0, 1)])
     assert (journal.known("second"), journal.known("third")) == (True, False)

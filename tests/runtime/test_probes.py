@@ -63,6 +63,8 @@ def test_a_service_is_ready_when_it_says_so_and_else_the_reason_is_told(port: in
     assert ask(port, "/readyz") == (200, "yes\n")
     vitals.beat(False, why_not="there is no worker")
     assert ask(port, "/readyz") == (503, "there is no worker\n")
+    vitals.beat(True, hindrance="no room")
+    assert ask(port, "/readyz") == (503, "no room\n")
     assert ask(port, "/livez") == (200, "yes\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -86,3 +87,36 @@ def test_a_systemd_that_does_not_listen_ends_nothing(tmp_path: Path) -> None:
     vitals = Vitals("gateway", notify=str(tmp_path / "nobody"))
     vitals.beat(True)
     vitals.leave()
+
+
+def test_a_ready_service_may_be_kept_from_its_work(tmp_path: Path) -> None:
+    path = tmp_path / "ready"
+    vitals = Vitals("store", str(path))
+    vitals.beat(True, {"users": 2}, "not told of one that is ready", hindrance="no room")
+    assert (vitals.ready, vitals.why_not) == (True, "no room")
+    told = json.loads(path.read_text())
+    assert (told["why_not"], told["users"]) == ("no room", 2)
+    vitals.beat(True, {"users": 2})
+    assert vitals.why_not == ""
+    assert "why_not" not in json.loads(path.read_text())
+
+
+def test_a_full_disk_leaves_the_file_and_it_still_tells_what_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "ready"
+    vitals = Vitals("store", str(path))
+    vitals.beat(True, {"users": 1_000_000})
+    os.utime(path, (0, 0))
+
+    def full(file: Path, _: bytes) -> int:
+        file.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    vitals.beat(True, {"users": 2}, "not told of one that is ready", hindrance="no room")
+    assert path.stat().st_mtime > 1_000_000
+    told = json.loads(path.read_text())
+    assert (told["why_not"], told["users"]) == ("no room", 2)
+    assert list(tmp_path.iterdir()) == [path]
+    assert not caplog.records
