@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +25,7 @@ from mailbox_store.files import DiskFiles
 from mailbox_store.folder_watch import FolderWatch
 from mailbox_store.journal import JournalError
 from mailbox_store.metrics import Totals, families
+from mailbox_store.room import why_no_mail
 from mailbox_store.service import Service
 from mailbox_store.sqlite_journal import SqliteJournal
 from mailbox_store.store import Store
@@ -84,8 +86,9 @@ def _serve(settings: StoreSettings) -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     watch = FolderWatch(mailboxes)
     with closing(watch), closing(_probes(settings, vitals, totals)), ThreadPoolExecutor(1, "checkpoint") as executor:
+        journal = SqliteJournal(path, totals.commit)
         store = Store(
-            SqliteJournal(path, totals.commit),
+            journal,
             files,
             users,
             executor,
@@ -111,7 +114,7 @@ def _serve(settings: StoreSettings) -> None:
         except zmq.ZMQError as error:
             store.close()
             raise StartError(f"STORE_ENDPOINT={settings.store_endpoint}: {error.strerror}") from None
-        _run(service, store, users, vitals)
+        _run(service, store, users, vitals, lambda: why_no_mail(files, journal))
         service.close()
         store.close()
     context.term()
@@ -125,7 +128,7 @@ def _probes(settings: StoreSettings, vitals: Vitals, totals: Totals) -> Probes:
         raise StartError(str(error)) from None
 
 
-def _run(service: Service, store: Store, users: UsersFile, vitals: Vitals) -> None:
+def _run(service: Service, store: Store, users: UsersFile, vitals: Vitals, hindrance: Callable[[], str]) -> None:
     for number in signals.STOP:
         signal.signal(number, lambda *_: service.stop())
     beat = 0.0
@@ -138,7 +141,7 @@ def _run(service: Service, store: Store, users: UsersFile, vitals: Vitals) -> No
             except JournalError as error:
                 log.warning("! %s", error)
                 figures = vitals.figures
-            vitals.beat(True, figures, hindrance=store.why_no_mail())
+            vitals.beat(True, figures, hindrance=hindrance())
             beat = time.monotonic() + 1.0
 
     garbage.tune()

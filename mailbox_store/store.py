@@ -27,6 +27,7 @@ from mailbox_store.metrics import UNWRITABLE, Totals
 from mailbox_store.plan import Plan
 from mailbox_store.recovery import recover, settle_boot
 from mailbox_store.rendering import Rendering
+from mailbox_store.room import SPACE_MARGIN
 from mailbox_store.tidying import LEDGER_REACH, Tidying
 from mailbox_store.users import UsersSource
 from runtime.vitals import Figures
@@ -38,10 +39,6 @@ from wire.outcomes import Said
 
 log = logging.getLogger(__name__)
 
-# Left free in the mailbox folder, for what other programs write at the same time.
-_SPACE_MARGIN = 1024 * 1024
-# A message of a common size: where not even this has room, no mail is taken.
-_SMALL = 4096
 # Large messages that a batch has read to count their octets are held to append them, up to so many octets.
 _HELD = 8 * 1024 * 1024
 # What was appended or synced is told to the journal with the next commit, or by one of its own after this pause.
@@ -147,16 +144,6 @@ class Store:
             "entries_waiting": self.waiting,
             "users": len(self._users.current.mailboxes),
         }
-
-    def why_no_mail(self) -> str:
-        """Why even a small message would find no room now (`disk_full`), in words; "" where it would."""
-        try:
-            free = self._files.free_space()
-            if free < _SPACE_MARGIN + _SMALL:
-                return f"no room for mail: {free / 2**20:.1f} MiB free where the mailboxes are"
-            return "" if self._journal.has_room() else "no room for mail: the disk of the journal is full"
-        except (OSError, JournalError) as error:
-            return f"the room for mail cannot be seen: {error}"
 
     def recover(self, boot: str) -> int:
         """Before the first question; gives the number of entries that the journal held.
@@ -353,7 +340,7 @@ class Store:
             self._epochs.end(MAILBOX)
             raise _RefusedError(outcomes.TROUBLE, _reason(error)) from None
         needed = sum(place.length for place in places)
-        if needed + _SPACE_MARGIN > batch.free:
+        if needed + SPACE_MARGIN > batch.free:
             raise _RefusedError(
                 outcomes.DISK_FULL, f"{needed} octets needed, {batch.free} free in the mailbox folder"
             )

@@ -292,22 +292,6 @@ def test_a_mailbox_folder_without_room_is_a_full_disk() -> None:
     assert bench.count("three") == 0
 
 
-def test_what_keeps_even_a_small_message_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench()
-    assert bench.store.why_no_mail() == ""
-    bench.files.free = 512 * 1024
-    assert bench.store.why_no_mail() == "no room for mail: 0.5 MiB free where the mailboxes are"
-    bench.files.free = 10 * 1024 * 1024
-    monkeypatch.setattr(bench.journal, "has_room", lambda: False)
-    assert bench.store.why_no_mail() == "no room for mail: the disk of the journal is full"
-
-    def broken() -> bool:
-        raise JournalError("journal: Input/output error")
-
-    monkeypatch.setattr(bench.journal, "has_room", broken)
-    assert bench.store.why_no_mail() == "the room for mail cannot be seen: journal: Input/output error"
-
-
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
