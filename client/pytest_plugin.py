@@ -26,7 +26,8 @@ import pytest
 
 from .address import AddressError
 from .mbox import file_name, file_names
-from .private_stack import PrivateStack, StackError, takes_mail
+from .owned_stack import StackError
+from .private_stack import PrivateStack, takes_mail
 from .stored import StoredMail
 from .users_file import add_user, users
 from .wait import there_is

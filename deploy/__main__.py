@@ -1,16 +1,19 @@
 """`python -m deploy up|down|restart-…|status|logs`: what the Makefile's targets run.
 
-`images` builds the images and prints their tag. Settings are environment variables.
+`images` builds the images and prints their tag. `serve` is for `correio serve` and whoever else has a stack of its
+own: as `up`, but what it starts ends as soon as the other end of standard input is closed. Settings are environment
+variables.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 
 from deploy import images, stack
-from deploy.config import RunSettings, StackSettings, unknown
+from deploy.config import OwnedSettings, RunSettings, StackSettings, unknown
 from deploy.errors import EX_CONFIG, DeployError, ServiceFailed, refused
 from runtime.settings import load
 
@@ -23,21 +26,28 @@ _RESTARTS = {
 }
 
 
+_STARTS: dict[str, type[StackSettings]] = {"up": StackSettings, "serve": OwnedSettings}
+
+
 def main() -> int:
     """Do one command; returns the exit status. What is wrong goes to standard error, one line first."""
     parser = argparse.ArgumentParser(prog="python -m deploy", description=__doc__)
-    parser.add_argument("command", choices=("up", "down", *_RESTARTS, "status", "logs", "images"))
-    command = parser.parse_args().command
+    parser.add_argument("command", choices=("up", "serve", "down", *_RESTARTS, "status", "logs", "images"))
+    parser.add_argument("--at-once", action="store_true", help="down: open transactions are not waited for")
+    arguments = parser.parse_args()
+    command = arguments.command
+    # Whoever ends this tool in another way than by Ctrl-C is to find nothing half-started either.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        if command == "up":
-            return _up()
+        if command in _STARTS:
+            return _up(command)
         if command == "images":
             # The tag alone is the output; what is being done goes beside it.
             _say(images.build(os.environ.get("BASE", ""), lambda text: print(text, file=sys.stderr, flush=True)))
             return 0
-        run = load(RunSettings, f"make {command}").run
+        run = load(RunSettings, _typed(command)).run
         if command == "down":
-            return stack.down(run, _say)
+            return stack.down(run, _say, at_once=arguments.at_once)
         if command in _RESTARTS:
             return stack.restart(run, _RESTARTS[command], _say)
         if command == "status":
@@ -48,22 +58,26 @@ def main() -> int:
     except OSError as error:
         return _fail(command, refused(error))
     except KeyboardInterrupt:
-        print(f"make {command}: interrupted", file=sys.stderr)
+        print(f"{_typed(command)}: interrupted", file=sys.stderr)
         return _EX_INTERRUPTED
 
 
 def _fail(command: str, error: DeployError) -> int:
-    print(error if isinstance(error, ServiceFailed) else f"make {command}: {error}", file=sys.stderr)
+    print(error if isinstance(error, ServiceFailed) else f"{_typed(command)}: {error}", file=sys.stderr)
     if error.details:
         print(error.details, file=sys.stderr)
     return error.status
 
 
-def _up() -> int:
+def _typed(command: str) -> str:
+    return "correio serve" if command == "serve" else f"make {command}"
+
+
+def _up(command: str) -> int:
     # Of the environment's variables most are not ours; those of make's command line are meant for us.
     if lines := unknown(os.environ.get("CORREIO_GIVEN", "").split()):
         raise DeployError(lines[0], EX_CONFIG, "\n".join(lines[1:]))
-    return stack.up(load(StackSettings, "make up"), _say)
+    return stack.up(load(_STARTS[command], _typed(command)), _say)
 
 
 def _say(text: str) -> None:

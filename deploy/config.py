@@ -1,7 +1,8 @@
 """The settings of a stack, from environment variables: `make up PORT=2525` sets PORT.
 
-Gives: `StackSettings`, checked as far as a stack's own settings go, and what each service gets from it. Settings that
-only a service knows (`PASSED_ON`) go through as they are: that service checks them and names what is wrong.
+Gives: `StackSettings`, checked as far as a stack's own settings go, and what each service gets from it, with
+`OwnedSettings` for a stack that ends with whoever started it. Settings that only a service knows (`PASSED_ON`) go
+through as they are: that service checks them and names what is wrong.
 Fails: `runtime.settings.load` prints one line per bad variable and ends the process with status 78.
 """
 
@@ -15,7 +16,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -74,6 +75,9 @@ class RunSettings(Settings):
 
 class StackSettings(RunSettings):
     """What `make up` takes; the field `mailboxes` is the variable MAILBOXES."""
+
+    # Whether it ends with the process that started it, however that ends.
+    owned: ClassVar[bool] = False
 
     mode: Literal["auto", "docker", "processes"] = "auto"
     # The address and TCP port that clients connect to.
@@ -143,6 +147,10 @@ class StackSettings(RunSettings):
         """The address at which this machine itself reaches BIND."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.bind, self.bind)  # noqa: S104 - compared, not bound
 
+    def typed(self, name: str, value: str) -> str:
+        """How this setting is typed, for who is told to give it another value."""
+        return f"make up {name}={value}"
+
     @property
     def project(self) -> str:
         """A name for containers and networks that no other stack on this machine has: by RUN and PORT."""
@@ -185,6 +193,15 @@ class StackSettings(RunSettings):
             **({"METRICS_PORT": str(self.metrics_port)} if self.metrics_port else {}),
             **({"BASE": self.base} if self.base else {}),
         }
+
+
+class OwnedSettings(StackSettings):
+    """What `correio serve` takes, and whoever else has a stack of its own: one of processes, for these end so."""
+
+    owned: ClassVar[bool] = True
+
+    def typed(self, name: str, value: str) -> str:
+        return f"--{name.lower().replace('_', '-')} {value}"
 
 
 # Settings of the services that this tool does not look into; unset ones are not set, so the service's default counts.

@@ -36,7 +36,8 @@ def check_port(settings: StackSettings, privileged: bool) -> None:
 
     :param privileged: the listener will be root, or an engine that is.
     """
-    _check(settings.bind, settings.port, f"PORT={settings.port}: ", "PORT=2525", privileged)
+    other = settings.typed("PORT", "2525")
+    _check(settings, settings.bind, settings.port, f"PORT={settings.port}: ", other, privileged)
 
 
 def check_metrics_ports(settings: StackSettings, ports: Iterable[int], privileged: bool) -> None:
@@ -44,12 +45,13 @@ def check_metrics_ports(settings: StackSettings, ports: Iterable[int], privilege
     for port in ports:
         which = "" if port == settings.metrics_port else f"port {port} of it: "
         named = f"METRICS_PORT={settings.metrics_port}: {which}"
-        _check(LOOPBACK, port, named, "METRICS_PORT=9220", privileged)
+        _check(settings, LOOPBACK, port, named, settings.typed("METRICS_PORT", "9220"), privileged)
 
 
-def _check(bind: str, port: int, named: str, other: str, privileged: bool) -> None:
+def _check(settings: StackSettings, bind: str, port: int, named: str, other: str, privileged: bool) -> None:
     if not privileged and port < _unprivileged_start():
-        raise DeployError(f"{named}a port below {_unprivileged_start()} needs MODE=docker or root", EX_CONFIG)
+        needs = "root" if settings.owned else "MODE=docker or root"
+        raise DeployError(f"{named}a port below {_unprivileged_start()} needs {needs}", EX_CONFIG)
     address = ipaddress.ip_address(bind)
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -59,7 +61,7 @@ def _check(bind: str, port: int, named: str, other: str, privileged: bool) -> No
             probe.bind((bind, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                raise DeployError(f"{named}in use on {bind}; try: make up {other}") from None
+                raise DeployError(f"{named}in use on {bind}; try: {other}") from None
             if error.errno == errno.EADDRNOTAVAIL:
                 raise DeployError(f"BIND={bind}: is not an address of this machine", EX_CONFIG) from None
             if error.errno != errno.EACCES or not privileged:

@@ -72,10 +72,11 @@ class Processes:
         with errors.open("wb") as output:
             try:
                 supervisord = subprocess.Popen(
-                    [sys.executable, "-m", "deploy.supervisord", "-c", str(_CONFIGURATION)],
+                    [sys.executable, *_launch(settings), "deploy.supervisord", "-c", str(_CONFIGURATION)],
                     cwd=self._run,
                     env=self._environment(settings, remembered),
-                    stdin=subprocess.DEVNULL,
+                    # Of an owned stack it is the pipe whose other end the owner holds.
+                    stdin=None if settings.owned else subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     start_new_session=True,  # Ctrl-C is for this tool, which then stops the stack in order
@@ -209,7 +210,8 @@ class Processes:
             | settings.for_services()
             | {
                 "PATH": f"{Path(sys.executable).parent}:{os.defpath}",
-                "PYTHONPATH": str(_ROOT),
+                # Behind our own modules, wherever else libraries lie.
+                "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", "")))),
                 "PYTHONUNBUFFERED": "1",
                 "BIND": settings.bind,
                 "PORT": str(settings.port),
@@ -221,6 +223,7 @@ class Processes:
                 "STORE_ENDPOINT": f"ipc://{remembered.sockets}/store",
                 "FEED_ENDPOINT": f"ipc://{remembered.sockets}/feed",
                 leftovers.MARK: str(self._run),
+                "CORREIO_SERVICE": " ".join([Path(sys.executable).name, *_launch(settings)]),
                 "CORREIO_SOCKETS": remembered.sockets,
                 "CORREIO_WORKERS": str(settings.workers),
                 "CORREIO_STOP_SECONDS": str(settings.stop_seconds),
@@ -230,6 +233,11 @@ class Processes:
                 "CORREIO_METRICS_PORT": str(port) if port else "",
             }
         )
+
+
+def _launch(settings: StackSettings) -> list[str]:
+    """Python's arguments before the name of a module; -P: a folder that a program runs in is none of modules."""
+    return ["-P", "-m", *(["deploy.launch"] if settings.owned else [])]
 
 
 def _supervisor(remembered: Remembered) -> Supervisor:

@@ -52,7 +52,7 @@ class Mode(Protocol):
         """Stop every service, in order, and leave nothing. None: what was started is not known, look for it."""
 
     def abandon(self, remembered: Remembered) -> None:
-        """Stop what has been started of a stack that took no mail yet: nobody has to be waited for."""
+        """Stop every service at once: nobody is waited for."""
 
     def restart(self, settings: StackSettings, remembered: Remembered, service: str) -> None:
         """Restart the processes of one service, so that clients lose nothing but time; return when they are ready."""
@@ -101,8 +101,11 @@ def up(settings: StackSettings, say: Say) -> int:
     return 0
 
 
-def down(run: Path, say: Say) -> int:
-    """Stop the stack of this RUN folder; harmless when there is none."""
+def down(run: Path, say: Say, *, at_once: bool = False) -> int:
+    """Stop the stack of this RUN folder; harmless when there is none.
+
+    :param at_once: open transactions are not waited for; whoever has no 250 yet tries again.
+    """
     if not run.is_dir():
         say(f"nothing runs: there is no folder RUN={run}")
         return 0
@@ -111,7 +114,10 @@ def down(run: Path, say: Say) -> int:
         if before is None and not leftovers.find(run):
             say(f"nothing runs in RUN={run}")
             return 0
-        _stop(run, before, say)
+        if before and at_once:
+            _abandon(_mode(before.mode, run, say), run, before)
+        else:
+            _stop(run, before, say)
     say("stopped")
     return 0
 
@@ -179,8 +185,8 @@ def logs(run: Path, say: Say) -> NoReturn:
 
 def _choose(settings: StackSettings) -> tuple[str, str]:
     """How the services are to run, and why so."""
-    if settings.mode == "processes":
-        return settings.mode, "as asked for"
+    if settings.owned or settings.mode == "processes":
+        return "processes", "as asked for"
     reason = engine.why_not()
     if settings.mode == "docker":
         if reason is not None:
@@ -194,7 +200,13 @@ def _mode(kind: str, run: Path, say: Say) -> Mode:
 
 
 def _already(before: Remembered, services: list[Service], kind: str, settings: StackSettings, say: Say) -> int:
-    """What runs is what is asked for, or the person is told how it differs."""
+    """What runs is what is asked for, or the person is told how it differs; whose it is, an owned one is another."""
+    if settings.owned:
+        raise DeployError(
+            f"RUN={settings.run}: a stack runs there already, on {before.host} port {before.port}; stop it first, or "
+            f"have one beside it: {settings.typed('RUN', 'run2')} {settings.typed('MAILBOXES', 'mailboxes2')} "
+            f"{settings.typed('PORT', '2525')}"
+        )
     asked = settings.remembered()
     if settings.mode == "auto":
         kind = before.mode
@@ -223,10 +235,14 @@ def _start(mode: Mode, settings: StackSettings, person: owner.Owner) -> None:
         _wait_until_it_takes_mail(mode, settings.run, remembered)
         targets.save(settings.run, mode.targets(settings, remembered), person)
     except BaseException:
-        mode.abandon(remembered)
-        targets.forget(settings.run)
-        state.forget(settings.run)
+        _abandon(mode, settings.run, remembered)
         raise
+
+
+def _abandon(mode: Mode, run: Path, remembered: Remembered) -> None:
+    mode.abandon(remembered)
+    targets.forget(run)
+    state.forget(run)
 
 
 def _wait_until_it_takes_mail(mode: Mode, run: Path, remembered: Remembered) -> None:

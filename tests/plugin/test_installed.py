@@ -13,7 +13,7 @@ import pytest
 
 from tests.stack import ROOT
 
-SOURCES = ["client", "gateway", "mailbox_store", "runtime", "session_worker", "wire"]
+SOURCES = ["client", "deploy", "gateway", "mailbox_store", "runtime", "session_worker", "wire"]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,8 @@ def test_the_plugin_starts_the_server_that_came_with_it(site: Path, tmp_path: Pa
         "import correio.pytest_plugin\n"
         "def test_it(mail, mail_server):\n"
         f"    assert correio.pytest_plugin.__file__.startswith({str(site)!r})\n"
-        f"    assert str(mail_server._services) == {str(site / 'correio' / '_stack')!r}\n"
+        "    from correio.owned_stack import services_folder\n"
+        f"    assert str(services_folder()) == {str(site / 'correio' / '_stack')!r}\n"
         "    assert mail.wait(to='ana@example.com', subject='Hi', after='').id if mail.send("
         "to='ana@example.com', subject='Hi') else None\n"
     )
@@ -66,9 +67,11 @@ def test_the_plugin_starts_the_server_that_came_with_it(site: Path, tmp_path: Pa
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_extra_stack_is_what_the_services_need() -> None:
+def test_the_extra_stack_is_what_the_services_and_their_supervisor_need() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert project["project"]["optional-dependencies"]["stack"] == project["dependency-groups"]["services"]
+    groups = project["dependency-groups"]
+    supervisor = [each for each in groups["deploy"] if each.startswith("supervisor")]
+    assert project["project"]["optional-dependencies"]["stack"] == groups["services"] + supervisor
 
 
 def test_every_package_of_the_services_is_installed_with_its_modules(site: Path) -> None:

@@ -1,4 +1,4 @@
-"""A service of a private stack ends with its owner, however that ends."""
+"""A program of an owned stack ends with its owner, however that ends."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from client import launch
+from deploy import launch
+from tests.stack import ROOT
 
-LAUNCHER = Path(launch.__file__)
 SERVICE = """
 import signal, sys, threading
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
-print("up", "message" in sys.modules, flush=True)
+print("up", sys.argv[1:], flush=True)
 while not stop.wait(0.05):
     pass
 print("stopped in order", flush=True)
@@ -32,8 +32,8 @@ def service(tmp_path: Path) -> Path:
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-P", str(LAUNCHER), "service"],
-        env={"PYTHONPATH": str(folder)},
+        [sys.executable, "-P", "-m", "deploy.launch", "service", "an", "--argument"],
+        env={"PYTHONPATH": f"{folder}:{ROOT}"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -44,7 +44,7 @@ def test_it_stops_in_order_when_its_owner_is_gone_or_says_so(service: Path, how:
     with start(service) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        assert process.stdout.readline() == b"up False\n"
+        assert process.stdout.readline() == b"up ['an', '--argument']\n"
         if how == "closed":
             process.stdin.close()
         else:
