@@ -11,7 +11,8 @@
 A message whose first line is not a header field gets an empty line between the trace and its text. One that does not
 end with a newline gets one. Nothing else of it is changed: NUL, CR and 8-bit octets stay.
 
-Gives: `head` and `text`, the two parts of an entry, the second in pieces so that no large message need be held whole.
+Gives: `head` and `text`, the two parts of an entry, the second in pieces so that no large message need be held whole;
+`Text` makes it as the pieces come.
 Limits: a piece comes out at most a few octets longer than it went in, plus one for each quoted line.
 """
 
@@ -55,32 +56,57 @@ def _date(seconds: int) -> str:
     return clock.asctime(clock.gmtime(seconds))
 
 
+class Text:
+    """The message as it stands in the mailbox, made as its pieces come: what `feed` and then `finish` give, joined.
+
+    Feed it the message with LF line ends, cut anywhere.
+    """
+
+    def __init__(self) -> None:
+        self._quoter = _Quoter()
+        # The message's beginning, until it is known whether that is a header field; None from then on.
+        self._start: bytes | None = b""
+
+    def feed(self, piece: bytes) -> bytes:
+        """A piece as it stands in the mailbox, or less of it: some octets may be held back."""
+        if self._start is None:
+            return self._quoter.feed(piece)
+        self._start += piece
+        if b"\n" in self._start or len(self._start) >= _FIELD_REACH:
+            return self._begin(self._start)
+        return b""
+
+    def finish(self) -> bytes:
+        """What was held back, the newline that the text lacks, and the empty line after it."""
+        begun = b"" if self._start is None else self._begin(self._start)
+        return begun + self._quoter.finish()
+
+    def _begin(self, start: bytes) -> bytes:
+        self._start = None
+        return _line_before(start) + self._quoter.feed(start)
+
+
 def text(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """The message as it stands in the mailbox, with the empty line after it.
 
     :param pieces: the message with LF line ends, cut anywhere.
     """
-    quoter = _Quoter()
-    rest = iter(pieces)
-    start = b""
-    for piece in rest:
-        start += piece
-        if b"\n" in start or len(start) >= _FIELD_REACH:
-            break
-    if start and not start.startswith(b"\n") and not _FIELD.match(start):
-        yield b"\n"
-    yield quoter.feed(start)
-    for piece in rest:
-        yield quoter.feed(piece)
-    yield quoter.finish()
+    made = Text()
+    for piece in pieces:
+        yield made.feed(piece)
+    yield made.finish()
+
+
+def _line_before(start: bytes) -> bytes:
+    """The empty line between the trace and a message that does not begin with a header field."""
+    return b"" if not start or start.startswith(b"\n") or _FIELD.match(start) else b"\n"
 
 
 def whole(message: bytes) -> bytes:
     """The same of a message that is held whole. Most have no line to quote: then nothing has to be taken apart."""
     if b"From " in message:
         return b"".join(text([message]))
-    begin = b"" if not message or message.startswith(b"\n") or _FIELD.match(message) else b"\n"
-    return b"".join((begin, message, b"\n" if message.endswith(b"\n") else b"\n\n"))
+    return b"".join((_line_before(message), message, b"\n" if message.endswith(b"\n") else b"\n\n"))
 
 
 def newlines_before(tail: bytes) -> int:
@@ -122,5 +148,4 @@ class _Quoter:
         return joined[: len(joined) - len(self._held)]
 
     def finish(self) -> bytes:
-        """What was held back, the newline that the text lacks, and the empty line after it."""
         return self._held + (b"\n" if self._ends_line else b"\n\n")

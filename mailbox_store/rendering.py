@@ -7,20 +7,21 @@ from collections.abc import Iterator
 from mailbox_store import mbox
 from mailbox_store.journal import Entry, Journal, Message
 
+# Octets of a text up to which it is held from its first reading on, for the next mailbox that gets it.
+HELD = 4 * 1024 * 1024
+
 
 class Rendering:
-    """The entries of one message. A small one is held whole; a staged one, where there is no room to hold it, is read
-    from the journal each time.
-
-    `held`: octets of a staged message that are held.
+    """The entries of one message. A small one is held whole; a large one is read from the journal each time.
 
     Fails: with JournalError where pieces are read.
     """
 
-    def __init__(self, journal: Journal, message: Message, room: int = 0) -> None:
-        """:param room: up to so many octets of a staged message are held as well."""
+    def __init__(self, journal: Journal, message: Message, length: int | None = None) -> None:
+        """:param length: octets of the text, where that is known already."""
         self._journal = journal
         self._message = message
+        self._length = length
         self.delivery = message.delivery
         self._originals: dict[str, list[str]] = {}
         for mailbox, address in message.originals:
@@ -28,19 +29,15 @@ class Rendering:
         # Asked for twice, for its length and for itself.
         self._heads: dict[str, bytes] = {}
         self._text: list[bytes] | None = None
-        self.held = 0
         if not message.staged:
-            self._text = [mbox.whole(message.data)]
-        elif message.staged + len(message.data) <= room:
-            self._text = list(self._read())
-            self.held = message.staged + len(message.data)
-
-    def _read(self) -> Iterator[bytes]:
-        return mbox.text(self._journal.pieces(self._message))
+            text = mbox.whole(message.data)
+            self._text, self._length = [text], len(text)
 
     def text_length(self) -> int:
         """Octets of what all entries of the message have in common."""
-        return sum(map(len, self._read() if self._text is None else self._text))
+        if self._length is None:
+            self._length = sum(map(len, self._read()))
+        return self._length
 
     def head(self, mailbox: str) -> bytes:
         head = self._heads.get(mailbox)
@@ -53,7 +50,7 @@ class Rendering:
     def pieces(self, entry: Entry) -> Iterator[bytes]:
         """The octets of one entry, the newlines before it included."""
         start = b"\n" * entry.lead + self.head(entry.mailbox)
-        for piece in self._read() if self._text is None else self._text:
+        for piece in self._read():
             # The first one with what stands before it: a small entry is one write.
             yield start + piece
             start = b""
@@ -63,3 +60,11 @@ class Rendering:
         delivery = self._message.delivery.encode()
         lines = self._message.trace.splitlines(keepends=True)
         return next((line for line in lines if delivery in line), b"")
+
+    def _read(self) -> list[bytes] | Iterator[bytes]:
+        if self._text is None:
+            read = mbox.text(self._journal.pieces(self._message))
+            if self._message.staged + len(self._message.data) > HELD:
+                return read
+            self._text = list(read)
+        return self._text

@@ -16,14 +16,16 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mailbox_store.checkpoint import Checkpoint
 from mailbox_store.epoch import MAILBOX, Epochs, Watch
 from mailbox_store.files import Files
 from mailbox_store.journal import Entry, Journal, JournalError, JournalFull, Message
+from mailbox_store.lengths import Lengths
+from mailbox_store.lookups import Lookups, reason
 from mailbox_store.mailboxes import Counts, Mailboxes
-from mailbox_store.metrics import UNWRITABLE, Totals
+from mailbox_store.metrics import Totals
 from mailbox_store.plan import Plan
 from mailbox_store.recovery import recover, settle_boot
 from mailbox_store.rendering import Rendering
@@ -39,8 +41,6 @@ from wire.outcomes import Said
 
 log = logging.getLogger(__name__)
 
-# Large messages that a batch has read to count their octets are held to append them, up to so many octets.
-_HELD = 8 * 1024 * 1024
 # What was appended or synced is told to the journal with the next commit, or by one of its own after this pause.
 _RECORD_PAUSE = 0.03
 # After an error of the journal it is left alone for so long, but for mail that comes in.
@@ -57,9 +57,10 @@ class _Batch:
     plan: Plan
     now: int
     free: int | None
-    deliveries: list[tuple[Rendering, list[Entry]]]
-    # Octets of large messages that may be held until they are appended.
-    room: int = _HELD
+    deliveries: list[tuple[Rendering, list[Entry]]] = field(default_factory=list)
+    # Pieces that it keeps, and messages of which no more will come.
+    pieces: list[Stage] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
 
 
 class _RefusedError(Exception):
@@ -105,10 +106,10 @@ class Store:
         self.epoch = 0
         self._epochs = Epochs(watch, clock, monotonic, self.totals.epochs)
         self._mailboxes = Mailboxes(files, journal, monotonic)
+        self._lookups = Lookups(files, users, self._mailboxes, self._epochs, self.totals)
         self._checkpoint = Checkpoint(files, journal, self._mailboxes, executor, monotonic, self.totals)
         self._tidying = Tidying(journal, clock, monotonic)
-        # Those of which it was told that they cannot be written.
-        self._unwritable: set[str] = set()
+        self._lengths = Lengths()
         self._boot = ""
         self._boot_named = False
         self._record_due: float | None = None
@@ -159,15 +160,14 @@ class Store:
     def answer(self, asks: Sequence[Ask]) -> list[Said]:
         """One outcome for each question, in order; all in the `epoch`."""
         # Before anything is looked up: what changes meanwhile ends it.
-        self.epoch = self._epochs.current(self._users.current)
+        self.epoch = self._lookups.epoch = self._epochs.current(self._users.current)
         answers: dict[int, Said] = {}
         writes: list[int] = []
         for index, ask in enumerate(asks):
             if isinstance(ask.question, Lookup):
-                answers[index] = self._lookup(ask.question)
+                answers[index] = self._lookups.lookup(ask.question)
             elif isinstance(ask.question, Check):
-                answers[index] = outcome = self._check(ask.question)
-                self.totals.refused[UNWRITABLE] += outcome.__class__ is outcomes.Unwritable
+                answers[index] = self._lookups.check(ask.question)
             else:
                 writes.append(index)
         if writes:
@@ -216,45 +216,9 @@ class Store:
         with self._checkpoint.transaction():
             pass
 
-    def _lookup(self, question: Lookup) -> Said:
-        outcome = self._users.current.lookup(question.local, question.domain)
-        if isinstance(outcome, outcomes.Found):
-            checked = self._check(Check((outcome.mailbox,)))
-            writable = isinstance(checked, outcomes.Writable) and checked.epoch == self.epoch
-            return outcomes.Found(outcome.mailbox, writable, self.epoch)
-        return outcome
-
-    def _check(self, question: Check) -> Said:
-        """Can all be written? That has no epoch where one of them could be changed without beginning a new one."""
-        if question.epoch == self.epoch:
-            return outcomes.Writable(self.epoch)
-        epoch = self.epoch
-        for mailbox in question.mailboxes:
-            if not self._users.knows(mailbox):
-                return outcomes.Unwritable(mailbox, "no such mailbox")
-            try:
-                with self._mailboxes.open(mailbox):
-                    pass
-            except OSError as error:
-                self._tell_unwritable(mailbox, _reason(error))
-                return outcomes.Unwritable(mailbox, _reason(error))
-            if self._unwritable and mailbox in self._unwritable:
-                self._unwritable.remove(mailbox)
-                log.info("= %s can be written again", mailbox)
-            if not self._files.in_folder(mailbox):
-                epoch = 0
-        return outcomes.Writable(epoch)
-
-    def _tell_unwritable(self, mailbox: str, reason: str) -> None:
-        """Once, not for each client that tries again; what was said of it before is over then."""
-        if mailbox not in self._unwritable:
-            self._unwritable.add(mailbox)
-            self._epochs.end(MAILBOX)
-            log.error("! %s cannot be written, mail for it is refused: %s", mailbox, reason)
-
     def _write(self, asks: Sequence[Ask]) -> list[Said]:
         with Plan(self._mailboxes) as plan:
-            batch = _Batch(plan, self._clock(), None, [])
+            batch = _Batch(plan, self._clock(), None)
             try:
                 given = self._commit(asks, batch)
             except Exception as error:
@@ -274,6 +238,10 @@ class Store:
 
     def _committed(self, batch: _Batch, given: list[Said]) -> None:
         self._record_due = None
+        for piece in batch.pieces:
+            self._lengths.add(piece.delivery, piece.offset, piece.data)
+        for delivery in batch.ended:
+            self._lengths.drop(delivery)
         added = [entries for _, entries in batch.deliveries]
         for entries in added:
             self._checkpoint.expect(entries)
@@ -300,6 +268,7 @@ class Store:
             # The pieces of a delivered message are the journal's until its mailboxes have them.
             if not delivered:
                 self._journal.discard(question.delivery)
+                batch.ended.append(question.delivery)
             return outcomes.Discarded()
         if isinstance(question, Stage):
             if delivered:
@@ -307,7 +276,9 @@ class Store:
             _check_deadline(ask, batch)
             if question.offset > _MAX_OFFSET:
                 raise _RefusedError(outcomes.TROUBLE, f"a piece at offset {question.offset}")
-            return outcomes.Staged(self._journal.stage(question.delivery, question.offset, question.data, batch.now))
+            kept = self._journal.stage(question.delivery, question.offset, question.data, batch.now)
+            batch.pieces.append(question)
+            return outcomes.Staged(kept)
         if delivered:
             return outcomes.Delivered(repeat=True)
         _check_deadline(ask, batch)
@@ -327,7 +298,10 @@ class Store:
             question.data,
             originals,
         )
-        rendering = Rendering(self._journal, message, batch.room)
+        length = None
+        if question.staged:
+            length = self._lengths.whole(question.delivery, question.staged, question.data)
+        rendering = Rendering(self._journal, message, length)
         length = rendering.text_length()
         try:
             places = [
@@ -338,7 +312,7 @@ class Store:
                 batch.free = self._files.free_space()
         except OSError as error:
             self._epochs.end(MAILBOX)
-            raise _RefusedError(outcomes.TROUBLE, _reason(error)) from None
+            raise _RefusedError(outcomes.TROUBLE, reason(error)) from None
         needed = sum(place.length for place in places)
         if needed + SPACE_MARGIN > batch.free:
             raise _RefusedError(
@@ -346,9 +320,10 @@ class Store:
             )
         entries = self._journal.add(message, places)
         batch.free -= needed
-        batch.room -= rendering.held
         batch.plan.placed(places)
         batch.deliveries.append((rendering, entries))
+        if question.staged:
+            batch.ended.append(question.delivery)
 
     def _check_delivery(self, question: Deliver, now: int) -> None:
         if abs(now - question.time) > LEDGER_REACH:
@@ -400,7 +375,3 @@ def _check_deadline(ask: Ask, batch: _Batch) -> None:
 
 def _failed(kind: outcomes.Failure, detail: str) -> outcomes.Failed:
     return outcomes.Failed(kind, detail[:MAX_TEXT])
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)

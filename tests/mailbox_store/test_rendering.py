@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from mailbox_store import rendering as rendering_module
 from mailbox_store.journal import Entry, Message
 from mailbox_store.mbox import head
 from mailbox_store.rendering import Rendering
@@ -26,12 +27,12 @@ class Journal(MemoryJournal):
         return super().pieces(message)
 
 
-def _staged(journal: MemoryJournal | None = None, room: int = 0) -> Rendering:
+def _staged(journal: MemoryJournal | None = None, length: int | None = None) -> Rendering:
     journal = journal or MemoryJournal()
     with journal.transaction():
         journal.stage("s.1", 0, BODY[:14], 1)
         journal.stage("s.1", 14, BODY[14:20], 1)
-    return Rendering(journal, Message("s.1", 0, "a@b", TRACE, 20, BODY[20:]), room)
+    return Rendering(journal, Message("s.1", 0, "a@b", TRACE, 20, BODY[20:]), length)
 
 
 def test_pieces_and_whole_render_the_same() -> None:
@@ -46,14 +47,23 @@ def test_the_length_is_that_of_the_text_alone() -> None:
     assert rendering.text_length() + len(rendering.head("c@d.example")) + 2 == len(b"".join(rendering.pieces(ENTRY)))
 
 
-@pytest.mark.parametrize(("room", "reads"), [(0, 3), (len(BODY) - 1, 3), (len(BODY), 1)])
-def test_a_staged_message_that_fits_the_room_is_read_once(room: int, reads: int) -> None:
+@pytest.mark.parametrize(("held", "reads"), [(0, 3), (len(BODY) - 1, 3), (len(BODY), 1)])
+def test_a_staged_message_that_can_be_held_is_read_once(
+    monkeypatch: pytest.MonkeyPatch, held: int, reads: int
+) -> None:
+    monkeypatch.setattr(rendering_module, "HELD", held)
     journal = Journal()
-    rendering = _staged(journal, room)
+    rendering = _staged(journal)
     length = rendering.text_length()
     assert b"".join(rendering.pieces(ENTRY)) == b"".join(_staged().pieces(ENTRY)) == b"".join(rendering.pieces(ENTRY))
-    assert length == _staged().text_length()
+    assert length == rendering.text_length() == _staged().text_length()
     assert journal.read == reads
+
+
+def test_nothing_is_read_for_a_length_that_is_known() -> None:
+    journal = Journal()
+    assert _staged(journal, 1234).text_length() == 1234
+    assert journal.read == 0
 
 
 def test_the_mark_is_the_line_with_the_delivery_id() -> None:

@@ -130,7 +130,7 @@ def test_a_staged_message_is_delivered_whole() -> None:
     assert b"".join(bench.journal.pieces(bench.journal.message(1))) == b"x: y\n\nmore text"
 
 
-def test_large_messages_are_read_once_while_the_batch_has_room_to_hold_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_messages_are_read_to_be_appended_and_never_to_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     read: list[str] = []
 
@@ -141,11 +141,21 @@ def test_large_messages_are_read_once_while_the_batch_has_room_to_hold_them(monk
         return whole(message)
 
     monkeypatch.setattr(bench.journal, "pieces", pieces)
-    sizes = {"first": 5 * MIB, "none of it fits": 25 * MIB, "too large beside the first": 4 * MIB, "fits": 2 * MIB}
+    sizes = {"one": 5 * MIB, "two": 25 * MIB, "three": 1 * MIB}
     bench.ask(*[Stage(name, 0, bytes(size)) for name, size in sizes.items()])
     bench.ask(*[_deliver(name, staged=size, data=b"end\n") for name, size in sizes.items()])
-    assert Counter(read) == {"first": 1, "none of it fits": 2, "too large beside the first": 2, "fits": 1}
-    assert [bench.count(name) for name in sizes] == [1] * 4
+    assert Counter(read) == dict.fromkeys(sizes, 1)
+    assert [bench.count(name) for name in sizes] == [1] * 3
+
+
+def test_a_message_whose_beginning_an_earlier_store_took_is_measured_by_reading_it() -> None:
+    bench = Bench()
+    bench.ask(Stage("one", 0, b"x: y\n"))
+    again = Bench()
+    again.journal.state = bench.journal.state
+    assert again.ask(Stage("one", 5, b"\nFrom me\n"), _deliver("one", staged=14)) == [Staged(14), Delivered(False)]
+    assert again.count("one") == 1
+    assert [pending.entry.length for pending in again.journal.pending()] == [len(again.files.content[A])]
 
 
 @pytest.mark.parametrize(
@@ -211,59 +221,6 @@ def test_an_unwritable_mailbox_is_named_and_nothing_is_stored() -> None:
     assert _kind(first) == "trouble"
     assert second == Delivered(False)
     assert (bench.count("one"), bench.count("two")) == (0, 1)
-
-
-def test_an_unwritable_mailbox_is_told_once_until_it_can_be_written(caplog: pytest.LogCaptureFixture) -> None:
-    bench = Bench()
-
-    def refuse(_kind: str, name: str) -> None:
-        if name == B:
-            raise PermissionError(errno.EACCES, "Permission denied")
-
-    for _ in range(2):
-        caplog.clear()
-        bench.files.before = refuse
-        with caplog.at_level(logging.INFO):
-            bench.ask(Check((B,)), Check((A,)), Check((B,)))
-            assert caplog.messages == [f"! {B} cannot be written, mail for it is refused: Permission denied"]
-            bench.files.before = lambda _kind, _name: None
-            bench.ask(Check((B,)), Check((B,)))
-        assert caplog.messages[1:] == [f"= {B} can be written again"]
-
-
-def test_what_is_said_in_an_epoch_holds_until_another_begins() -> None:
-    bench = Bench()
-    for _ in range(2):
-        assert bench.ask(Lookup("a", "b.example"), Check((A, B))) == [Found(A, True, NOW), Writable(NOW)]
-        assert bench.ask(_deliver("one"), Stage("two", 0, b"x"))
-        assert bench.store.epoch == NOW
-        bench.now += 1000
-        bench.clock.now += 100
-    bench.watch.change()
-    assert bench.ask(Lookup("a", "b.example")) == [Found(A, True, NOW + 2000)]
-    bench.users.current = FixedUsers(A).current
-    assert bench.ask(Lookup("a", "b.example")) == [Found(A, True, NOW + 2001)]
-    assert bench.store.epoch == NOW + 2001
-
-
-def test_whoever_knows_that_a_mailbox_could_be_written_in_this_epoch_is_believed() -> None:
-    bench = Bench()
-    opened: list[str] = []
-    bench.files.before = lambda operation, name: opened.append(f"{operation} {name}")
-    assert bench.ask(Check((A, B), NOW)) == [Writable(NOW)]
-    assert opened == []
-    assert bench.ask(Check((A, B), NOW - 1)) == [Writable(NOW)]
-    assert opened == [f"open {A}", f"open {B}"]
-
-
-def test_a_mailbox_that_can_be_changed_from_elsewhere_is_looked_at_each_time() -> None:
-    bench = Bench()
-    bench.files.links = {B}
-    assert bench.ask(Lookup("b", "b.example"), Check((A, B)), Check((A,))) == [
-        Found(B, False, NOW),
-        Writable(0),
-        Writable(NOW),
-    ]
 
 
 @pytest.mark.parametrize("question", [Lookup("b", "b.example"), Check((B,)), _deliver("one", A, B)])

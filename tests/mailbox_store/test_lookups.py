@@ -1,0 +1,82 @@
+"""What is said of addresses and mailboxes, and for how long it holds."""
+
+from __future__ import annotations
+
+import errno
+import logging
+
+import pytest
+
+from mailbox_store.store import Store
+from tests.mailbox_store.fakes import NOW, Clock, FakeWatch, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
+from wire.messages import Ask, Check, Deliver, Lookup, Question, Stage
+from wire.outcomes import Found, Outcome, Writable
+
+A, B = "a@b.example", "b@b.example"
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.journal, self.files, self.clock = MemoryJournal(), MemoryFiles(), Clock()
+        self.now = NOW
+        self.users, self.watch = FixedUsers(A, B), FakeWatch()
+        self.store = Store(
+            self.journal, self.files, self.users, InlineExecutor(), lambda: self.now, self.clock, watch=self.watch
+        )
+        self.store.recover("boot")
+
+    def ask(self, *questions: Question, deadline: int = 0) -> list[Outcome]:
+        return self.store.answer([Ask(1, deadline or self.now, question) for question in questions])
+
+
+def test_an_unwritable_mailbox_is_told_once_until_it_can_be_written(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+
+    def refuse(_kind: str, name: str) -> None:
+        if name == B:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    for _ in range(2):
+        caplog.clear()
+        bench.files.before = refuse
+        with caplog.at_level(logging.INFO):
+            bench.ask(Check((B,)), Check((A,)), Check((B,)))
+            assert caplog.messages == [f"! {B} cannot be written, mail for it is refused: Permission denied"]
+            bench.files.before = lambda _kind, _name: None
+            bench.ask(Check((B,)), Check((B,)))
+        assert caplog.messages[1:] == [f"= {B} can be written again"]
+
+
+def test_what_is_said_in_an_epoch_holds_until_another_begins() -> None:
+    bench = Bench()
+    for _ in range(2):
+        assert bench.ask(Lookup("a", "b.example"), Check((A, B))) == [Found(A, True, NOW), Writable(NOW)]
+        assert bench.ask(Deliver("one", NOW, "", (A,), b"", 0, b"x: y\n"), Stage("two", 0, b"x"))
+        assert bench.store.epoch == NOW
+        bench.now += 1000
+        bench.clock.now += 100
+    bench.watch.change()
+    assert bench.ask(Lookup("a", "b.example")) == [Found(A, True, NOW + 2000)]
+    bench.users.current = FixedUsers(A).current
+    assert bench.ask(Lookup("a", "b.example")) == [Found(A, True, NOW + 2001)]
+    assert bench.store.epoch == NOW + 2001
+
+
+def test_whoever_knows_that_a_mailbox_could_be_written_in_this_epoch_is_believed() -> None:
+    bench = Bench()
+    opened: list[str] = []
+    bench.files.before = lambda operation, name: opened.append(f"{operation} {name}")
+    assert bench.ask(Check((A, B), NOW)) == [Writable(NOW)]
+    assert opened == []
+    assert bench.ask(Check((A, B), NOW - 1)) == [Writable(NOW)]
+    assert opened == [f"open {A}", f"open {B}"]
+
+
+def test_a_mailbox_that_can_be_changed_from_elsewhere_is_looked_at_each_time() -> None:
+    bench = Bench()
+    bench.files.links = {B}
+    assert bench.ask(Lookup("b", "b.example"), Check((A, B)), Check((A,))) == [
+        Found(B, False, NOW),
+        Writable(0),
+        Writable(NOW),
+    ]
