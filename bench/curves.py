@@ -165,7 +165,7 @@ class Point:
         end = time.monotonic() + _SETTLED_WITHIN
         while sum(1 for _ in mailboxes.iterdir()) < users:
             if time.monotonic() > end:
-                raise PeerError(f"after {_SETTLED_WITHIN:g} s there are not yet {users} mailbox files")
+                raise PeerError(f"after {_SETTLED_WITHIN:g} s there is not yet a mailbox file for each of {users}")
             time.sleep(0.1)
         os.sync()
 

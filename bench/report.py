@@ -155,7 +155,7 @@ def problems(result: Figures) -> list[str]:
         for peer, summary in by_peer.items():
             found += [f"{scenario}, {peer}: {error}" for error in summary["failed"]]
             if summary["not_stored"]:
-                found.append(f"{scenario}, {peer}: {summary['not_stored']} messages acknowledged and not stored")
+                found.append(f"{scenario}, {peer}: acknowledged and not stored: {summary['not_stored']}")
     return found
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .language import counted
 from .listener import listeners
 from .options import Server
 from .probe import Probe, probe
@@ -110,7 +111,7 @@ def _users(path: Path, *, needed: bool) -> Finding:
             return Finding("users", FAILED, what, "take one of the lines out")
     if not given:
         return Finding("users", FAILED, f"{path} has no address", advice)
-    return Finding("users", OK, f"{path}: {len(given)} users")
+    return Finding("users", OK, f"{path}: {counted(len(given), 'user')}")
 
 
 def _folder(path: Path) -> Finding:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 import click
 
 from .connection import Connection, ConnectionLost
-from .language import Text
+from .language import Text, counted
 from .message import PIECE, Fields, Message, MessageError, Scan, compose, scan
 from .smtp import CRLF, Reply, extensions, stuffed
 from .terminal import harmless_line, harmless_text
@@ -97,7 +97,7 @@ class Dialogue:
             except ConnectionLost:
                 raise lost from None
             raise Refused(harmless_text(str(reply))) from None
-        self._show(f"C: ({sent} octets of message)")
+        self._show(f"C: ({counted(sent, 'octet')} of message)")
 
     async def leave(self) -> None:
         """Say QUIT. The mail's fate is known by now, so whatever happens here is no failure."""

@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from .color import Paint
+from .language import counted
 from .terminal import harmless_line
 
 # The blank ends the version: without it this would be the beginning of a version 10 as well.
@@ -150,7 +151,7 @@ class Look:
         return f"{self._paint.note(_clock(event.get('time')))} {named} {said}"
 
     def missed(self, count: int) -> str:
-        return self._paint.hint(f"… {count} events missed")
+        return self._paint.hint(f"… {counted(count, 'event')} missed")
 
     def _said(self, event: Event) -> str | None:
         kind, text = event.get("event"), harmless_line(str(event.get("text", "")))
@@ -160,8 +161,9 @@ class Look:
             case "client":
                 return f"C: {text}"
             case "message":
-                size = "too big" if event.get("too_big") else f"{harmless_line(str(event.get('octets')))} octets"
-                return f"C: (message, {size})"
+                octets = event.get("octets")
+                size = counted(octets, "octet") if isinstance(octets, int) else "of unknown size"
+                return f"C: (message, {'too big' if event.get('too_big') else size})"
             case "server":
                 return f"S: {self._paint.reply(text)}{self._served(event, text)}"
             case "delivered":

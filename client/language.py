@@ -1,6 +1,7 @@
 """The two languages that the client's own words come in; what a server says stays as the server said it.
 
-Gives: `Text`, one thing to say in both languages, written where it is used; `language_of`, which one a locale means.
+Gives: `Text`, one thing to say in both languages, written where it is used; `language_of`, which one a locale means;
+`number` and `counted` for numbers in texts.
 Fails: a text whose languages do not take the same values is refused as soon as its module is imported.
 """
 
@@ -50,3 +51,11 @@ def number(value: float, language: Language) -> str:
     """A number with one decimal, as the language writes it."""
     text = f"{value:.1f}"
     return text.replace(".", ",") if language is Language.PORTUGUESE else text
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """The number and what it counts, in English: 1 message, 2 messages.
+
+    :param plural: where it is not the noun and an s.
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"

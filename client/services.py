@@ -27,18 +27,18 @@ _MOST_OCTETS = 64 * 1024
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 _ALWAYS = ("gateway", "mailbox_store")
 _WORKER = "session_worker"
-# The figures, and how they read behind their number.
+# The figures, and how they read behind their number: one of them, several, and what is said of both.
 _LOAD = {
-    "connections": "connections",
-    "workers": "workers",
-    "steps_waiting": "steps waiting",
-    "steps_under_way": "steps under way",
-    "steps": "steps done",
-    "messages": "messages",
-    "deliveries": "deliveries",
-    "users": "users",
-    "journal_messages": "messages in the journal",
-    "entries_waiting": "entries waiting for their mailbox",
+    "connections": ("connection", "connections", ""),
+    "workers": ("worker", "workers", ""),
+    "steps_waiting": ("step", "steps", " waiting"),
+    "steps_under_way": ("step", "steps", " under way"),
+    "steps": ("step", "steps", " done"),
+    "messages": ("message", "messages", ""),
+    "deliveries": ("delivery", "deliveries", ""),
+    "users": ("user", "users", ""),
+    "journal_messages": ("message", "messages", " in the journal"),
+    "entries_waiting": ("entry", "entries", " waiting for a mailbox"),
 }
 
 
@@ -159,12 +159,12 @@ def _is_of(name: str, service: str) -> bool:
 
 def _load(told: dict[str, Any]) -> str:
     parts = []
-    for name, words in _LOAD.items():
+    for name, (one, several, about) in _LOAD.items():
         number = _number(told.get(name))
         if number is not None:
             oldest = _number(told.get("journal_oldest_seconds")) if name == "journal_messages" and number else None
             aged = "" if oldest is None else f", the oldest for {_duration(oldest)}"
-            parts.append(f"{number:g} {words}{aged}")
+            parts.append(f"{number:g} {one if number == 1 else several}{about}{aged}")
     return ", ".join(parts)
 
 

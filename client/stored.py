@@ -23,6 +23,7 @@ from itertools import takewhile
 from typing import Any
 
 from .address import fold
+from .language import counted
 from .mbox import Entry, MailboxFile, entries
 
 # What the server writes above each message, session_worker/trace.py: its Received field (RFC 5321 section 4.4), with
@@ -207,7 +208,7 @@ class StoredMail:
                 yield part.text
             else:
                 name = f", {part.name}" if part.name else ""
-                yield f"[{part.type}, {part.octets} octets{name}]"
+                yield f"[{part.type}, {counted(part.octets, 'octet')}{name}]"
 
 
 def mails(mailbox: MailboxFile, address: str) -> Iterator[StoredMail]:

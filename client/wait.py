@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from .language import counted
 from .mbox import MailboxError, open_mailbox
 from .options import complete_address, json_option, mailboxes_option
 from .read import render
@@ -108,4 +109,6 @@ def there_is(mailboxes: Path, address: str) -> str:
     if not found:
         return "The mailbox is empty."
     lines = [f"{mail.id or '(no id)'}  {mail.sender_field or mail.sender}  {mail.subject}" for mail in found[-_TOLD:]]
-    return "\n  ".join([f"The mailbox has {len(found)}, the last are:", *map(harmless_line, lines)])
+    last = f", the last {_TOLD} of them" if len(found) > _TOLD else ""
+    has = f"The mailbox has {counted(len(found), 'message')}{last}:"
+    return "\n  ".join([has, *map(harmless_line, lines)])

@@ -21,6 +21,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from runtime.settings import Settings
+from runtime.words import counted
 from wire.address import AddressError, parse_domain
 
 # The one table of settings (settings.toml), by name.
@@ -114,10 +115,12 @@ class StackSettings(RunSettings):
         port, workers = info.data.get("port", 0), info.data.get("workers", 1)
         last = value + 1 + workers
         if value and last > _MAX_PORT:
-            raise ValueError(f"must be {_MAX_PORT - 1 - workers} at most: with {workers} workers it takes {last} too")
+            raise ValueError(
+                f"must be {_MAX_PORT - 1 - workers} at most: with {counted(workers, 'worker')} it takes {last} too"
+            )
         if value and value <= port <= last:
             raise ValueError(
-                f"takes the ports {value} to {last} with {workers} workers, and PORT={port} is one of them"
+                f"takes the ports {value} to {last} with {counted(workers, 'worker')}, and PORT={port} is one of them"
             )
         return value
 

@@ -22,6 +22,7 @@ from deploy.owner import Owner, give, make_folder
 from deploy.service import Service, Trouble
 from deploy.state import Remembered
 from deploy.targets import Target
+from runtime.words import counted
 
 # The engine makes a container in about a second; a cold disk takes longer.
 _START_SECONDS = 180.0
@@ -95,7 +96,7 @@ class Containers:
             )
             return
         old = [name for name, its in _table(remembered.project, _SERVICES) if its == service]
-        self._say(f"starting {settings.workers} new workers")
+        self._say(f"starting {counted(settings.workers, 'new worker')}")
         both = f"session_worker={len(old) + settings.workers}"
         self._up(settings, remembered, tag, "--no-recreate", "--no-deps", "--scale", both, service)
         self._wait_until_healthy(remembered, service)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 from gateway.feed import Feed
+from runtime.words import counted
 from wire.ids import delivery_in
 from wire.messages import Body, Input, Lines, StepDone
 
@@ -89,7 +90,7 @@ class Conversation:
             by["ms"] = round((self.clock() - begun) * 1000, 3)
         if isinstance(spoken, Body) and spoken.last:
             size = spoken.offset + len(spoken.data)
-            text = "too big" if spoken.too_big else f"{size} octets"
+            text = "too big" if spoken.too_big else counted(size, "octet")
             told: dict[str, object] = {"octets": size, "too_big": spoken.too_big}
             self._tell("message", f"C: (message, {text})", session, peer, told)
             # A positive reply to a message names what was delivered (RFC 5321 section 4.2.1: 2yz).

@@ -21,6 +21,7 @@ from gateway.metrics import Counts
 from gateway.poison import PoisonCabinet
 from gateway.worker_pool import WorkerPool
 from runtime.bus import Peer
+from runtime.words import counted
 from wire.messages import (
     Body,
     Close,
@@ -67,7 +68,7 @@ def fault(step: Step, done: StepDone) -> str:
     then = done.next.then if isinstance(done.next, Injected) else done.next
     lines = len(spoken.lines) if isinstance(spoken, Lines) else 0
     if done.consumed > lines:
-        return f"{done.consumed} lines used, the step had {lines}"
+        return f"{counted(done.consumed, 'line')} used, the step had {lines}"
     if lines and done.consumed == 0 and not isinstance(then, Close):
         return "no line used: the same lines would come again and again"
     if isinstance(spoken, Body) and not spoken.last and isinstance(then, ReadLines):
@@ -199,7 +200,7 @@ class Dispatcher:
     def _lost_on_the_way(self, peer: Peer, sessions: Collection[str], now: float) -> None:
         if lost := self.pool.lost_on_the_way(peer, sessions, now):
             self.counts.redispatched["lost_on_the_way"] += lost
-            log.warning("%d steps of worker %s were lost on the way; again", lost, _name(peer), extra=_about(peer))
+            log.warning("steps of worker %s lost on the way: %d; again", _name(peer), lost, extra=_about(peer))
 
     def _poisoned(self, step: Step) -> None:
         self.counts.poisoned += 1

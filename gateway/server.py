@@ -38,6 +38,7 @@ from runtime.departures import Departures
 from runtime.metrics import Exposition
 from runtime.probes import Probes, ProbesError
 from runtime.vitals import Figures, Vitals
+from runtime.words import counted
 from wire.limits import BODY_PIECE
 from wire.messages import Message
 
@@ -107,10 +108,10 @@ class Gateway:
         """End all sessions in order, then leave the bus."""
         self.registry.drain()
         if not await self._quiet(self.settings.shutdown_seconds):
-            log.warning("%d connections are still in a transaction; they end now", len(self.registry))
+            log.warning("still in a transaction: %s; that is the end", counted(len(self.registry), "connection"))
             self.registry.expel()
             if not await self._quiet(_STEP_SECONDS + LINGER):
-                log.warning("%d connections are cut off", len(self.registry))
+                log.warning("cut off: %s", counted(len(self.registry), "connection"))
                 self.registry.abort()
         self.leave_bus()
 
@@ -155,7 +156,7 @@ async def serve(
         if on_listening is not None:
             on_listening(port, endpoint)
         await _beat(stop, gateway, vitals)
-        log.info("shutting down with %d connections", len(gateway.registry))
+        log.info("shutting down with %s", counted(len(gateway.registry), "connection"))
         listener.close()
         await gateway.shut_down()
         log.info("stopped")
@@ -204,7 +205,7 @@ def _allow_descriptors(connections: int) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if most != resource.RLIM_INFINITY and most < connections + _SPARE_DESCRIPTORS:
-        log.warning("the limit of %d open files is less than MAX_CONNECTIONS=%d can need", most, connections)
+        log.warning("open files are limited to %d, and MAX_CONNECTIONS=%d can need more", most, connections)
 
 
 async def _beat(stop: asyncio.Event, gateway: Gateway, vitals: Vitals) -> None:
@@ -217,7 +218,10 @@ async def _beat(stop: asyncio.Event, gateway: Gateway, vitals: Vitals) -> None:
         workers = gateway.dispatcher.pool.workers
         if ready is not (workers > 0):
             ready = workers > 0
-            log.info("ready, with %d workers", workers) if ready else log.warning("not ready: there is no worker")
+            if ready:
+                log.info("ready, with %s", counted(workers, "worker"))
+            else:
+                log.warning("not ready: there is no worker")
         vitals.beat(ready, gateway.figures(), "there is no worker")
         if gateway.feed is not None:
             gateway.feed.beat()

@@ -37,6 +37,7 @@ from runtime.probes import Probes, ProbesError
 from runtime.scheduling import take_turns
 from runtime.settings import EX_CONFIG, load
 from runtime.vitals import Vitals
+from runtime.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -101,8 +102,8 @@ def _serve(settings: StoreSettings) -> None:
         began = time.monotonic()
         entries, counts = store.recover(this_boot()), store.counts
         log.info(
-            "= recovered %d entries of the journal: %d were whole, %d completed, %d appended, %d wait, in %.1f s",
-            entries,
+            "= recovered %s of the journal: %d whole, %d completed, %d appended, %d waiting, in %.1f s",
+            counted(entries, "entry", "entries"),
             counts.whole,
             counts.completed,
             counts.appended,
@@ -146,7 +147,7 @@ def _run(service: Service, store: Store, users: UsersFile, vitals: Vitals, hindr
 
     garbage.tune()
     users.watch()
-    log.info("= ready on %s with %d mailboxes", service.endpoint, len(users.current.mailboxes))
+    log.info("= ready on %s with %s", service.endpoint, counted(len(users.current.mailboxes), "mailbox", "mailboxes"))
     service.run(each_turn)
     signals.heed_no_more()
     log.info("= stopping")

@@ -216,7 +216,7 @@ class Mailboxes:
 
     def _wait(self, mailbox: str, waiting: Waiting, reason: str, pause: float) -> None:
         if reason != waiting.told:
-            log.warning("! %s: %d entries wait in the journal: %s", mailbox, len(waiting.tasks), reason)
+            log.warning("! %s: waiting in the journal, %d so far: %s", mailbox, len(waiting.tasks), reason)
             waiting.told = reason
         waiting.due = self._monotonic() + pause
         self._waiting[mailbox] = waiting

@@ -18,6 +18,7 @@ import zmq
 
 from mailbox_store.store import Store
 from runtime.bus import open_socket
+from runtime.words import counted
 from wire.codec import decode, encode
 from wire.messages import Answer, Ask, Deliver, Message, Ping, Pong, Stage
 
@@ -105,7 +106,7 @@ class Service:
         try:
             self._socket.send_multipart([peer, *encode(messages)], zmq.NOBLOCK)
         except zmq.ZMQError as error:
-            log.debug("! %d answers not sent to %r: %s", len(messages), peer, error)
+            log.debug("! %s not sent to %r: %s", counted(len(messages), "answer"), peer, error)
 
     def _reject(self, peer: bytes, reason: str) -> None:
         self.rejected += 1

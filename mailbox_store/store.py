@@ -33,6 +33,7 @@ from mailbox_store.room import SPACE_MARGIN
 from mailbox_store.tidying import LEDGER_REACH, Tidying
 from mailbox_store.users import UsersSource
 from runtime.vitals import Figures
+from runtime.words import counted
 from wire import outcomes
 from wire.ids import session_of
 from wire.limits import MAX_TEXT
@@ -316,7 +317,7 @@ class Store:
         needed = sum(place.length for place in places)
         if needed + SPACE_MARGIN > batch.free:
             raise _RefusedError(
-                outcomes.DISK_FULL, f"{needed} octets needed, {batch.free} free in the mailbox folder"
+                outcomes.DISK_FULL, f"octets needed: {needed}, free in the mailbox folder: {batch.free}"
             )
         entries = self._journal.add(message, places)
         batch.free -= needed
@@ -348,17 +349,17 @@ class Store:
                 raise _RefusedError(outcomes.TROUBLE, f"pieces: a gap or an overlap at {end}")
             end += size
         if end != question.staged:
-            raise _RefusedError(outcomes.TROUBLE, f"pieces: {end} octets of {question.staged}")
+            raise _RefusedError(outcomes.TROUBLE, f"pieces: octets {end}, not {question.staged}")
 
 
 def _tell(deliveries: list[tuple[Rendering, list[Entry]]]) -> None:
     for rendering, entries in deliveries:
         octets = sum(entry.length for entry in entries)
         log.info(
-            "= %s stored for %d mailboxes, %d octets",
+            "= %s stored for %s, %s",
             rendering.delivery,
-            len(entries),
-            octets,
+            counted(len(entries), "mailbox", "mailboxes"),
+            counted(octets, "octet"),
             extra={
                 "event": "stored",
                 "session": session_of(rendering.delivery),

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 
 from mailbox_store.journal import Journal
+from runtime.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -58,4 +59,4 @@ class Tidying:
                 stale = self._journal.drop_stale(self._clock() - PIECES_KEPT)
             self._stale_due = now + _STALE_INTERVAL
             if stale:
-                log.info("= dropped the pieces of %d messages that never ended", stale)
+                log.info("= dropped the pieces of %s without an end", counted(stale, "message"))

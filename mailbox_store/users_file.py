@@ -20,6 +20,7 @@ from mailbox_store.config import ConfigError
 from mailbox_store.files import Files
 from mailbox_store.metrics import Totals
 from mailbox_store.users import Users, UsersError, parse_users
+from runtime.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,12 @@ class UsersFile:
         self.current = users
         self._taken, self._told = status, ""
         self._totals.reloads += 1
-        log.info("= %s read again: %d mailboxes, %d new files", self._path, len(users.mailboxes), len(missing))
+        log.info(
+            "= %s read again: %s, %s",
+            self._path,
+            counted(len(users.mailboxes), "mailbox", "mailboxes"),
+            counted(len(missing), "new file"),
+        )
 
     def _tell(self, what: str) -> None:
         if what != self._told:

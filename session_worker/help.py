@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from runtime.words import counted
 from session_worker.replies import MAIL_FORM, mail_form, shown
 from session_worker.state import Phase, Session
 
@@ -64,5 +65,4 @@ def _standing(session: Session) -> str:
     sender = f"A mail from <{shown(mail.sender)}> is under way"
     if not mail.recipients:
         return f"{sender}; it has no recipient yet."
-    mailboxes = len(mail.mailboxes)
-    return f"{sender}, to {mailboxes} mailbox{'es' if mailboxes > 1 else ''} so far."
+    return f"{sender}, to {counted(len(mail.mailboxes), 'mailbox', 'mailboxes')} so far."

@@ -26,7 +26,7 @@ def piece(context: Context, body: Body) -> Talk:
     """
     mail = _reading(context.session)
     if not mail.failure and body.offset != mail.staged:
-        raise StateError(f"a piece at offset {body.offset}, {mail.staged} octets are staged")
+        raise StateError(f"a piece at offset {body.offset}, and staged is {mail.staged}")
     if body.last:
         reply = yield from _end_of_data(context, mail, body)
         return Turn(replace(context.session, transaction=None), reply)

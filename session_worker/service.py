@@ -25,6 +25,7 @@ from prometheus_client.core import Metric
 from runtime import VERSION
 from runtime.bus import Bus, Peer, open_socket
 from runtime.vitals import Vitals
+from runtime.words import counted
 from session_worker import dialogue
 from session_worker.config import WorkerSettings
 from session_worker.memory import Memory
@@ -137,7 +138,7 @@ class Worker:
         )
         try:
             await self._stopping.wait()
-            log.info("draining: %d steps under way", len(self._running))
+            log.info("draining: %s under way", counted(len(self._running), "step"))
             self._say_alive()
             await self._drained()
         finally:
@@ -146,7 +147,7 @@ class Worker:
             for gateway in self._gateways:
                 gateway.send(WorkerGone())
             self.close()
-        log.info("stopped: %d steps unfinished", len(self._running))
+        log.info("stopped: %s unfinished", counted(len(self._running), "step"))
 
     def close(self) -> None:
         """Send what waits for the gateways, and speak to nobody more."""
@@ -254,7 +255,7 @@ class Worker:
             self.bad_states += 1
             self.counts.faults += 1
             log.error(  # noqa: TRY400
-                "! %s: %s (%d bad states so far)",
+                "! %s: %s (bad states so far: %d)",
                 step.session,
                 error,
                 self.bad_states,
@@ -298,7 +299,7 @@ class Worker:
             self._store.send(ask)
         if asks:
             self.counts.repeated += len(asks)
-            log.info("asked the store %d questions again", len(asks))
+            log.info("asked the store %s again", counted(len(asks), "question"))
 
     def _on_store(self, _peer: Peer, message: Message) -> None:
         now = self._loop.time()
@@ -328,9 +329,9 @@ class Worker:
             self.counts.delivered(question, outcome.repeat)
             again = ", by an earlier run of this step" if outcome.repeat else ""
             log.info(
-                "= %s delivered to %d mailboxes%s",
+                "= %s delivered to %s%s",
                 question.delivery,
-                len(question.mailboxes),
+                counted(len(question.mailboxes), "mailbox", "mailboxes"),
                 again,
                 # No call more than it takes: this is on the way of every message.
                 extra={

@@ -82,7 +82,7 @@ def test_the_table_has_a_line_each_with_release_age_and_load(tmp_path: Path) -> 
     sign(tmp_path, "session_worker_1", age=60, steps=5)
     assert table(services(tmp_path)) == [
         "service           state      version  up     load",
-        "gateway           ready      1.0      2 min  2 connections, 1 workers, 0 steps waiting, 12 messages",
+        "gateway           ready      1.0      2 min  2 connections, 1 worker, 0 steps waiting, 12 messages",
         "mailbox_store     ready      1.0      2 min  9 deliveries, 4 users, 3 messages in the journal, "
         "the oldest for 3 min",
         "session_worker_1  not ready  1.0      -",

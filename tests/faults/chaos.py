@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.words import counted
 from tests.faults.container_stack import ContainerStack
 from tests.faults.injectors import Injector
 from tests.faults.load import Journal, Sender
@@ -55,7 +56,7 @@ class Report:
         faults = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
         return "\n".join(
             [
-                f"seed {self.seed}: {len(self.journal.sent)} messages sent; faults: {faults or 'none'}",
+                f"seed {self.seed}: {counted(len(self.journal.sent), 'message')} sent; faults: {faults or 'none'}",
                 str(self.verdict),
                 f"clients: longest wait for a reply {self.journal.longest_pause:.2f} s, "
                 f"{self.journal.broken_connections} broken connections, replies other than the normal ones: "
@@ -97,10 +98,10 @@ def unexplained(journal: Journal, kinds: list[str]) -> list[str]:
     """The errors clients saw that the faults of this run do not explain."""
     lines = []
     if journal.broken_connections and not _MAY_BREAK & set(kinds):
-        lines.append(f"{journal.broken_connections} broken connections")
+        lines.append(counted(journal.broken_connections, "broken connection"))
     for refusal, count in journal.errors.items():
         if not (_MAY_REFUSE & set(kinds) and refusal in _EXPLAINED):
-            lines.append(f"{count} times {refusal}")
+            lines.append(f"{counted(count, 'time')} {refusal}")
     return lines
 
 
@@ -155,7 +156,10 @@ def main() -> int:
     kinds = {"all": known, "none": []}.get(options.faults, options.faults.split(","))
     if unknown := set(kinds) - set(known):
         parser.error(f"--faults: {', '.join(sorted(unknown))} is not one of {', '.join(known)}")
-    print(f"chaos: seed {options.seed}, {options.duration:g} s, {options.connections} connections", flush=True)
+    print(
+        f"chaos: seed {options.seed}, {options.duration:g} s, {counted(options.connections, 'connection')}",
+        flush=True,
+    )
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="correio-") as name:
         report = run(

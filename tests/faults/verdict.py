@@ -15,6 +15,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+from runtime.words import counted
 from tests import mailboxes
 from tests.faults.load import Journal, text
 
@@ -39,7 +40,8 @@ class Verdict:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.acknowledged} messages acknowledged, {self.stored} copies in mailboxes,"
+            f"{counted(self.acknowledged, 'message')} acknowledged,"
+            f" {counted(self.stored, 'copy', 'copies')} in mailboxes,"
             f" {self.unacknowledged_but_stored} stored without a 250 having been seen",
             f"{len(self.lost)} lost, {len(self.doubled)} doubled, {len(self.torn)} torn, {len(self.foreign)} foreign",
         ]

@@ -1,0 +1,42 @@
+"""Numbers with what they count, and that no text of the house says "1 messages"."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from client import language
+from runtime import words
+
+ROOT = Path(__file__).parent.parent.parent
+SOURCES = [
+    path
+    for package in ("bench", "client", "deploy", "docs", "gateway", "mailbox_store", "runtime", "session_worker")
+    for path in sorted((ROOT / package).rglob("*.py"))
+    if "node_modules" not in path.parts
+] + [ROOT / "tests" / "faults" / name for name in ("chaos.py", "verdict.py")]  # what `make chaos` says
+# What is counted in texts for people. A number that is never 1, as a constant, is written as one: a name in capitals,
+# or a limit.
+NOUNS = (
+    "answer|client|connection|copie|cop|deliverie|entrie|error|event|file|line|mailboxe|mailbox file|message|octet|"
+    "question|recipient|service|setting|step|user|worker"
+)
+NUMBER = re.compile(
+    rf"(?:%d|\{{(?!limit|\w*limits?\.|_?MAX_|self\._limit)[^{{}}]+\}}) (?:new |more |bad |open )?(?:{NOUNS})s\b"
+)
+
+
+@pytest.mark.parametrize("counted", [words.counted, language.counted])
+def test_one_is_not_many(counted: object) -> None:
+    assert callable(counted)
+    assert [counted(number, "message") for number in (0, 1, 2)] == ["0 messages", "1 message", "2 messages"]
+    assert counted(1, "mailbox", "mailboxes") == "1 mailbox"
+    assert counted(3, "mailbox", "mailboxes") == "3 mailboxes"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_text_counts_with_a_plural_alone(source: Path) -> None:
+    lines = source.read_text("utf-8").splitlines()
+    assert [line.strip() for line in lines if NUMBER.search(line) and not line.lstrip().startswith("#")] == []
