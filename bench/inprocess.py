@@ -196,7 +196,7 @@ class Services:
         )
         dispatcher = Dispatcher(bus.send, PoisonCabinet(None), 30.0, lambda: 0.0)
         return Registry(
-            dispatcher, Conversation(False), Admission(10_000, 0), "mail.example.com", 300.0, lambda: self._now
+            dispatcher, Conversation(None), Admission(10_000, 0), "mail.example.com", 300.0, lambda: self._now
         )
 
     def _make_worker(self) -> None:

@@ -11,17 +11,18 @@ from gateway.config import GatewaySettings
 from gateway.server import CannotStart, serve
 from runtime import signals
 from runtime.allocator import keep_freed
+from runtime.event_log import EventLog
 from runtime.logs import configure
 from runtime.scheduling import take_turns
 from runtime.settings import load
 
 
-async def _run(settings: GatewaySettings) -> None:
+async def _run(settings: GatewaySettings, events: EventLog | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in signals.STOP:
         loop.add_signal_handler(number, stop.set)
-    await serve(settings, stop)
+    await serve(settings, stop, events=events)
 
 
 def main() -> int:
@@ -29,9 +30,9 @@ def main() -> int:
     settings = load(GatewaySettings, "gateway")
     keep_freed()
     take_turns()
-    configure("gateway", settings.log_level, settings.log_format)
+    events = configure("gateway", settings.log_level, settings.log_format, settings.log_file)
     try:
-        uvloop.run(_run(settings))
+        uvloop.run(_run(settings, events if settings.conversation == "on" else None))
     except CannotStart as error:
         print(f"gateway: {error}", file=sys.stderr)
         return 1

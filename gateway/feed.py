@@ -60,13 +60,13 @@ class Feed:
         """Whether anybody listens."""
         return bool(self._topics)
 
-    def tell(self, event: str, **fields: object) -> None:
+    def tell(self, **fields: object) -> None:
         """Something has happened. Call it only while `watched`.
 
-        :param fields: what JSON can hold; SPEC.md says which event has which.
+        :param fields: `event`, and what JSON can hold; SPEC.md says which event has which.
         """
         self._seq += 1
-        told = {"seq": self._seq, "gateway": self._instance, "time": rfc3339(self._wall()), "event": event, **fields}
+        told = {"seq": self._seq, "gateway": self._instance, "time": rfc3339(self._wall()), **fields}
         # Never blocks: an XPUB drops what a subscriber has no room for. One frame: libzmq 4.3 ends the process by an
         # assertion where a socket closes while a slow subscriber has got only some frames of a message.
         self._socket.send(TOPIC + json.dumps(told).encode(), zmq.NOBLOCK)
@@ -76,7 +76,7 @@ class Feed:
     def beat(self) -> None:
         """Call about once a second: by it a watcher sees that events are missing even when no other follows."""
         if self._topics:
-            self.tell("beat")
+            self.tell(event="beat")
 
     def close(self, linger: int = 200) -> None:
         """Send what waits, for at most `linger` milliseconds, and leave the loop."""

@@ -32,9 +32,10 @@ from gateway.metrics import families, figures
 from gateway.poison import PoisonCabinet
 from gateway.registry import Registry
 from gateway.sessions import LINGER, UNREAD_REPLIES
-from runtime import garbage
+from runtime import garbage, logs
 from runtime.bus import Bus, Peer, open_socket
 from runtime.departures import Departures
+from runtime.event_log import EventLog
 from runtime.metrics import Exposition
 from runtime.probes import Probes, ProbesError
 from runtime.vitals import Figures, Vitals
@@ -64,11 +65,20 @@ class Gateway:
     :param settings: as given by the environment.
     :param router: a bound ROUTER socket; the gateway closes it.
     :param feed: who is told of conversations beside the log; the gateway closes it.
+    :param events: where conversations are logged; None: nowhere.
     """
 
-    def __init__(self, settings: GatewaySettings, router: zmq.Socket[bytes], feed: Feed | None = None) -> None:
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        router: zmq.Socket[bytes],
+        feed: Feed | None = None,
+        events: EventLog | None = None,
+    ) -> None:
         self.settings = settings
         self.feed = feed
+        if events is not None:
+            events.soon = asyncio.get_running_loop().call_soon
         self.bus = Bus(router, self._on_message, self._on_unreachable)
         self.dispatcher = Dispatcher(
             self.bus.send,
@@ -79,7 +89,7 @@ class Gateway:
         self._departures = Departures(router, self.dispatcher.on_departure)
         self.registry = Registry(
             self.dispatcher,
-            Conversation(settings.conversation == "on", feed, fields=settings.log_format == "json"),
+            Conversation(events, feed),
             Admission(settings.max_connections, settings.max_connections_per_address),
             settings.domain,
             settings.idle_seconds,
@@ -129,11 +139,15 @@ class Gateway:
 
 
 async def serve(
-    settings: GatewaySettings, stop: asyncio.Event, on_listening: Callable[[int, str], None] | None = None
+    settings: GatewaySettings,
+    stop: asyncio.Event,
+    on_listening: Callable[[int, str], None] | None = None,
+    events: EventLog | None = None,
 ) -> None:
     """Run a gateway until `stop` is set.
 
     :param on_listening: called with the port and the endpoint that were bound: the system may have chosen them.
+    :param events: where conversations are logged; None: nowhere.
     :raises CannotStart: if it cannot listen.
     """
     _allow_descriptors(settings.max_connections)
@@ -146,7 +160,7 @@ async def serve(
         router = _bind(context, settings.gateway_endpoint)
         endpoint = router.getsockopt_string(zmq.LAST_ENDPOINT)
         port = listening.getsockname()[1]
-        gateway = Gateway(settings, router, open_feed(context, settings.feed_endpoint))
+        gateway = Gateway(settings, router, open_feed(context, settings.feed_endpoint), events)
         probes = _probes(settings.metrics, gateway, vitals)
         listener = await asyncio.get_running_loop().create_server(
             gateway.registry.make, sock=listening, backlog=BACKLOG
@@ -223,6 +237,7 @@ async def _beat(stop: asyncio.Event, gateway: Gateway, vitals: Vitals) -> None:
             else:
                 log.warning("not ready: there is no worker")
         vitals.beat(ready, gateway.figures(), "there is no worker")
+        logs.catch_up()
         if gateway.feed is not None:
             gateway.feed.beat()
         if ready:

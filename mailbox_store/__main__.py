@@ -32,6 +32,7 @@ from mailbox_store.store import Store
 from mailbox_store.users_file import UsersFile
 from runtime import garbage, logs, signals
 from runtime.allocator import keep_freed
+from runtime.event_log import EventLog
 from runtime.metrics import Exposition
 from runtime.probes import Probes, ProbesError
 from runtime.scheduling import take_turns
@@ -71,7 +72,7 @@ def _lock_journal(path: Path) -> int:
     return fd
 
 
-def _serve(settings: StoreSettings) -> None:
+def _serve(settings: StoreSettings, events: EventLog | None) -> None:
     mailboxes, path = Path(settings.mailboxes), Path(settings.journal)
     mode = int(settings.mailbox_mode, 8)
     if mode != 0o600:
@@ -97,7 +98,7 @@ def _serve(settings: StoreSettings) -> None:
             time.monotonic,
             totals,
             watch=watch,
-            told=settings.conversation == "on",
+            events=events,
         )
         began = time.monotonic()
         entries, counts = store.recover(this_boot()), store.counts
@@ -143,6 +144,7 @@ def _run(service: Service, store: Store, users: UsersFile, vitals: Vitals, hindr
                 log.warning("! %s", error)
                 figures = vitals.figures
             vitals.beat(True, figures, hindrance=hindrance())
+            logs.catch_up()
             beat = time.monotonic() + 1.0
 
     garbage.tune()
@@ -160,9 +162,9 @@ def main() -> int:
     settings = load(StoreSettings, "store")
     keep_freed()
     take_turns()
-    logs.configure("store", settings.log_level, settings.log_format)
+    events = logs.configure("store", settings.log_level, settings.log_format, settings.log_file)
     try:
-        _serve(settings)
+        _serve(settings, events if settings.conversation == "on" else None)
     except ConfigError as error:
         print(f"store: {error}", file=sys.stderr)
         return EX_CONFIG

@@ -32,6 +32,7 @@ from mailbox_store.rendering import Rendering
 from mailbox_store.room import SPACE_MARGIN
 from mailbox_store.tidying import LEDGER_REACH, Tidying
 from mailbox_store.users import UsersSource
+from runtime.event_log import EventLog, escaped
 from runtime.vitals import Figures
 from runtime.words import counted
 from wire import outcomes
@@ -86,7 +87,7 @@ class Store:
         totals: Totals | None = None,
         *,
         watch: Watch | None = None,
-        told: bool = False,
+        events: EventLog | None = None,
     ) -> None:
         """
         :param executor: one thread, for the checkpoint.
@@ -94,7 +95,7 @@ class Store:
         :param monotonic: seconds, for pauses.
         :param totals: where to count what is done.
         :param watch: tells what other programs do to the mailboxes; None: nobody does.
-        :param told: whether each delivery is logged.
+        :param events: where each delivery is logged; None: nowhere.
         """
         self.totals = totals or Totals()
         self._journal = journal
@@ -102,7 +103,7 @@ class Store:
         self._users = users
         self._clock = clock
         self._monotonic = monotonic
-        self._told = told
+        self._events = events
         # What the latest outcomes were given in, see `epoch.py`.
         self.epoch = 0
         self._epochs = Epochs(watch, clock, monotonic, self.totals.epochs)
@@ -248,8 +249,8 @@ class Store:
             self._checkpoint.expect(entries)
         self.totals.committed(given, added)
         self._mailboxes.append(batch.deliveries, batch.plan.handles)
-        if self._told:
-            _tell(batch.deliveries)
+        if self._events is not None:
+            _tell(self._events, batch.deliveries)
 
     def _commit(self, asks: Sequence[Ask], batch: _Batch) -> list[Said]:
         given: list[Said] = []
@@ -352,21 +353,14 @@ class Store:
             raise _RefusedError(outcomes.TROUBLE, f"pieces: octets {end}, not {question.staged}")
 
 
-def _tell(deliveries: list[tuple[Rendering, list[Entry]]]) -> None:
+def _tell(events: EventLog, deliveries: list[tuple[Rendering, list[Entry]]]) -> None:
     for rendering, entries in deliveries:
-        octets = sum(entry.length for entry in entries)
-        log.info(
-            "= %s stored for %s, %s",
-            rendering.delivery,
-            counted(len(entries), "mailbox", "mailboxes"),
-            counted(octets, "octet"),
-            extra={
-                "event": "stored",
-                "session": session_of(rendering.delivery),
-                "delivery": rendering.delivery,
-                "octets": octets,
-            },
+        delivery, octets = escaped(rendering.delivery), sum(entry.length for entry in entries)
+        events.tell(
+            f"= {delivery} stored for {counted(len(entries), 'mailbox', 'mailboxes')}, {counted(octets, 'octet')}",
+            {"event": "stored", "session": session_of(delivery), "delivery": delivery, "octets": octets},
         )
+    events.flush()
 
 
 def _check_deadline(ask: Ask, batch: _Batch) -> None:

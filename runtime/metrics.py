@@ -27,7 +27,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from runtime import VERSION
+from runtime import VERSION, logs
 from runtime.histogram import Histogram
 from runtime.vitals import Figures, Vitals
 
@@ -107,6 +107,12 @@ class Exposition(Collector):
             "correio_ready",
             "1 while the service can do its work; /readyz says why not. Worry where it stays 0 for over a minute.",
             float(self._vitals.alive and not self._vitals.why_not),
+        )
+        yield counter(
+            "correio_log_lines_lost",
+            "Lines of the log that were dropped: there was no room for them, or nobody read them. "
+            "Worry about each one; the log says why, where they are missing.",
+            logs.lost(),
         )
         yield from self._families()
 

@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     # How log lines look: for people, or a JSON object each for programs.
     log_format: Form = "human"
+    # A file for the log, which the service rotates; no other process may have the same. Empty: standard output.
+    log_file: str = ""
     # A file that is written every second while the service is ready, with its figures; empty: none. `{host}` in it is
     # this machine's name. Health checks look at its age.
     ready_file: str = ""

@@ -10,6 +10,7 @@ import zmq
 
 from runtime import garbage, logs, signals
 from runtime.allocator import keep_freed
+from runtime.event_log import EventLog
 from runtime.metrics import Exposition
 from runtime.probes import Probes, ProbesError
 from runtime.scheduling import take_turns
@@ -22,10 +23,10 @@ from session_worker.service import HEARTBEAT_SECONDS, Worker
 _HUNG_SECONDS = 5.0
 
 
-async def _serve(settings: WorkerSettings) -> int:
+async def _serve(settings: WorkerSettings, events: EventLog | None) -> int:
     with zmq.Context() as context:
         try:
-            worker = Worker(settings, context)
+            worker = Worker(settings, context, events)
         except ConnectionError as error:
             print(f"session_worker: {error}", file=sys.stderr)
             return 1
@@ -63,9 +64,9 @@ def main() -> int:
     settings = load(WorkerSettings, "session_worker")
     keep_freed()
     take_turns()
-    logs.configure("session_worker", settings.log_level, settings.log_format)
+    events = logs.configure("session_worker", settings.log_level, settings.log_format, settings.log_file)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        status = runner.run(_serve(settings))
+        status = runner.run(_serve(settings, events if settings.conversation == "on" else None))
     signals.heed_no_more()
     return status
 

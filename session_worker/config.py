@@ -35,6 +35,8 @@ class WorkerSettings(Settings):
     faults: bool = False
     fault_rules: str = ""
     fault_seed: int = 0
+    # Whether each delivery is told on the log.
+    conversation: Literal["on", "off"] = "on"
     store_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30
     shutdown_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30
 

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 import zmq
 from prometheus_client.core import Metric
 
-from runtime import VERSION
+from runtime import VERSION, logs
 from runtime.bus import Bus, Peer, open_socket
+from runtime.event_log import EventLog, escaped
 from runtime.vitals import Vitals
 from runtime.words import counted
 from session_worker import dialogue
@@ -84,9 +85,12 @@ class _Running:
 class Worker:
     """One session worker on the running loop; `run` returns after `stop` was called and its steps are done."""
 
-    def __init__(self, settings: WorkerSettings, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(
+        self, settings: WorkerSettings, context: zmq.Context[zmq.Socket[bytes]], events: EventLog | None = None
+    ) -> None:
         """Connect to the gateways and the store.
 
+        :param events: where each delivery is logged; None: nowhere.
         :raises ConnectionError: for an endpoint that ZeroMQ does not take.
         """
         # Messages that made no sense, by nature: states that are none, messages of the wrong kind.
@@ -101,6 +105,9 @@ class Worker:
         self._memory = Memory()
         self._opening = dialogue.opening(self._rules)
         self._loop = asyncio.get_running_loop()
+        self._events = events
+        if events is not None:
+            events.soon = self._loop.call_soon
         self._naming_due = False
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
@@ -192,6 +199,7 @@ class Worker:
         why_not = "it is draining" if self._stopping.is_set() else "the store does not answer"
         ready = heard and not self._stopping.is_set()
         self.vitals.beat(ready, figures(self.counts, len(self._running)), why_not)
+        logs.catch_up()
 
     def _say_alive(self) -> None:
         self._naming_due = False
@@ -327,20 +335,13 @@ class Worker:
             log.error("! %s: %s failed: %s: %s", session, kind, outcome.kind, outcome.detail, extra=about)
         elif isinstance(question, Deliver) and isinstance(outcome, Delivered):
             self.counts.delivered(question, outcome.repeat)
-            again = ", by an earlier run of this step" if outcome.repeat else ""
-            log.info(
-                "= %s delivered to %s%s",
-                question.delivery,
-                counted(len(question.mailboxes), "mailbox", "mailboxes"),
-                again,
-                # No call more than it takes: this is on the way of every message.
-                extra={
-                    "event": "delivered",
-                    "session": session,
-                    "delivery": question.delivery,
-                    "repeat": outcome.repeat,
-                },
-            )
+            if self._events is not None:
+                delivery, whom = escaped(question.delivery), counted(len(question.mailboxes), "mailbox", "mailboxes")
+                again = ", by an earlier run of this step" if outcome.repeat else ""
+                self._events.tell(
+                    f"= {delivery} delivered to {whom}{again}",
+                    {"event": "delivered", "session": session, "delivery": delivery, "repeat": outcome.repeat},
+                )
 
     def _drop(self, message: Message) -> None:
         self.unexpected += 1

@@ -122,11 +122,20 @@ class Stack:
     :param workers: how many session workers.
     :param users: the text of users.txt.
     :param metrics: whether each process tells its numbers, on its port in `metrics`.
+    :param logs: a folder where each process writes a log of its own, as under `make up`; None: standard output is in
+        `folder`.
     :param settings: further environment variables for all services.
     """
 
     def __init__(
-        self, folder: Path, workers: int = 2, users: str = USERS, *, metrics: bool = False, **settings: str
+        self,
+        folder: Path,
+        workers: int = 2,
+        users: str = USERS,
+        *,
+        metrics: bool = False,
+        logs: Path | None = None,
+        **settings: str,
     ) -> None:
         self.folder = folder
         self.mailboxes = folder / "mailboxes"
@@ -137,6 +146,7 @@ class Stack:
         names = ["gateway", "mailbox_store", *self.worker_names] if metrics else []
         self.metrics = {name: free_port() for name in names}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._logs = logs
         self._environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
@@ -175,12 +185,14 @@ class Stack:
             changed in the service's modules, and then calls its `main`.
         """
         what = ["-c", program] if program else ["-m", name.partition("-")[0]]
-        metrics = {"METRICS": f"127.0.0.1:{self.metrics[name]}"} if name in self.metrics else {}
+        own = {"METRICS": f"127.0.0.1:{self.metrics[name]}"} if name in self.metrics else {}
+        if self._logs is not None:
+            own["LOG_FILE"] = str(self._logs / f"{name}.log")
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, *what],
                 cwd=self.folder,
-                env=self._environment | metrics,
+                env=self._environment | own,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -235,7 +247,7 @@ class Stack:
         return takes_mail(self.port)
 
     def log(self, name: str) -> str:
-        path = self.folder / f"{name}.log"
+        path = (self._logs or self.folder) / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
     def logs(self) -> str:

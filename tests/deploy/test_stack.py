@@ -72,6 +72,28 @@ def test_up_returns_when_mail_is_taken_and_down_leaves_nothing(folder: Path, set
         socket.create_connection(("127.0.0.1", int(settings["PORT"])))
 
 
+def test_each_service_writes_its_log_itself_with_whatever_its_interpreter_says(
+    folder: Path, settings: dict[str, str]
+) -> None:
+    assert deploy("up", folder, **settings).returncode == 0
+    send(settings["PORT"])
+    logs = folder / "run" / "logs"
+    names = {"gateway.log", "mailbox_store.log", "session_worker_1.log"}
+    assert {path.name for path in logs.iterdir()} == names
+    written = {}
+    for pid in processes_of(folder / "run"):
+        output, errors = (Path(f"/proc/{pid}/fd/{number}").readlink() for number in (1, 2))
+        assert output == errors
+        written[output.name] = output
+    # supervisord's own is where it tells what it could not log.
+    assert set(written) == names | {"supervisord.err"}
+    assert all(written[name] == logs / name for name in names)
+    assert stat.S_IMODE(logs.stat().st_mode) == 0o700
+    assert " S: 250 2.0.0 Message delivered" in (logs / "gateway.log").read_text()
+    assert " delivered to 1 mailbox\n" in (logs / "session_worker_1.log").read_text()
+    assert " stored for 1 mailbox, " in (logs / "mailbox_store.log").read_text()
+
+
 def test_without_an_engine_it_says_that_it_chose_processes_and_why(folder: Path, settings: dict[str, str]) -> None:
     bare = folder / "bin"
     bare.mkdir()

@@ -148,7 +148,7 @@ def test_every_panel_stands_in_the_grid_alone_with_a_data_source_and_a_unit() ->
 
 def test_each_alert_says_what_is_wrong_and_what_to_do() -> None:
     alerts = re.split(r"- alert: ", ALERTS)[1:]
-    assert len(alerts) == 11
+    assert len(alerts) == 12
     for alert in alerts:
         for part in ("expr:", "severity:", "summary:", "description:"):
             assert alert.count(part) == 1, alert

@@ -16,6 +16,7 @@ import zmq
 from gateway.config import GatewaySettings
 from gateway.server import serve
 from runtime.bus import Bus, Peer, open_socket
+from tests.event_lines import event_log
 from wire.messages import (
     Body,
     Close,
@@ -198,7 +199,9 @@ class Running:
         self.port = 0
         self.endpoint = ""
         self._opened: list[FakeWorker | Client] = []
-        self.task = asyncio.create_task(serve(settings, self.stop, self._listening))
+        events, self.log = event_log()
+        told = events if settings.conversation == "on" else None
+        self.task = asyncio.create_task(serve(settings, self.stop, self._listening, told))
 
     def _listening(self, port: int, endpoint: str) -> None:
         self.port, self.endpoint = port, endpoint

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.conversation import Conversation, printable
+from tests.event_lines import ForPeople, ForPrograms, event_log
+from tests.event_lines import Lines as EventLines
 from tests.gateway.fakes import gateway, run
 from wire.messages import Body, Connected, Lines, ReadLines, StepDone
 
@@ -54,10 +56,11 @@ def speak(conversation: Conversation) -> None:
     conversation.closed("s-1", "192.0.2.1", "the client left")
 
 
-def test_lines_are_told_as_far_as_they_were_used_and_messages_by_their_size(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "gateway.conversation"):
-        speak(Conversation(shown=True))
-    assert caplog.messages == [
+def test_lines_are_told_as_far_as_they_were_used_and_messages_by_their_size() -> None:
+    events, log = event_log()
+    speak(Conversation(events))
+    events.flush()
+    assert log.messages == [
         "s-1 connection from 192.0.2.1",
         "s-1 C: HELO a",
         "s-1 C: (line too long)",
@@ -72,14 +75,13 @@ def test_lines_are_told_as_far_as_they_were_used_and_messages_by_their_size(capl
     ]
 
 
-def test_a_log_line_has_session_peer_and_what_it_tells_as_fields_of_their_own(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_log_line_has_session_peer_and_what_it_tells_as_fields_of_their_own() -> None:
     times = iter([1.0, *[1.0025] * 5])
-    with caplog.at_level(logging.INFO, "gateway.conversation"):
-        speak(Conversation(shown=True, clock=lambda: next(times)))
+    events, log = event_log(ForPrograms)
+    speak(Conversation(events, clock=lambda: next(times)))
+    events.flush()
     names = ("event", "text", "verb", "worker", "ms", "octets", "too_big", "delivery", "why")
-    told = [{name: getattr(record, name) for name in names if hasattr(record, name)} for record in caplog.records]
+    told = [{name: line[name] for name in names if name in line} for line in log.objects]
     by = {"worker": "01234567", "ms": 2.5}
     assert told == [
         {"event": "connected"},
@@ -94,25 +96,42 @@ def test_a_log_line_has_session_peer_and_what_it_tells_as_fields_of_their_own(
         {"event": "server", "text": "421 bye"},
         {"event": "closed", "why": "the client left"},
     ]
-    assert {(record.session, record.peer) for record in caplog.records} == {("s-1", "192.0.2.1")}  # type: ignore[attr-defined]
+    assert {(line["session"], line["peer"]) for line in log.objects} == {("s-1", "192.0.2.1")}
+    assert [line["message"] for line in log.objects][1:3] == ["s-1 C: HELO a", "s-1 C: (line too long)"]
 
 
 def test_a_conversation_that_is_not_shown_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
-    conversation = Conversation(shown=False)
-    with caplog.at_level(logging.INFO, "gateway.conversation"):
+    conversation = Conversation(None)
+    with caplog.at_level(logging.DEBUG):
         speak(conversation)
     assert not conversation.told
     assert caplog.messages == []
 
 
 def test_a_failure_on_cue_is_told_even_then(caplog: pytest.LogCaptureFixture) -> None:
-    Conversation(shown=False).injected("s-1", "192.0.2.1", "a delay\n")
+    Conversation(None).injected("s-1", "192.0.2.1", "a delay\n")
     assert caplog.messages == ["s-1 ! injected: a delay\\x0a"]
+    assert (caplog.records[0].event, caplog.records[0].text) == ("injected", "a delay\\x0a")  # type: ignore[attr-defined]
 
 
-def test_a_session_that_talks_ahead_is_told_in_the_order_of_the_dialogue(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_the_client_can_choose_is_escaped_wherever_it_is_told() -> None:
+    hostile = b"a\r\n\x1b[2J\x7f\x9b\xff" + "\u2028\u202e\x85".encode()
+    for form in (ForPeople, ForPrograms):
+        events, log = event_log(form)
+        conversation = Conversation(events)
+        done = StepDone("s-1", 0, 1, b"", b"500 " + hostile.replace(b"\n", b"") + b"\r\n", ReadLines())
+        conversation.answered("s-1", "192.0.2.1", Lines((hostile,)), done, b"\x1b\xff", 0.0)
+        conversation.closed("s-1", "192.0.2.1", hostile.decode("latin-1"))
+        events.flush()
+        assert not any(unicodedata.category(char) in ("Cc", "Cf", "Zl") for char in log.text.replace("\n", ""))
+        told = [value for line in log.objects for value in line.values()] if events.fields else log.messages
+        assert not any(unicodedata.category(char) in ("Cc", "Cf", "Zl") for value in told for char in str(value))
+
+
+def test_a_session_that_talks_ahead_is_told_in_the_order_of_the_dialogue() -> None:
     async def test() -> None:
         async with gateway(conversation="on") as running:
+            log.append(running.log)
             await running.worker()
             client = await running.greeted()
             client.send(b"one\r\nDATA\r\nsecret\r\n.\r\nQUIT\r\n")
@@ -120,9 +139,9 @@ def test_a_session_that_talks_ahead_is_told_in_the_order_of_the_dialogue(caplog:
             client.writer.close()
             await client.writer.wait_closed()
 
-    with caplog.at_level(logging.INFO):
-        run(test())
-    told = [record.message.partition(" ")[2] for record in caplog.records if record.name == "gateway.conversation"]
+    log: list[EventLines] = []
+    run(test())
+    told = [message.partition(" ")[2] for message in log[0].messages]
     assert told == [
         "connection from 127.0.0.1",
         "S: 220 127.0.0.1",
@@ -136,4 +155,4 @@ def test_a_session_that_talks_ahead_is_told_in_the_order_of_the_dialogue(caplog:
         "S: 221 bye",
         "closed: the server said good-bye",
     ]
-    assert "secret" not in caplog.text
+    assert "secret" not in log[0].text

@@ -70,7 +70,7 @@ def test_a_feed_knows_when_somebody_listens_and_when_nobody_does_any_more(folder
     async def test() -> None:
         endpoint = f"ipc://{folder}/feed"
         with feed_at(endpoint) as (feed, context):
-            conversation = Conversation(shown=False, feed=feed)
+            conversation = Conversation(None, feed)
             assert not feed.watched
             assert not conversation.told
             first, second = Watcher(context, endpoint), Watcher(context, endpoint)
@@ -107,9 +107,9 @@ def test_an_event_is_numbered_timed_and_one_line_of_ascii(folder: Path) -> None:
         with feed_at(endpoint) as (feed, context):
             watcher = Watcher(context, endpoint)
             await until(lambda: feed.watched)
-            feed.tell("client", session="s-1", text='é\n"')
+            feed.tell(event="client", session="s-1", text='é\n"')
             feed.beat()
-            feed.tell("client", session="s-1", text="")
+            feed.tell(event="client", session="s-1", text="")
             one, two = await watcher.event(), await watcher.event()
             assert (one["session"], one["text"], one["event"]) == ("s-1", 'é\n"', "client")
             assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", one["time"])
@@ -129,11 +129,11 @@ def test_a_watcher_that_sleeps_loses_events_and_the_feed_waits_for_nobody(folder
             sent = 30_000
             began = time.monotonic()
             for _ in range(sent):
-                feed.tell("client", session="s-1", text="x" * 200)
+                feed.tell(event="client", session="s-1", text="x" * 200)
             assert time.monotonic() - began < DEADLINE
             heard = []
             while not heard or heard[-1] < sent:
-                feed.tell("client", session="s-1", text="")
+                feed.tell(event="client", session="s-1", text="")
                 heard.append((await watcher.event())["seq"])
             # In order, none twice, some missing.
             assert heard == sorted(set(heard))
@@ -205,7 +205,7 @@ def test_a_delivery_is_told_by_its_id(folder: Path) -> None:
     async def test() -> None:
         endpoint = f"ipc://{folder}/feed"
         with feed_at(endpoint) as (feed, context):
-            conversation = Conversation(shown=False, feed=feed)
+            conversation = Conversation(None, feed)
             watcher = Watcher(context, endpoint)
             await until(lambda: feed.watched)
             conversation.answered("s-1", "::1", Body(b"secret", 0, last=True), done, b"w", 0.0)

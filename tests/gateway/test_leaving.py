@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 
 import pytest
@@ -42,9 +41,7 @@ def test_a_client_that_half_closes_inside_a_large_message_has_it_called_off() ->
     run(test())
 
 
-async def message_step_under_way(
-    running: Running, log: pytest.LogCaptureFixture, last: bool
-) -> tuple[FakeWorker, Step]:
+async def message_step_under_way(running: Running, last: bool) -> tuple[FakeWorker, Step]:
     """A client has sent a message, whole or in part, and vanished while the worker had it."""
     worker = await running.worker()
     client = await running.greeted()
@@ -53,19 +50,15 @@ async def message_step_under_way(
     client.send(b"hello\r\n.\r\n" if last else b"x" * (MAX_PIECE + 10))
     await until(lambda: worker.inputs(Body), "for the message")
     client.vanish()
-    await until(lambda: " closed: " in log.text, "for the gateway to see it")
+    await until(lambda: " closed: " in running.log.text, "for the gateway to see it")
     worker.script = parrot
     return worker, worker.steps[-1]
 
 
-def test_a_message_that_arrived_whole_is_done_though_its_client_is_gone(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level(logging.INFO)
-
+def test_a_message_that_arrived_whole_is_done_though_its_client_is_gone() -> None:
     async def test() -> None:
         async with gateway(conversation="on") as running:
-            worker, step = await message_step_under_way(running, caplog, last=True)
+            worker, step = await message_step_under_way(running, last=True)
             worker.say(parrot(step))
             client = await running.greeted()
             assert await client.ask(b"x\r\n") == b"250 1 x"
@@ -74,14 +67,10 @@ def test_a_message_that_arrived_whole_is_done_though_its_client_is_gone(
     run(test())
 
 
-def test_the_step_of_a_client_that_is_gone_outlives_its_worker(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level(logging.INFO)
-
+def test_the_step_of_a_client_that_is_gone_outlives_its_worker() -> None:
     async def test() -> None:
         async with gateway(conversation="on") as running:
-            worker, step = await message_step_under_way(running, caplog, last=True)
+            worker, step = await message_step_under_way(running, last=True)
             worker.die()
             second = await running.worker(b"w2")
             await until(lambda: second.steps == [step], "for the step to be done by the second worker")
@@ -89,14 +78,10 @@ def test_the_step_of_a_client_that_is_gone_outlives_its_worker(
     run(test())
 
 
-def test_a_message_cut_off_while_a_piece_is_under_way_is_called_off(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level(logging.INFO)
-
+def test_a_message_cut_off_while_a_piece_is_under_way_is_called_off() -> None:
     async def test() -> None:
         async with gateway(conversation="on") as running:
-            worker, step = await message_step_under_way(running, caplog, last=False)
+            worker, step = await message_step_under_way(running, last=False)
             assert worker.inputs(Disconnected) == []
             worker.say(parrot(step))
             await until(lambda: worker.inputs(Disconnected), "for the call-off")

@@ -20,7 +20,7 @@ async def made(connections: int = 10) -> Registry:
     dispatcher = Dispatcher(lambda _message, _peer: None, PoisonCabinet(None), 30, lambda: 0.0)
     dispatcher.close()
     return Registry(
-        dispatcher, Conversation(False), Admission(connections, 0), "example.com", 300, lambda: 1_700_000_000.25
+        dispatcher, Conversation(None), Admission(connections, 0), "example.com", 300, lambda: 1_700_000_000.25
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from mailbox_store.journal import JournalError, JournalFull, Message
 from mailbox_store.store import Store
 from mailbox_store.tidying import LEDGER_KEPT, LEDGER_REACH, PIECES_KEPT
+from tests.event_lines import ForPrograms, event_log
 from tests.mailbox_store.fakes import NOW, Clock, FakeWatch, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
 from wire.messages import Ask, Check, Deliver, Discard, Lookup, Question, Stage
 from wire.outcomes import Delivered, Discarded, Failed, Found, Outcome, Staged, Unwritable, Writable
@@ -288,14 +289,18 @@ def test_each_delivery_is_told_once_with_its_session_where_that_is_wanted(caplog
     with caplog.at_level(logging.INFO):
         bench.store.answer(asks[:1])
         assert caplog.messages == []
-        told = Store(
-            MemoryJournal(), MemoryFiles(), FixedUsers(A, B), InlineExecutor(), lambda: NOW, Clock(), told=True
-        )
-        told.recover("boot")
-        told.answer(asks)
-    records = [record for record in caplog.records if getattr(record, "event", "") == "stored"]
-    assert [(record.session, record.delivery) for record in records] == [("s-1", "s-1.1"), ("s-2", "s-2.1")]  # type: ignore[attr-defined]
-    assert records[0].message.startswith("= s-1.1 stored for 2 mailboxes, ")
+    events, log = event_log(ForPrograms)
+    told = Store(
+        MemoryJournal(), MemoryFiles(), FixedUsers(A, B), InlineExecutor(), lambda: NOW, Clock(), events=events
+    )
+    told.recover("boot")
+    told.answer(asks)
+    assert [(line["event"], line["session"], line["delivery"]) for line in log.objects] == [
+        ("stored", "s-1", "s-1.1"),
+        ("stored", "s-2", "s-2.1"),
+    ]
+    assert log.objects[0]["message"].startswith("= s-1.1 stored for 2 mailboxes, ")
+    assert len(log.writes) == 1
 
 
 def test_trouble_of_the_journal_is_told_once_and_tried_again_once_a_second(caplog: pytest.LogCaptureFixture) -> None:

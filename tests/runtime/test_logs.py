@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from runtime.logs import rfc3339
+from tests.faults.test_bounds import MIB
+from tests.faults.test_disk import fill, small_disk
+from tests.scraping import scrape
 from tests.stack import Stack, wait_until
 
 _START = """
@@ -65,6 +68,45 @@ def test_no_text_breaks_out_of_its_line_or_reaches_a_terminal_as_it_is(text: str
 def test_times_are_in_utc_with_milliseconds() -> None:
     assert rfc3339(0) == "1970-01-01T00:00:00.000Z"
     assert rfc3339(1_700_000_000.25) == "2023-11-14T22:13:20.250Z"
+
+
+def test_a_level_above_info_leaves_nothing_to_tell_of_events() -> None:
+    assert lines("human", "print(configure('x', 'INFO') is None, configure('x', 'WARNING') is None)") == [
+        "False True"
+    ]
+
+
+@pytest.mark.parametrize("form", ["human", "json"])
+def test_a_log_file_that_cannot_be_had_is_told_and_the_log_goes_to_standard_output(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "none" / "log"
+    told, line = lines(form, f"configure('gateway', 'INFO', {form!r}, {str(path)!r}); log.info('shown')")
+    assert f"! LOG_FILE={path}: No such file or directory; the log goes to standard output" in told
+    assert "shown" in line
+
+
+_IN_THREADS = """
+import threading
+
+def tell(name):
+    for number in range(500):
+        log.info("%s %d", name, number)
+
+events = configure("gateway", "INFO")
+threads = [threading.Thread(target=tell, args=[name]) for name in "abc"]
+for thread in threads:
+    thread.start()
+for number in range(500):
+    events.tell(f"d {number}", {"event": "x"})
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_what_other_threads_log_in_the_midst_of_a_turn_breaks_and_loses_no_line() -> None:
+    told = [line.rpartition(" INFO ")[2] for line in lines("human", _IN_THREADS)]
+    assert len(told) == 2000
+    for name in "abcd":
+        assert [line for line in told if line[0] == name] == [f"{name} {number}" for number in range(500)]
 
 
 def send(stack: Stack) -> str:
@@ -126,8 +168,48 @@ def test_the_story_of_a_delivery_can_be_gathered_from_the_logs_of_all_services(f
 
 
 @pytest.mark.stack
-def test_where_conversations_are_not_logged_the_store_tells_no_delivery_either(folder: Path) -> None:
-    with Stack(folder, LOG_FORMAT="json", CONVERSATION="off") as stack:
+def test_where_conversations_are_not_logged_nobody_tells_of_a_delivery_either(folder: Path) -> None:
+    with Stack(folder, LOG_FORMAT="json", LOG_LEVEL="DEBUG", CONVERSATION="off") as stack:
         delivery = send(stack)
         texts = {name: stack.log(name) for name in stack.processes}
-    assert delivery not in texts["mailbox_store"] + texts["gateway"]
+    events = {json.loads(line).get("event") for text in texts.values() for line in text.splitlines()}
+    assert delivery
+    # What a worker asks is told at DEBUG, whatever CONVERSATION says.
+    assert events == {None, "asks"}
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("own", [True, False])
+def test_all_that_a_client_was_answered_is_in_the_logs_of_services_that_are_killed(folder: Path, own: bool) -> None:
+    stack = Stack(folder, workers=1, logs=folder if own else None, LOG_FORMAT="json")
+    with stack:
+        delivery = send(stack)
+        for name in stack.processes:
+            stack.kill(name)
+        events = [json.loads(line) for name in stack.processes for line in stack.log(name).splitlines()]
+    of_it = {(line["service"], line["event"]) for line in events if line.get("delivery") == delivery}
+    assert of_it == {("session_worker", "delivered"), ("store", "stored"), ("gateway", "server")}
+    assert [line["text"] for line in events if line.get("event") == "client"][-1] == "QUIT"
+
+
+@pytest.mark.stack
+def test_a_full_disk_below_the_logs_costs_lines_and_no_mail(folder: Path) -> None:
+    with small_disk(folder / "disk", 2 * MIB) as disk:
+        stack = Stack(folder, workers=1, metrics=True, logs=disk)
+        with stack, stack.connect() as client:
+            assert client.reply().startswith("220")
+            ballast = fill(disk)
+
+            def lost() -> float:
+                return scrape(stack.metrics["gateway"])("correio_log_lines_lost_total")
+
+            # The disk's last page, what the gateway holds back, and more.
+            line = "NOOP " + "x" * 1000
+            for _ in range(2 * MIB // len(line)):
+                assert client.command(line).startswith("250")
+            assert lost() > 0
+            ballast.unlink()
+            wait_until(lambda: "! lost from the log: " in stack.log("gateway"), "the gap is told")
+            assert client.command("HELO after.example.net").startswith("250")
+            wait_until(lambda: "C: HELO after.example.net" in stack.log("gateway"), "the log goes on")
+            assert f"! lost from the log: {lost():.0f} lines: No space left on device" in stack.log("gateway")
