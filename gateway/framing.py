@@ -9,15 +9,21 @@ Time is linear in the octets fed, for what was searched once is not searched aga
 
 Line ends (RFC 5321 section 2.3.8, and "SMTP smuggling"). The end of the first command line locks the session:
 
-    session  command line ends at      message line ends at   message ends at   data in a message, sets `bare`
-    CRLF     CRLF, an LF is tolerated  CRLF                   CRLF . CRLF       a CR or an LF by itself
-    LF       LF, a CR before it goes   LF                     LF . LF           a CR
+    session  command line ends at      message line ends at  message ends at         data in a message, sets `bare`
+    CRLF     CRLF, an LF is tolerated  CRLF                  CRLF . CRLF             a CR or an LF by itself
+    LF       LF, a CR before it goes   LF or CRLF            LF . LF or CRLF . CRLF  a CR by itself
 
-The end of the line before a message counts as the first line end of the message, so a message may be `.` alone.
+An LF session is that of a person, or of a program that took LF for its first line and may say CRLF from then on. It
+opens no way to smuggle: no relay ends its greeting in LF, and no text that has passed one holds CRLF . CRLF.
+
+The end of the line before a message counts as the first line end of the message, so a message may be `.` alone; in an
+LF session it counts as either kind.
 A message line that begins with a dot loses that dot (section 4.5.2).
 """
 
 from __future__ import annotations
+
+import re
 
 from wire.limits import BODY_PIECE, MAX_LINE, MAX_LINES
 from wire.messages import Body, Lines, ReadBody, ReadLines
@@ -25,6 +31,9 @@ from wire.messages import Body, Lines, ReadBody, ReadLines
 _CRLF = b"\r\n"
 _CR = b"\r"
 _LF = b"\n"
+_END_OF_DATA = b"\r\n.\r\n"
+# Either end of data of an LF session, from the LF before its dot.
+_END_IN_LF = re.compile(rb"\n\.(?:\n|\r\n(?<=\r\n\.\r\n))")
 
 
 class Framer:
@@ -102,8 +111,8 @@ class Framer:
         elif self._body is not None:
             self._body.lower(then.limit)
         else:
-            self._body = _BodyReader(self._eol or _CRLF, then.limit)
-            self._buffer[:0] = self._body.eol
+            self._body = _BodyReader(then.limit, lf=self._eol == _LF)
+            self._buffer[:0] = _CRLF
         return more
 
     def _take_lines(self) -> Lines | None:
@@ -137,16 +146,17 @@ class Framer:
 
 
 class _BodyReader:
-    """A message that is being read, from a buffer that begins with the line end before it.
+    """A message that is being read, from a buffer that begins with the line end before it, a CRLF in any session.
 
     The end of data and a stuffed dot both begin with a line end, so the buffer is only ever cut where neither can
     straddle the cut: `_loose_end` octets stay behind.
     """
 
-    __slots__ = ("_bare", "_first", "_left", "_offset", "_searched", "_too_big", "eol")
+    __slots__ = ("_bare", "_first", "_left", "_lf", "_offset", "_searched", "_too_big")
 
-    def __init__(self, eol: bytes, limit: int) -> None:
-        self.eol = eol
+    def __init__(self, limit: int, *, lf: bool) -> None:
+        """:param lf: the session's lines end in LF."""
+        self._lf = lf
         self._left = limit
         self._offset = 0
         self._searched = 0
@@ -160,19 +170,23 @@ class _BodyReader:
 
     def take(self, buffer: bytearray, most: int) -> Body | None:
         """Take the next piece out of the buffer, or pieces while they are only dropped."""
-        end_of_data = self.eol + b"." + self.eol
         while True:
-            begin = max(0, self._searched - len(end_of_data) + 1)
-            found = buffer.find(end_of_data, begin, most)
-            if found >= 0:
-                # The first line end of the end of data is the last line's, and content.
-                data = self._decode(_beginning(buffer, found + len(self.eol)))
-                del buffer[: found + len(end_of_data)]
+            begin = max(0, self._searched - len(_END_OF_DATA) + 1)
+            # The first line end of the end of data is the last line's, and content.
+            if self._lf:
+                match = _END_IN_LF.search(buffer, begin, most)
+                text, end = (match.start() + len(_LF), match.end()) if match else (0, 0)
+            else:
+                found = buffer.find(_END_OF_DATA, begin, most)
+                text, end = (found + len(_CRLF), found + len(_END_OF_DATA)) if found >= 0 else (0, 0)
+            if end:
+                data = self._decode(_beginning(buffer, text))
+                del buffer[:end]
                 return self._piece(data, last=True)
             if len(buffer) < most:
                 self._searched = len(buffer)
                 return None
-            cut = most - _loose_end(buffer[most - len(end_of_data) : most], end_of_data)
+            cut = most - _loose_end(buffer[most - len(_END_OF_DATA) : most], lf=self._lf)
             data = self._decode(_beginning(buffer, cut))
             del buffer[:cut]
             self._searched = 0
@@ -181,17 +195,18 @@ class _BodyReader:
 
     def _decode(self, raw: bytes) -> bytes:
         """Octets as sent to content: dots unstuffed, LF line ends, counted against the limit."""
-        content = raw.replace(self.eol + b".", self.eol)
+        content = raw.replace(b"\n.", _LF) if self._lf else raw.replace(b"\r\n.", _CRLF)
         if self._first:
-            content = content[len(self.eol) :]
+            content = content[len(_CRLF) :]
             self._first = False
         self._left -= len(content)
         self._too_big = self._too_big or self._left < 0
         if self._too_big:
             return b""
-        if self.eol == _LF:
-            self._bare = self._bare or _CR in content
-            return content
+        if self._lf:
+            text = content.replace(_CRLF, _LF)
+            self._bare = self._bare or _CR in text
+            return text
         # Where every CR and every LF is of a CRLF, the text is what is left without the CRs. Deleting an octet takes
         # a third of the time of replacing a pair, and what it took away counts them in half of `count`'s.
         text = content.replace(_CR, b"")
@@ -213,9 +228,10 @@ def _beginning(buffer: bytearray, size: int) -> bytes:
         return bytes(view[:size])
 
 
-def _loose_end(tail: bytes | bytearray, end_of_data: bytes) -> int:
+def _loose_end(tail: bytes | bytearray, *, lf: bool) -> int:
     """How many octets at the end of `tail` could be the beginning of an end of data."""
-    for size in range(len(end_of_data) - 1, 0, -1):
-        if tail.endswith(end_of_data[:size]):
+    for size in range(len(_END_OF_DATA) - 1, 0, -1):
+        if tail.endswith(_END_OF_DATA[:size]):
             return size
-    return 0
+    # The LF before may be that of a line without a CR.
+    return (2 if tail.endswith(b"\n.") else int(tail.endswith(_LF))) if lf else 0

@@ -52,7 +52,7 @@ class Body(Part, tag="body"):
 
     `offset` counts the octets of the pieces before this one. With `last` the client has said the end of data.
     `too_big`: it ran over the `limit` of the ReadBody, and what came after was read and thrown away.
-    `bare`: somewhere so far a line ended otherwise than the session's lines do (RFC 5321 section 2.3.8).
+    `bare`: somewhere so far there was a CR or an LF that ends no line of this session (RFC 5321 section 2.3.8).
     """
 
     data: Piece
