@@ -40,7 +40,7 @@ def parse(text: str) -> tuple[str, str]:
         raise AddressError("an address is text, and this holds octets that are none")
     local, end = _parse_local(text)
     if text[end : end + 1] != "@":
-        raise AddressError("an address is local-part@domain; the @ is missing")
+        raise AddressError(_rule_behind(text, end))
     domain = text[end + 1 :]
     return local, _parse_literal(domain) if domain.startswith("[") else _parse_domain(domain)
 
@@ -68,26 +68,66 @@ def _parse_local(text: str) -> tuple[str, int]:
     elif atoms := _DOT_STRING.match(text):
         local, end = atoms[0], atoms.end()
     else:
-        raise AddressError("the local part, before the @, is missing or not valid")
+        raise AddressError(_local_rule(text))
     local = unicodedata.normalize("NFC", local)
     if len(local.encode()) > _MAX_LOCAL:
         raise AddressError(f"the local part has over {_MAX_LOCAL} octets")
     return local, end
 
 
+def _local_rule(text: str) -> str:
+    """The rule that a text without a local part at its beginning breaks."""
+    if text[:1] in ("", "@"):
+        return "the local part, before the @, is missing"
+    if text.startswith('"'):
+        return "the quotes of the local part, before the @, are not closed, or hold what cannot stand in them"
+    if text.startswith("."):
+        return "the local part, before the @, begins with a dot, which needs quotes"
+    return f"the local part, before the @, has a character that needs quotes: {text[0]!r}"
+
+
+def _rule_behind(text: str, end: int) -> str:
+    """The rule that a text breaks whose local part ends at `end`, where no @ is."""
+    if "@" not in text[end:]:
+        return "an address is local-part@domain; the @ is missing"
+    if text[end - 1] == '"':
+        return "between the closing quote of the local part and the @ nothing can stand"
+    if text[end] == ".":
+        return "the local part, before the @, has two dots in a row or one at its end, which need quotes"
+    return f"the local part, before the @, has a character that needs quotes: {text[end]!r}"
+
+
+def _domain_rule(domain: str) -> str:
+    """The rule that a text which is no domain breaks."""
+    labels = domain.split(".")
+    if not domain:
+        broken = "there is none"
+    elif "" in labels:
+        broken = "a dot stands between two labels only"
+    elif any(label.startswith("-") or label.endswith("-") for label in labels):
+        broken = "a hyphen stands within a label only"
+    else:
+        strange = next(each for each in domain if each not in ".-" and not re.fullmatch(_LET_DIG, each))
+        broken = f"{strange!r} is none of these"
+    return f"the domain must be labels of letters, digits and hyphens, joined by dots: {broken}"
+
+
 def _parse_domain(text: str) -> str:
     domain = unicodedata.normalize("NFC", text)
     if not _DOMAIN.fullmatch(domain):
-        raise AddressError("the domain must be labels of letters, digits and hyphens, joined by dots")
-    if len(domain.encode()) > _MAX_DOMAIN or any(len(label.encode()) > _MAX_LABEL for label in domain.split(".")):
-        raise AddressError(f"the domain has over {_MAX_DOMAIN} octets, or a label over {_MAX_LABEL}")
+        raise AddressError(_domain_rule(domain))
+    if len(domain.encode()) > _MAX_DOMAIN:
+        raise AddressError(f"the domain has over {_MAX_DOMAIN} octets")
+    if any(len(label.encode()) > _MAX_LABEL for label in domain.split(".")):
+        raise AddressError(f"the domain has a label over {_MAX_LABEL} octets")
     return domain.lower()
 
 
 def _parse_literal(text: str) -> str:
     inner = text[1:-1] if text.endswith("]") else ""
     try:
-        if inner[: len(_IPV6)].lower() == _IPV6.lower():
+        # IPv6-addr has no zone, as fe80::1%eth0 has.
+        if inner[: len(_IPV6)].lower() == _IPV6.lower() and "%" not in inner:
             return f"[{_IPV6}{IPv6Address(inner[len(_IPV6) :])}]"
         return f"[{IPv4Address(inner)}]"
     except ValueError:

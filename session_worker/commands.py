@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from session_worker import grammar, replies
 from session_worker.grammar import GrammarError, Path
-from session_worker.replies import MAIL_FORM, Refusal
+from session_worker.replies import MAIL_FORM, RCPT_FORM, Refusal
 from session_worker.rules import Rules
 from wire.address import AddressError
 from wire.limits import MAX_LINE
@@ -24,8 +24,7 @@ _OTHER_PROTOCOL = re.compile(
     rb"(?:GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH) .*HTTP/|Host: |SSH-|\x16\x03", re.IGNORECASE
 )
 
-RCPT_FORM = "RCPT TO:<name@domain>"
-VRFY_FORM = "VRFY name@domain"
+VRFY_FORM = "VRFY postmaster"
 EXPLAIN_FORM = "XEXPLAIN, XEXPLAIN ON or XEXPLAIN OFF"
 BODY_VALUES = ("7BIT", "8BITMIME")  # RFC 6152 section 2
 
@@ -130,18 +129,20 @@ def mail(rules: Rules, command: Command, *, extended: bool) -> Mail:
             raise Refusal(_bad_sender(path.text, "it is empty"))
         return said
     try:
-        sender = grammar.mailbox(path.text)
+        sender = grammar.sender(path.text, strict=rules.strict)
     except AddressError as error:
         raise Refusal(_bad_sender(path.text, str(error))) from None
     if not sender.is_ascii and not said.utf8:
-        raise Refusal(replies.needs_utf8("after EHLO, MAIL FROM:<address> SMTPUTF8"))
+        raise Refusal(replies.needs_utf8("in a session that began with EHLO, SMTPUTF8 follows the address"))
     return Mail(str(sender), sender.domain, said.utf8, hints)
 
 
 def _size(rules: Rules, said: Mail, value: str | None) -> Mail:
     # RFC 1870 section 3: size-value ::= 1*20DIGIT
     if value is None or not re.fullmatch(r"[0-9]{1,20}", value):
-        raise Refusal(replies.bad_form("MAIL", "SIZE needs a number of octets", f"{MAIL_FORM} SIZE=1000"))
+        raise Refusal(
+            replies.bad_form("MAIL", "SIZE is a number of octets, of up to 20 digits", f"{MAIL_FORM} SIZE=1")
+        )
     if int(value) > rules.max_message_octets:
         raise Refusal(replies.declared_too_big(rules.max_message_octets))
     return said
@@ -182,12 +183,14 @@ def rcpt(rules: Rules, command: Command, *, utf8: bool) -> Mailbox:
         raise Refusal(replies.unknown_parameter("RCPT", keyword, "none"))
     if path.text.lower() == grammar.POSTMASTER:
         return Mailbox(path.text, grammar.POSTMASTER, "", hints=hints)
+    if not path.text:
+        raise Refusal(_bad_recipient("", "it is empty, which only a sender can be"))
     try:
         recipient = grammar.mailbox(path.text)
     except AddressError as error:
         raise Refusal(_bad_recipient(path.text, str(error))) from None
     if not recipient.is_ascii and not utf8:
-        raise Refusal(replies.needs_utf8("after EHLO, MAIL FROM:<address> SMTPUTF8"))
+        raise Refusal(replies.needs_utf8("in a session that began with EHLO, SMTPUTF8 follows the sender's address"))
     return Mailbox(path.text, recipient.local, recipient.domain, hints=hints)
 
 
@@ -209,7 +212,7 @@ def vrfy(command: Command) -> Mailbox:
     except AddressError as error:
         raise Refusal(replies.bad_recipient(command.argument, str(error), VRFY_FORM)) from None
     if not found.is_ascii and not given:
-        raise Refusal(replies.needs_utf8("VRFY name@domain SMTPUTF8"))
+        raise Refusal(replies.needs_utf8("SMTPUTF8 follows the name"))
     local = found.local
     if not found.domain and local.lower() == grammar.POSTMASTER:
         local = grammar.POSTMASTER

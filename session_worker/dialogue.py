@@ -228,16 +228,17 @@ def _mail(context: Context, command: Command) -> Turn:
     """MAIL (RFC 5321 section 4.1.1.2) begins a transaction."""
     session = context.session
     said = commands.mail(context.rules, command, extended=session.extended)
-    if said.sender and _bound(context) and not grammar.same_domain(session.hello, said.domain):
-        raise Refusal(replies.foreign_sender(session.hello))
+    if said.sender and _bound(context) not in ("", said.domain):
+        raise Refusal(replies.foreign_sender("EHLO" if session.extended else "HELO", session.hello))
     begun = replace(session, transaction=Transaction(said.sender, said.utf8))
     return Turn(begun, replies.sender_ok(said.sender, said.hints, utf8=said.utf8), again=AGAIN)
 
 
-def _bound(context: Context) -> bool:
-    """Whether the sender's domain must be the one of the greeting."""
+def _bound(context: Context) -> str:
+    """The domain that the sender must be of, that of the greeting; "" for any, as where the name is no domain."""
     rule = context.rules.sender_domain_rule
-    return rule is SenderDomainRule.ALWAYS or (rule is SenderDomainRule.HELO and not context.session.extended)
+    bound = rule is SenderDomainRule.ALWAYS or (rule is SenderDomainRule.HELO and not context.session.extended)
+    return grammar.domain_of(context.session.hello) if bound else ""
 
 
 def _rcpt(context: Context, command: Command) -> Talk:
@@ -285,7 +286,7 @@ def _transaction(context: Context) -> Transaction:
 
 def _rset(context: Context, command: Command) -> Turn:
     commands.nothing(command)
-    said = replies.in_own_name(replies.reset(), context.session.hello)
+    said = replies.in_own_name(replies.reset(greeted=bool(context.session.hello)), context.session.hello)
     return Turn(replace(context.session, transaction=None), said, again=AGAIN)
 
 
@@ -318,7 +319,8 @@ def _help(context: Context, command: Command) -> Turn:
     verb = command.argument.upper()
     if verb and verb not in help.COMMANDS:
         raise Refusal(replies.no_help(command.argument, ", ".join(help.COMMANDS)))
-    lines = help.command(verb, session) if verb else help.overview(session, _TABLE[session.phase])
+    allowed = _TABLE[session.phase]
+    lines = help.command(verb, session, allowed) if verb else help.overview(session, allowed)
     return Turn(session, replies.help_text(*lines, utf8=utf8))
 
 

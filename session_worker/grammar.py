@@ -10,6 +10,7 @@ Input is text without control characters. Expressions that repeat are possessive
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from wire import address
 from wire.address import Address, AddressError
@@ -25,10 +26,10 @@ _BARE_PATH = re.compile(rf'((?:[^" <>]|{_QUOTED})++)')
 # esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-"); esmtp-value = 1*(%d33-60 / %d62-126), to which RFC 6531
 # section 3.3 adds UTF8-non-ascii.
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*+)(?:=([!-<>-~\x80-\U0010ffff]++))?")
-# What people and careless programs send for a host name: visible ASCII, but none of the characters that would end
-# or quote something in a Received: header (RFC 5322 section 3.2.3 specials).
-_LOOSE_NAME = re.compile(r'(?:(?![()<>,;"\\])[!-~]){1,255}')
+_QUOTED_TEXT = re.compile(_QUOTED)
 
+# Of a word that is no parameter so many characters are shown.
+_SHOWN = 40
 # RFC 5321 section 4.5.1: the one mailbox that needs no domain.
 POSTMASTER = "postmaster"
 
@@ -58,12 +59,33 @@ def path(text: str) -> tuple[Path, str]:
     bracketed = text.startswith("<")
     found = (_PATH if bracketed else _BARE_PATH).match(text)
     if found is None:
-        raise GrammarError("the closing > is missing" if bracketed else "the address in <> is missing")
+        raise GrammarError(_no_path(text, bracketed))
     rest = text[found.end() :]
-    if rest and not rest.startswith(" "):
-        raise GrammarError("a blank must follow the address")
+    if (rest and not rest.startswith(" ")) or (not bracketed and "<" in rest):
+        raise GrammarError(_rule_behind(rest, bracketed))
     mailbox, routed = _without_route(found[1])
     return Path(mailbox, bracketed, routed), rest
+
+
+def _no_path(text: str, bracketed: bool) -> str:
+    """The rule that is broken by what is no path."""
+    unquoted = _QUOTED_TEXT.sub("", text)
+    if '"' in unquoted:
+        return "the quotes are not closed"
+    if not bracketed:
+        return "the address in <> is missing"
+    return "the closing > is missing" if "<" not in unquoted[1:] else "a < stands inside the <>"
+
+
+def _rule_behind(rest: str, bracketed: bool) -> str:
+    """The rule that is broken by what follows a path."""
+    if rest.startswith(","):
+        return "one command takes one address, and the next one has a command of its own"
+    if rest.startswith(">"):
+        return "there is a > too many" if bracketed else "the opening < is missing"
+    if "<" in rest:
+        return "nothing but the address in <> stands there, no name before it"
+    return "a blank must follow the address"
 
 
 def _without_route(text: str) -> tuple[str, bool]:
@@ -88,6 +110,22 @@ def mailbox(text: str) -> Address:
     return address.parse(text)
 
 
+def sender(text: str, *, strict: bool) -> Address:
+    """The address of a sender, in canonical form.
+
+    :param strict: false takes underscores in its domain, as containers and Windows hosts have them in their names.
+    :raises AddressError: naming the rule that is broken.
+    """
+    try:
+        return address.parse(text)
+    except AddressError:
+        before, at, domain = text.rpartition("@")
+        if strict or "_" not in domain or not domain.isascii():
+            raise
+        # Where a letter in its place would do, so does an underscore.
+        return Address(address.parse(before + at + domain.replace("_", "x")).local, domain.lower())
+
+
 def mailbox_or_local(text: str) -> Address:
     """An address, or a local part alone, which gets the domain "".
 
@@ -110,7 +148,7 @@ def parameters(text: str) -> dict[str, str | None]:
             continue
         parameter = _PARAMETER.fullmatch(word)
         if parameter is None:
-            raise GrammarError("a parameter is KEYWORD or KEYWORD=value")
+            raise GrammarError(f'"{word[:_SHOWN]}" behind the address is no parameter, KEYWORD or KEYWORD=value')
         keyword = parameter[1].upper()
         if keyword in found:
             raise GrammarError(f"the parameter {keyword} comes twice")
@@ -121,24 +159,26 @@ def parameters(text: str) -> dict[str, str | None]:
 def host_name(text: str, *, strict: bool) -> str:
     """The argument of HELO and EHLO: a domain or an address literal (RFC 5321 section 4.1.1.1).
 
-    :param strict: false takes any visible ASCII that does no harm in a header, such as a name with underscores.
-    :raises GrammarError: where it is neither.
+    :param strict: false takes whatever machines call themselves: `my_host`, `(none)`, `Ana's PC`.
+    :raises GrammarError: naming the rule that is broken.
     """
-    if not text.isascii():
+    if len(text.encode()) > address.MAX_DOMAIN:
+        raise GrammarError(f"a name has at most {address.MAX_DOMAIN} octets")
+    if strict and not text.isascii():
         raise GrammarError("a host name is ASCII: write its xn-- form (RFC 6531 section 3.7.1)")
     if strict:
         try:
             address.parse_domain(text)
         except AddressError as error:
             raise GrammarError(str(error)) from None
-    elif not _LOOSE_NAME.fullmatch(text):
-        raise GrammarError("the name must be one word, as in example.org or [192.0.2.1]")
     return text
 
 
-def same_domain(name: str, domain: str) -> bool:
-    """Whether a host name as given is this canonical domain, whatever the letter case."""
+# The names of clients come again and again; one is a line long at most.
+@lru_cache(maxsize=1024)
+def domain_of(name: str) -> str:
+    """The domain or address literal that a name of HELO or EHLO is, in canonical form; "" for one that is none."""
     try:
-        return address.parse_domain(name) == domain
+        return address.parse_domain(name) if name.isascii() else ""
     except AddressError:
-        return name.lower() == domain
+        return ""

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from runtime.words import counted
-from session_worker.replies import MAIL_FORM, mail_form, shown
+from session_worker.replies import MAIL_FORM, RCPT_FORM, mail_form, shown
 from session_worker.state import Phase, Session
 
 # Each command offered, in the order in which a session uses them: an example, and what it does.
 COMMANDS = {
     "HELO": ("HELO example.org", "greets with your mail domain"),
     "EHLO": ("EHLO host.example.org", "greets with your host's name and lists the extensions"),
-    "MAIL": (MAIL_FORM, "begins a mail and names its sender; MAIL FROM:<> for none"),
-    "RCPT": ("RCPT TO:<name@domain>", "names a recipient; once for each of them"),
+    "MAIL": (MAIL_FORM, "begins a mail and names its sender; <> for none"),
+    "RCPT": (RCPT_FORM, "names a recipient, by name@domain in <>; once for each of them"),
     "DATA": ("DATA", "begins the message, which a line with a single dot ends"),
     "RSET": ("RSET", "drops the mail under way"),
     "NOOP": ("NOOP", "does nothing, successfully"),
-    "VRFY": ("VRFY name@domain", "asks whether there is such a user"),
+    "VRFY": ("VRFY postmaster", "asks whether there is such a user"),
     "HELP": ("HELP RCPT", "explains a command, or where you stand"),
     "QUIT": ("QUIT", "ends the session"),
 }
@@ -43,13 +43,18 @@ def overview(session: Session, allowed: Iterable[str]) -> list[str]:
     """Where the session stands, and an example of each command that is allowed now."""
     listed = set(allowed)
     examples = [f"  {_example(verb, session):<28} {COMMANDS[verb][1]}" for verb in COMMANDS if verb in listed]
-    forward = " or ".join(_example(verb, session) for verb in _FORWARD[session.phase])
-    return [_standing(session), f"To go on: {forward}", "You may say:", *examples]
+    return [_standing(session), f"To go on: {_forward(session)}", "You may say:", *examples]
 
 
-def command(verb: str, session: Session) -> list[str]:
-    """How one command is written in this session and what it does."""
-    return [f"{verb} {COMMANDS[verb][1]}", f"Example: {_example(verb, session)}"]
+def command(verb: str, session: Session, allowed: Container[str]) -> list[str]:
+    """What one command does and how it is written in this session; where it cannot come now, what comes before it."""
+    if verb in allowed:
+        return [f"{verb} {COMMANDS[verb][1]}", f"Example: {_example(verb, session)}"]
+    return [f"{verb} {COMMANDS[verb][1]}", f"It cannot come now; to go on: {_forward(session)}"]
+
+
+def _forward(session: Session) -> str:
+    return " or ".join(_example(verb, session) for verb in _FORWARD[session.phase])
 
 
 def _example(verb: str, session: Session) -> str:

@@ -7,6 +7,7 @@ Texts are ASCII unless the client asked for UTF-8 (RFC 6531 section 3.7.4); what
 
 from __future__ import annotations
 
+from session_worker import grammar
 from session_worker.state import TIMED_OUT
 from wire.outcomes import DISK_FULL, EXPIRED, TROUBLE, Failed, NoSuchUser, NotOurDomain, Outcome, TimedOut, Unwritable
 from wire.records import Record, replace
@@ -69,8 +70,12 @@ def _reply(code: int, enhanced: str, *lines: str, utf8: bool = False) -> Reply:
     return Reply(code, enhanced, lines, utf8)
 
 
-# How MAIL is written where the session has no name of its own to show it with.
+# What a reply proposes is accepted when it is typed as it stands: MAIL, where the session has no name of its own to
+# show it with, and RCPT with the one recipient that there is on every server (RFC 5321 section 4.5.1).
 MAIL_FORM = "MAIL FROM:<you@example.org>"
+RCPT_FORM = "RCPT TO:<postmaster>"
+# A domain up to here has room in any reply, beside the server's own; a longer one is not shown by halves.
+_PROPOSED = 100
 
 
 def mail_form(hello: str) -> str:
@@ -78,7 +83,9 @@ def mail_form(hello: str) -> str:
 
     :param hello: as given in HELO or EHLO; "" before.
     """
-    return f"MAIL FROM:<you@{shown(hello)}>" if hello else MAIL_FORM
+    if not grammar.domain_of(hello):
+        return MAIL_FORM
+    return f"MAIL FROM:<you@{hello}>" if len(hello) <= _PROPOSED else "MAIL FROM:<>"
 
 
 def in_own_name(reply: Reply, hello: str) -> Reply:
@@ -98,19 +105,20 @@ def greeting(domain: str) -> Reply:
 
 
 def helo(domain: str, name: str) -> Reply:
-    return _reply(250, "", f"{domain} welcomes {name}; now the sender: {mail_form(name)}")
+    return _reply(250, "", f"{domain} welcomes {shown(name)}; now the sender: {mail_form(name)}")
 
 
 def ehlo(domain: str, name: str, extensions: list[str]) -> Reply:
-    return _reply(250, "", f"{domain} welcomes {name}", *extensions)
+    return _reply(250, "", f"{domain} welcomes {shown(name)}", *extensions)
 
 
 def bad_name(verb: str, why: str) -> Reply:
     return _reply(501, "5.5.4", f"{verb} needs your domain: {why}. Example: {verb} example.org")
 
 
-def reset() -> Reply:
-    return _reply(250, "2.0.0", f"Ok, no mail is under way; {MAIL_FORM} begins one")
+def reset(*, greeted: bool) -> Reply:
+    following = f"{MAIL_FORM} begins one" if greeted else "the session begins with a greeting: HELO example.org"
+    return _reply(250, "2.0.0", f"Ok, no mail is under way; {following}")
 
 
 def noop() -> Reply:
@@ -154,9 +162,19 @@ def leading_blank() -> Reply:
 
 
 def control_byte(octet: int) -> Reply:
-    return _reply(
-        500, "5.5.2", f"The line holds a control byte (0x{octet:02X}), perhaps from a correcting key: type it again"
-    )
+    what = _CONTROLS.get(octet, "which no command holds")
+    return _reply(500, "5.5.2", f"The line holds a control byte (0x{octet:02X}), {what}: type it again without")
+
+
+# How it comes into a line.
+_CONTROLS = {
+    0x00: "a NUL",
+    0x08: "as a correcting key sends it",
+    0x09: "a tab, and words have single blanks between them",
+    0x0D: "a CR without the LF that would end the line",
+    0x1B: "as an arrow key or a function key sends it",
+    0x7F: "as a correcting key sends it",
+}
 
 
 def not_utf8() -> Reply:
@@ -204,11 +222,11 @@ def sender_first(verb: str) -> Reply:
 
 
 def nested() -> Reply:
-    return _reply(503, "5.5.1", "A mail is under way already: go on with RCPT TO:<name@domain>, or drop it with RSET")
+    return _reply(503, "5.5.1", f"A mail is under way already: go on with {RCPT_FORM}, or drop it with RSET")
 
 
 def no_recipient() -> Reply:
-    return _reply(554, "5.5.1", "No recipient was accepted: first RCPT TO:<name@domain>, then DATA")
+    return _reply(554, "5.5.1", f"No recipient was accepted: first {RCPT_FORM}, then DATA")
 
 
 # ---------------------------------------------------------------- sender and parameters
@@ -216,18 +234,17 @@ def no_recipient() -> Reply:
 
 def sender_ok(sender: str, hints: str, *, utf8: bool) -> Reply:
     who = f"<{shown(sender)}>"
-    return _reply(250, "2.1.0", f"Sender {who} accepted; now RCPT TO:<name@domain>.{hints}", utf8=utf8)
+    following = f"now {RCPT_FORM} or another user's name@domain."
+    return _reply(250, "2.1.0", f"Sender {who} accepted; {following}{hints}", utf8=utf8)
 
 
 def bad_sender(text: str, why: str) -> Reply:
     return _reply(501, "5.1.7", f'"{shown(text)}" is no sender address: {why}. Example: {MAIL_FORM}')
 
 
-def foreign_sender(hello: str) -> Reply:
-    name = shown(hello)
-    return _reply(
-        553, "5.1.8", f"The sender's domain must be the one you said in HELO ({name}): MAIL FROM:<you@{name}>"
-    )
+def foreign_sender(verb: str, hello: str) -> Reply:
+    rule = f"The sender's domain must be the one you said in {verb} ({shown(hello)})"
+    return _reply(553, "5.1.8", f"{rule}: {mail_form(hello)}")
 
 
 def unknown_parameter(verb: str, keyword: str, known: str) -> Reply:
@@ -235,7 +252,11 @@ def unknown_parameter(verb: str, keyword: str, known: str) -> Reply:
 
 
 def parameters_need_ehlo() -> Reply:
-    return _reply(555, "5.5.4", "Parameters are an extension: greet with EHLO instead of HELO to use them")
+    return _reply(
+        555,
+        "5.5.4",
+        "Parameters are an extension: greet with EHLO instead of HELO to use them, as in: EHLO host.example.org",
+    )
 
 
 def declared_too_big(limit: int) -> Reply:
@@ -267,11 +288,13 @@ def verified(mailbox: str, *, utf8: bool) -> Reply:
 
 def verified_only_in_utf8() -> Reply:
     # RFC 6531 section 3.7.4.2: a mailbox that takes UTF-8 to spell is told only to those who take UTF-8.
-    return _reply(252, "2.6.8", "The name is known, its address takes UTF-8 to spell: VRFY name SMTPUTF8 shows it")
+    return _reply(
+        252, "2.6.8", "The name is known, its address takes UTF-8 to spell: SMTPUTF8 behind the name shows it"
+    )
 
 
 def not_verifying() -> Reply:
-    return _reply(252, "2.5.0", "VRFY is switched off here: try RCPT TO:<name@domain> in a mail")
+    return _reply(252, "2.5.0", "VRFY is switched off here: try the address as a mail's recipient")
 
 
 def no_such_user(address: str) -> Reply:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from session_worker.state import Session, Transaction
+
+_UNFIT = re.compile(r'[^!-~]|[()<>,;"\\]')
 
 
 def received(session: Session, mail: Transaction, domain: str, delivery: str, time: int) -> bytes:
@@ -18,7 +21,7 @@ def received(session: Session, mail: Transaction, domain: str, delivery: str, ti
     only = f"\n\tfor <{mail.recipients[0].address}>" if len(mail.recipients) == 1 else ""
     date = _date(time // 1000)
     return (
-        f"Received: from {session.hello} ({_literal(session.peer)})\n"
+        f"Received: from {_client(session.hello, session.peer)}\n"
         f"\tby {domain} with {_protocol(session, mail)} id {delivery}{only}; {date}\n"
     ).encode()
 
@@ -37,6 +40,11 @@ def _date(seconds: int) -> str:
 
 
 @lru_cache(maxsize=1024)
+def _client(hello: str, peer: str) -> str:
+    # A name that is no domain must neither quote nor comment on anything (RFC 5322 section 3.2.3 specials).
+    return f"{_UNFIT.sub('?', hello)} ({_literal(peer)})"
+
+
 def _literal(peer: str) -> str:
     # RFC 5321 section 4.1.3
     try:

@@ -16,9 +16,10 @@ from ipaddress import IPv4Address, IPv6Address
 
 from wire.records import Record
 
-# RFC 5321 section 4.5.3.1: local part 64 octets, domain 255 octets.
+# RFC 5321 section 4.5.3.1: local part 64 octets, domain 255 octets; RFC 1035 section 2.3.4: label 63.
 MAX_LOCAL = 64
 MAX_DOMAIN = 255
+MAX_LABEL = 63
 
 # RFC 5322 section 3.2.3 atext, plus RFC 6531 section 3.3 UTF8-non-ascii (no control characters, no blanks)
 _ATEXT = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]|[^\x00-\x7f\x80-\xa0\u2028\u2029\s]"
@@ -82,7 +83,7 @@ def parse(text: str) -> Address:
     """
     local, end = _parse_local(text)
     if text[end : end + 1] != "@":
-        raise AddressError("an address is local-part@domain; the @ is missing")
+        raise AddressError(_rule_behind(text, end))
     return Address(local, parse_domain(text[end + 1 :]))
 
 
@@ -103,11 +104,48 @@ def _parse_local(text: str) -> tuple[str, int]:
     elif atoms := _DOT_STRING.match(text):
         local, end = atoms[0], atoms.end()
     else:
-        raise AddressError("the local part, before the @, is missing or not valid")
+        raise AddressError(_local_rule(text))
     local = unicodedata.normalize("NFC", local)
     if len(local.encode()) > MAX_LOCAL:
         raise AddressError(f"the local part has over {MAX_LOCAL} octets")
     return local, end
+
+
+def _local_rule(text: str) -> str:
+    """The rule that a text without a local part at its beginning breaks."""
+    if text[:1] in ("", "@"):
+        return "the local part, before the @, is missing"
+    if text.startswith('"'):
+        return "the quotes of the local part, before the @, are not closed, or hold what cannot stand in them"
+    if text.startswith("."):
+        return "the local part, before the @, begins with a dot, which needs quotes"
+    return f"the local part, before the @, has a character that needs quotes: {text[0]!r}"
+
+
+def _rule_behind(text: str, end: int) -> str:
+    """The rule that a text breaks whose local part ends at `end`, where no @ is."""
+    if "@" not in text[end:]:
+        return "an address is local-part@domain; the @ is missing"
+    if text[end - 1] == '"':
+        return "between the closing quote of the local part and the @ nothing can stand"
+    if text[end] == ".":
+        return "the local part, before the @, has two dots in a row or one at its end, which need quotes"
+    return f"the local part, before the @, has a character that needs quotes: {text[end]!r}"
+
+
+def _domain_rule(domain: str) -> str:
+    """The rule that a text which is no domain breaks."""
+    labels = domain.split(".")
+    if not domain:
+        broken = "there is none"
+    elif "" in labels:
+        broken = "a dot stands between two labels only"
+    elif any(label.startswith("-") or label.endswith("-") for label in labels):
+        broken = "a hyphen stands within a label only"
+    else:
+        strange = next(each for each in domain if each not in ".-" and not re.fullmatch(_LET_DIG, each))
+        broken = f"{strange!r} is none of these"
+    return f"the domain must be labels of letters, digits and hyphens, joined by dots: {broken}"
 
 
 @lru_cache(maxsize=1024)
@@ -120,9 +158,11 @@ def parse_domain(text: str) -> str:
         return parse_literal(text)
     domain = unicodedata.normalize("NFC", text)
     if not _DOMAIN.fullmatch(domain):
-        raise AddressError("the domain must be labels of letters, digits and hyphens, joined by dots")
-    if len(domain.encode()) > MAX_DOMAIN or any(len(label.encode()) > 63 for label in domain.split(".")):
-        raise AddressError(f"the domain has over {MAX_DOMAIN} octets, or a label over 63")
+        raise AddressError(_domain_rule(domain))
+    if len(domain.encode()) > MAX_DOMAIN:
+        raise AddressError(f"the domain has over {MAX_DOMAIN} octets")
+    if any(len(label.encode()) > MAX_LABEL for label in domain.split(".")):
+        raise AddressError(f"the domain has a label over {MAX_LABEL} octets")
     return domain.lower()
 
 
@@ -133,7 +173,8 @@ def parse_literal(text: str) -> str:
     """
     inner = text[1:-1] if text.endswith("]") else ""
     try:
-        if inner[: len(_IPV6)].lower() == _IPV6.lower():
+        # IPv6-addr has no zone, as fe80::1%eth0 has.
+        if inner[: len(_IPV6)].lower() == _IPV6.lower() and "%" not in inner:
             return f"[{_IPV6}{IPv6Address(inner[len(_IPV6) :])}]"
         return f"[{IPv4Address(inner)}]"
     except ValueError:

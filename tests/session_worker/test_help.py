@@ -11,8 +11,12 @@ from session_worker.state import Phase, Recipient, Session, Transaction
 
 @pytest.mark.parametrize("verb", help.COMMANDS)
 def test_every_command_has_an_example_that_is_that_command(verb: str) -> None:
-    example = help.command(verb, Session("p"))[1].removeprefix("Example: ")
+    example = help.command(verb, Session("p"), [verb])[1].removeprefix("Example: ")
     assert commands.parse(example.encode()).verb == verb
+
+
+def test_of_a_command_that_cannot_come_now_it_says_what_comes_before() -> None:
+    assert help.command("DATA", Session("p", "gmail.com"), ["MAIL"])[1].endswith(": MAIL FROM:<you@gmail.com>")
 
 
 def test_the_examples_of_mail_and_rcpt_are_right_in_the_strict_profile() -> None:
