@@ -32,7 +32,7 @@ _KNOWN = Text("taken before", "já aceito")
 _ALWAYS = Text("exists on every server", "existe em todo servidor")
 _EXTENSION = Text("offered in EHLO's reply", "oferecido na resposta ao EHLO")
 _YOURS = Text("your domain", "o seu domínio")
-_SERVERS = Text("the server's domain", "o domínio do servidor")
+_SERVED = Text("a domain of the server", "um domínio do servidor")
 
 _PATH = re.compile(r"(?P<begin>(?:MAIL +(?:FROM|TO)|RCPT +TO) *: *<?)(?P<address>[^<> ]*)", re.IGNORECASE)
 _PARAMETER = re.compile(r"(?P<begin>MAIL +FROM *: *<[^<>]*>(?: +[^ ]+)* +)[^ ]*", re.IGNORECASE)
@@ -65,16 +65,14 @@ def _addresses(standing: Standing, begin: str, address: str) -> Iterator[tuple[s
         if address == "":
             yield f"{begin}you@{standing.sender_domain}>", _YOURS
     else:
-        domains = [(standing.server, _SERVERS)] if standing.server else []
-        taken = [known for known in standing.known if known != standing.sender]
-        domains += [(known.rpartition("@")[2], _KNOWN) for known in taken]
-        yield from ((f"{begin}{known}>", _KNOWN) for known in taken)
+        domains = [(domain, _SERVED) for domain in standing.served]
+        yield from ((f"{begin}{known}>", _KNOWN) for known in standing.known)
         if "@" not in address:
             yield f"{begin}postmaster>", _ALWAYS
     local, at, _ = address.rpartition("@")
     if at:
-        for domain in dict.fromkeys(domain for domain, _ in domains):
-            yield f"{begin}{local}@{domain}>", next(what for each, what in domains if each == domain)
+        for domain, what in domains:
+            yield f"{begin}{local}@{domain}>", what
 
 
 def _parameters(standing: Standing) -> Iterator[str]:

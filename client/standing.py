@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from .address import AddressError, parse
 from .smtp import END_OF_DATA, GREETING, Reply, extensions, verb_of
 
 
@@ -26,20 +27,19 @@ class Stage(Enum):
 
 # How many addresses are kept to be offered again; a person sends no more by hand.
 _MAX_KNOWN = 50
-_DOMAIN = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _ADDRESS = re.compile(r":\s*<?([^<>\s]+@[^<>\s]+?)>?(?:\s|$)")
 
 
 class Standing:
     """The session as its exchanges have left it.
 
-    `server` is the domain of the greeting, `hello` the name given to it, `extended`: by EHLO, which `offered` these
-    extensions; `recipients` counts those of the mail under way; `known` are addresses that the server has taken.
+    `hello` is the name that was given, `extended`: by EHLO, which `offered` these extensions; `recipients` counts
+    those of the mail under way; `known` are the recipients that the server has taken. Its own name is kept nowhere:
+    it need not have users there.
     """
 
     def __init__(self) -> None:
         self.stage = Stage.CONNECTED
-        self.server = ""
         self.hello = ""
         self.extended = False
         self.offered: dict[str, str] = {}
@@ -52,9 +52,8 @@ class Standing:
         text = line.decode("utf-8", "replace").strip()
         verb = verb_of(line).decode("ascii", "replace")
         if line == GREETING:
-            domain = _DOMAIN.match(reply.texts[0])
-            self.server = domain[0].lower() if domain else ""
-        elif self.stage is Stage.MESSAGE:
+            return
+        if self.stage is Stage.MESSAGE:
             if line == END_OF_DATA:
                 self._no_mail()
         elif reply.code == 354:
@@ -73,39 +72,41 @@ class Standing:
         elif verb == "MAIL":
             self.stage = Stage.SENDER
             self.recipients = 0
-            self.sender = self._keep(text)
+            self.sender = _address(text)
         elif verb == "RCPT":
             self.stage = Stage.RECIPIENTS
             self.recipients += 1
-            self._keep(text)
+            address = _address(text)
+            if address and address not in self.known:
+                self.known = [*self.known, address][-_MAX_KNOWN:]
 
     def _no_mail(self) -> None:
         self.stage = Stage.GREETED if self.hello else Stage.CONNECTED
         self.sender, self.recipients = "", 0
 
-    def _keep(self, text: str) -> str:
-        found = _ADDRESS.search(text)
-        address = found[1] if found else ""
-        if address and address not in self.known:
-            self.known = [*self.known, address][-_MAX_KNOWN:]
-        return address
-
     @property
     def sender_domain(self) -> str:
-        """The domain that a sender's address has here: after HELO it must be the one of the greeting."""
-        return self.hello if self.hello and not self.extended else "example.org"
+        """The domain that a sender's address has here: after HELO the one that was said, if it is one."""
+        return self.hello if not self.extended and _is_domain(self.hello) else "example.org"
+
+    @property
+    def served(self) -> list[str]:
+        """The domains of recipients that the server has taken, the latest first; postmaster is taken for any."""
+        parts = [address.rpartition("@") for address in reversed(self.known)]
+        return list(dict.fromkeys(domain for local, _, domain in parts if local.casefold() != "postmaster"))
 
     def form(self, verb: str) -> str:
         """The right form of a command, to be typed as it is or with another name in it; "" for an unknown one."""
+        recipient = f"name@{self.served[0]}" if self.served else "postmaster"
         return {
             "HELO": "HELO example.org",
             "EHLO": "EHLO host.example.org",
             "MAIL": f"MAIL FROM:<you@{self.sender_domain}>",
-            "RCPT": f"RCPT TO:<name@{self.server or 'domain'}>",
+            "RCPT": f"RCPT TO:<{recipient}>",
             "DATA": "DATA",
             "RSET": "RSET",
             "NOOP": "NOOP",
-            "VRFY": f"VRFY name@{self.server or 'domain'}",
+            "VRFY": f"VRFY {recipient}",
             "HELP": "HELP",
             "QUIT": "QUIT",
         }.get(verb, "")
@@ -131,3 +132,16 @@ class Standing:
         leave = ("QUIT",) if self.stage is Stage.GREETED else ()
         rest = ("HELP", *verify, "NOOP", "RSET", "HELO", "EHLO", "QUIT")
         return tuple(dict.fromkeys((*self.forward, *drop, *leave, *rest)))
+
+
+def _address(text: str) -> str:
+    found = _ADDRESS.search(text)
+    return found[1] if found else ""
+
+
+def _is_domain(name: str) -> bool:
+    try:
+        parse(f"you@{name}")
+    except AddressError:
+        return False
+    return name.isascii()

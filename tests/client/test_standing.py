@@ -34,9 +34,8 @@ def test_it_follows_a_session() -> None:
     for line, reply, stage in _SESSION:
         standing.exchanged(line, reply)
         assert standing.stage is stage, line
-    assert standing.server == "mail.example.com"
     assert (standing.hello, standing.extended) == ("gmail.com", False)
-    assert standing.known == ["you@gmail.com", "yes@b.c"]
+    assert standing.known == ["yes@b.c"]
 
 
 @pytest.mark.parametrize("code", [451, 552])
@@ -73,9 +72,23 @@ def test_after_helo_the_sender_is_of_the_domain_said_there() -> None:
     assert stood((b"EHLO host.gmail.com", Reply(250, ("hi",)))).form("MAIL") == "MAIL FROM:<you@example.org>"
 
 
-def test_the_recipient_is_of_the_domain_that_the_server_greeted_with() -> None:
-    assert stood((GREETING, Reply(220, ("Mail.Example.com hi",)))).form("RCPT") == "RCPT TO:<name@mail.example.com>"
-    assert stood((GREETING, Reply(220, ("hello there",)))).form("RCPT") == "RCPT TO:<name@domain>"
+@pytest.mark.parametrize("name", ["my_host", "example.org.", "[::1]", "(none)", "my pc", "bücher.example", "a..b"])
+def test_a_name_that_is_no_domain_is_proposed_to_nobody(name: str) -> None:
+    standing = stood((b"HELO " + name.encode(), Reply(250, ("hi",))))
+    assert standing.form("MAIL") == "MAIL FROM:<you@example.org>"
+
+
+def test_the_recipient_is_of_a_domain_that_the_server_has_taken_mail_for_and_not_of_its_own_name() -> None:
+    """The exercise: the users are somebody@gmail.com, and the server is called correio.localhost."""
+    greeted = [(GREETING, Reply(220, ("correio.localhost hi",))), (b"HELO yahoo.com", Reply(250, ("hi",)))]
+    sender = [*greeted, (b"MAIL FROM:<you@yahoo.com>", Reply(250, ("ok",)))]
+    refused = [*sender, (b"RCPT TO:<ana@correio.localhost>", Reply(550, ("5.7.1 no",)))]
+    taken = [*refused, (b"RCPT TO:<postmaster@correio.localhost>", Reply(250, ("ok",)))]
+    for exchanges in (greeted, sender, refused, taken):
+        assert stood(*exchanges).form("RCPT") == "RCPT TO:<postmaster>"
+        assert stood(*exchanges).form("VRFY") == "VRFY postmaster"
+    served = stood(*taken, (b"RCPT TO:<ana@gmail.com>", Reply(250, ("ok",))))
+    assert (served.form("RCPT"), served.served) == ("RCPT TO:<name@gmail.com>", ["gmail.com"])
 
 
 def test_every_verb_that_is_allowed_has_a_form() -> None:
