@@ -21,6 +21,7 @@ import zmq
 
 from mailbox_store.boot import this_boot
 from mailbox_store.config import ConfigError, StoreSettings
+from mailbox_store.durable import make_folder
 from mailbox_store.files import DiskFiles
 from mailbox_store.folder_watch import FolderWatch
 from mailbox_store.journal import JournalError
@@ -50,7 +51,7 @@ class StartError(Exception):
 def _make_folder(setting: str, folder: Path, mode: int = 0o700) -> None:
     """Make a folder, which only its owner can enter unless `mode` says otherwise, if its parent is there."""
     try:
-        folder.mkdir(mode=mode, exist_ok=True)
+        make_folder(folder, mode)
     except FileExistsError:
         raise ConfigError(f"{setting}: {folder} is not a folder") from None
     except OSError as error:
@@ -66,9 +67,12 @@ def _lock_journal(path: Path) -> int:
         raise ConfigError(f"JOURNAL: {lock}: {error.strerror}") from None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         os.close(fd)
         raise StartError(f"another store is using the journal {path}") from None
+    except OSError as error:
+        os.close(fd)
+        raise StartError(f"the journal {path} cannot be locked: {error.strerror}") from None
     return fd
 
 

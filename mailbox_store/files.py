@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from mailbox_store.durable import sync_path
+from mailbox_store.durable import Names, sync_path
 from mailbox_store.users import SUFFIX
 
 # struct flock of 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid; whole file, l_pid 0 as OFD locks want it.
@@ -168,6 +168,7 @@ class DiskFiles:
 
     def __init__(self, folder: str | Path, mode: int = 0o600) -> None:
         self._folder = str(folder)
+        self._names = Names(folder)
         self._mode = mode
         self._is_root = os.geteuid() == 0
 
@@ -208,7 +209,7 @@ class DiskFiles:
         sync_path(self._path(mailbox), missing_ok=True)
 
     def sync_folder(self) -> None:
-        sync_path(self._folder)
+        self._names.sync()
 
     def free_space(self) -> int:
         space = os.statvfs(self._folder)

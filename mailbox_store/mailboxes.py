@@ -60,7 +60,8 @@ class _Mend(enum.Enum):
 
 # By what is in the mailbox: for an entry that was not known to be appended, and for one that was (UNSYNCED).
 _MENDS = {
-    Evidence.WHOLE: (_Mend.LEAVE, _Mend.REWRITE),
+    # What readers see the disk may not have: a sync of it may have failed before it was marked.
+    Evidence.WHOLE: (_Mend.REWRITE, _Mend.REWRITE),
     Evidence.TORN: (_Mend.REWRITE, _Mend.REWRITE),
     Evidence.ELSEWHERE: (_Mend.LEAVE, _Mend.LEAVE),
     # What was there once and is not has been removed by its user.

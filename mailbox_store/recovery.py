@@ -4,8 +4,10 @@ Every entry that was not forgotten is looked at, by mailbox and in order: there 
 completed or appended, never twice, and no octet is cut or overwritten that the store did not write.
 
 An entry that was marked as appended in this same boot is not appended again: only processes have died since, so the
-file has it, unless its user has removed it, who is not to get it back. But nobody knows any more whether a sync of it
-has failed, so what is there is written once more, in its place, and synced. After another boot no mark counts.
+file has it, unless its user has removed it, who is not to get it back. After another boot no mark counts.
+
+Nobody knows any more whether a sync has failed, of what is marked or of what was not marked yet. So what is there is
+written once more, in its place, and synced.
 
 Safe to interrupt: each change is one that the next recovery finds and understands.
 """
@@ -34,8 +36,7 @@ def recover(journal: Journal, mailboxes: Mailboxes, checkpoint: Checkpoint, boot
         tasks: deque[Task] = deque()
         for each in group:
             checkpoint.expect([each.entry])
-            appended = Doubt.UNSYNCED if each.appended else Doubt.PART
-            tasks.append(Task(each.entry, appended if same_boot else Doubt.ANY))
+            tasks.append(Task(each.entry, Doubt.UNSYNCED if each.appended and same_boot else Doubt.ANY))
         mailboxes.serve(mailbox, tasks)
     return len(pending)
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mailbox_store.config import ConfigError
-from mailbox_store.durable import sync_path
 from mailbox_store.journal import JournalError
 from mailbox_store.texts import Texts
 
@@ -96,17 +95,12 @@ def open_tables(connection: sqlite3.Connection, path: str, full: int) -> Texts:
     if version == 0:
         _change(connection, _TABLES)
         connection.execute("COMMIT")
-        # SQLite syncs the log's name, not that of the file itself.
-        sync_path(Path(path).parent)
     if version == 1:
         _change(connection, _FROM_1 + _FROM_3 + _TABLES)
     if version in (2, 3):
         # The ledger of version 2 has the ids of messages that are held as well.
         _change(connection, _FROM_3)
         connection.execute("COMMIT")
-    # Of what was read of the log just now, the end may be in the kernel's memory alone, where the process that wrote
-    # it was killed before it was synced. From here on it is built upon.
-    sync_path(path + "-wal", missing_ok=True)
     needed = files_needed(connection)
     texts = Texts(Path(path + ".texts"), max(needed, default=0), full)
     texts.keep(needed)

@@ -4,8 +4,13 @@ The texts of large messages, and the pieces of those under way, are in files bes
 transaction that has them is committed.
 
 A commit that failed may still be found by the next process: where the log could be written and not synced, its
-records stay in the file. So before anything else is taken in, a commit of its own writes over them, and until then no
-text of that transaction is touched.
+records stay in the file, or in the kernel's memory of it. So before anybody is told, a commit of its own writes over
+them. Where that fails too it is tried again before anything else is taken in; until then no text of that transaction
+is touched, and only a loss of power can bring the records back.
+
+What the next process finds in the log may be in the kernel's memory alone, and a sync of it prove nothing
+(`durable.py`). So the log is written over with itself before it is opened. The database's own file needs no such
+thing: what is written back to it stays in the log until its sync has succeeded, and each start begins that anew.
 
 Fails: see `journal.py`; on opening, `ConfigError` for a file of a newer schema.
 Limits: the file keeps the size of its fullest moment and reuses the pages. The write-ahead log is written back by
@@ -16,7 +21,6 @@ a log that has filled the disk could neither be written back nor begun anew, so 
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import time
@@ -26,6 +30,8 @@ from pathlib import Path
 
 import msgspec
 
+from mailbox_store.durable import FULL as NO_ROOM
+from mailbox_store.durable import rewrite, sync_path
 from mailbox_store.journal import Entry, Forgotten, JournalError, JournalFull, Message, Pending, Place
 from mailbox_store.ledger import Ledger
 from mailbox_store.schema import LOG_LIMIT, connect, files_needed, open_tables
@@ -52,22 +58,25 @@ class _Translated:
             raise (JournalFull if full else JournalError)(f"journal: {error}") from error
 
 
-class _TextsTranslated:
-    """The same of errors of the text files."""
+class _DiskTranslated:
+    """The same of the system's errors."""
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, OSError):
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            raise (JournalFull if full else JournalError)(f"journal: {error}") from error
+            raise _of_disk(error) from error
+
+
+def _of_disk(error: OSError) -> JournalError:
+    return (JournalFull if error.errno in NO_ROOM else JournalError)(f"journal: {error}")
 
 
 # The column of a message's recipients that have other addresses than their mailboxes.
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[tuple[str, str], ...]).decode
 _translated = _Translated()
-_texts_translated = _TextsTranslated()
+_disk_translated = _DiskTranslated()
 
 
 class SqliteJournal:
@@ -89,18 +98,15 @@ class SqliteJournal:
         self._path = str(path)
         self._folder = Path(self._path).parent
         self._log = self._path + "-wal"
-        try:
+        self._large = large
+        with _translated, _disk_translated:
             # It holds mail. SQLite gives the files beside it the same mode.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        except OSError as error:
-            raise JournalError(f"journal: {self._path}: {error.strerror}") from None
-        self._large = large
-        with _translated:
+            rewrite(self._log)
             self._db = connect(self._path)
-            with _texts_translated:
-                space = os.statvfs(self._folder)
-                share = space.f_blocks * space.f_frsize // _FILES
-                self._texts = open_tables(self._db, self._path, min(FULL, share) if full is None else full)
+            space = os.statvfs(self._folder)
+            share = space.f_blocks * space.f_frsize // _FILES
+            self._texts = open_tables(self._db, self._path, min(FULL, share) if full is None else full)
             self._ledger = Ledger(self._db)
         self._next = self._first_free()
         # Texts were let go of since the text files were last looked through.
@@ -129,7 +135,7 @@ class SqliteJournal:
                 yield
                 began = time.monotonic()
                 if self._texts.unsynced:
-                    with _texts_translated:
+                    with _disk_translated:
                         self._texts.sync()
                 self._uncertain = True
                 self._db.execute("COMMIT")
@@ -138,9 +144,12 @@ class SqliteJournal:
         except BaseException:
             self._ledger.rolled_back(range(first, self._next))
             self._next = first
+            self._roll_back()
+            if self._uncertain:
+                with suppress(JournalError):
+                    self._write_over()
             if not self._uncertain:
                 self._texts.rewind(mark)
-            self._roll_back()
             raise
         self._ledger.committed()
         self._settle()
@@ -153,23 +162,25 @@ class SqliteJournal:
 
     def _write_over(self) -> None:
         """Write over the records of a commit that failed."""
-        with _translated:
+        with _translated, _disk_translated:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 self._db.execute("INSERT OR REPLACE INTO setting VALUES ('written_over', ?)", (str(self._next),))
                 self._db.execute("COMMIT")
             except sqlite3.Error:
                 self._roll_back()
-                # There may be no room for it. Cutting the log takes the records away as well.
+                # There may be no room for it. Cutting the log takes the records away as well, once it is on disk.
                 if self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
                     raise
+                sync_path(self._log)
         self._uncertain = False
 
     def _settle(self) -> None:
         """After a commit: keep log and text files small."""
-        if self._log_size() > LOG_LIMIT:
-            # The only writer writes the rest back, so the next transaction begins the log anew.
-            with suppress(sqlite3.Error):
+        # All of it is tried again after the next commit; this one has succeeded.
+        with suppress(sqlite3.Error, JournalError):
+            if self._log_size() > LOG_LIMIT:
+                # The only writer writes the rest back, so the next transaction begins the log anew.
                 self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         if self._freed:
             self._freed = False
@@ -214,7 +225,7 @@ class SqliteJournal:
         """The columns of a message's data."""
         if len(data) < self._large:
             return data, None, None, None
-        with _texts_translated:
+        with _disk_translated:
             spot = self._texts.put(data)
         return b"", spot.file, spot.place, spot.size
 
@@ -230,7 +241,7 @@ class SqliteJournal:
         return Message(delivery, time_, sender, trace, staged, text, _decode(originals) if originals else ())
 
     def _get(self, spot: Spot) -> bytes:
-        with _texts_translated:
+        with _disk_translated:
             return self._texts.get(spot)
 
     def received(self, number: int) -> int | None:
@@ -252,7 +263,7 @@ class SqliteJournal:
         with _translated:
             query = "SELECT 1 FROM piece WHERE delivery=? AND offset=?"
             if self._db.execute(query, (delivery, offset)).fetchone() is None:
-                with _texts_translated:
+                with _disk_translated:
                     spot = self._texts.put(data)
                 row = (delivery, offset, spot.size, now, spot.file, spot.place)
                 self._db.execute("INSERT INTO piece VALUES (?, ?, ?, ?, ?, ?)", row)
@@ -336,6 +347,9 @@ class SqliteJournal:
         with _translated:
             if self._caretaker is not None:
                 self._caretaker.close()
+            if self._uncertain:
+                with suppress(JournalError):
+                    self._write_over()
             if not self._uncertain:
                 self._texts.clear(files_needed(self._db))
             self._db.close()
@@ -366,11 +380,16 @@ class SqliteJournal:
         return _BATCH + max(0, self._log_size() + _BATCH - unused)
 
     def _free(self) -> int:
-        space = os.statvfs(self._folder)
+        try:
+            space = os.statvfs(self._folder)
+        except OSError as error:
+            raise _of_disk(error) from error
         return space.f_bavail * space.f_frsize
 
     def _log_size(self) -> int:
         try:
             return os.stat(self._log).st_size  # noqa: PTH116  # a Path would cost more than the call
-        except OSError:
+        except FileNotFoundError:
             return 0
+        except OSError as error:
+            raise _of_disk(error) from error

@@ -19,7 +19,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from mailbox_store.durable import sync_path
+from mailbox_store.durable import Names, make_folder
 from wire.records import Record
 
 FULL = 4 * 1024 * 1024
@@ -51,12 +51,12 @@ class Texts:
         self._folder = folder
         self._full = full
         # It holds mail.
-        folder.mkdir(mode=0o700, exist_ok=True)
-        # Perhaps it was made by a run that ended before it came to this.
-        sync_path(folder.parent)
+        # The names of the database and its log are synced with it: SQLite does not tell whether it could.
+        make_folder(folder, 0o700)
         # The files on disk, as far as is known, and those of them whose names are there for good.
         self._there = {int(path.name) for path in folder.iterdir() if path.name.isdecimal()}
         self._named: set[int] = set()
+        self._names = Names(folder)
         self._last = max(after, *self._there, 0)
         self._spares: list[int] = []
         # The file in use; 0 and -1 for none.
@@ -101,7 +101,7 @@ class Texts:
         try:
             os.fdatasync(self._fd)
             if self._number not in self._named:
-                sync_path(self._folder)
+                self._names.sync()
                 self._named.add(self._number)
         except OSError:
             self._leave()

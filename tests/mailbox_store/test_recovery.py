@@ -188,3 +188,26 @@ def _check_second(crash: Crash, first: Crash) -> None:
     _store(journal, files, Clock()).recover(boot)
     for mailbox in (ALICE, BOB, CAROL):
         assert bytes(files.content.get(mailbox, b"")) == _expected(first, mailbox)
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_what_was_not_marked_yet_is_written_once_more_for_a_sync_of_it_may_have_failed(forgotten: bool) -> None:
+    run: list[Operation] = []
+    journal = MemoryJournal(on_commit=lambda state: run.append(("commit", state)))
+    files = MemoryFiles(BEFORE, run)
+    store = _store(journal, files, Clock())
+    store.recover("boot")
+    store.answer([_deliver("s1.2")])
+    # The process is killed before the journal is told that it was appended.
+    content = {name: bytes(data) for name, data in files.content.items()}
+    whole = content[ALICE]
+    if forgotten:
+        # The kernel shows what the disk has of it: only the file's size.
+        content[ALICE] = BEFORE[ALICE] + bytes(len(whole) - len(BEFORE[ALICE]))
+    again: list[Operation] = []
+    files = MemoryFiles(content, again)
+    _store(MemoryJournal(journal.state), files, Clock()).recover("boot")
+    assert bytes(files.content[ALICE]) == whole
+    written = b"".join(each[3] for each in again if each[0] == "write" and each[1] == ALICE)
+    assert written == whole[len(BEFORE[ALICE]) :]
+    assert ("sync", ALICE) in again

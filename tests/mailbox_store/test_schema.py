@@ -11,7 +11,6 @@ from mailbox_store import schema
 from mailbox_store.config import ConfigError
 from mailbox_store.journal import Entry, Forgotten, Message, Pending, Place
 from mailbox_store.sqlite_journal import LARGE, SqliteJournal
-from mailbox_store.texts import Texts
 
 # What a journal of version 1 had: a small message, and a large one of two pieces and a rest; and one under way.
 _VERSION_1 = """
@@ -132,24 +131,6 @@ def test_a_newer_journal_is_refused_and_left_alone(folder: Path) -> None:
     with pytest.raises(ConfigError, match="newer release"):
         SqliteJournal(path)
     assert [each.name for each in folder.iterdir()] == ["journal"]
-
-
-def test_what_was_read_of_the_log_is_on_disk_before_files_go_on_the_strength_of_it(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = folder / "journal"
-    journal = SqliteJournal(path)
-    with journal.transaction():
-        journal.stage("a.1", 0, b"text", 1)
-    done = []
-    sync, keep = schema.sync_path, Texts.keep
-    monkeypatch.setattr(schema, "sync_path", lambda path, **how: (done.append(Path(path).name), sync(path, **how)))
-    monkeypatch.setattr(Texts, "keep", lambda texts, needed: (done.append(f"keep {needed}"), keep(texts, needed)))
-    connection = schema.connect(str(path))
-    schema.open_tables(connection, str(path), LARGE).clear([1])
-    connection.close()
-    journal.close()
-    assert done == ["journal-wal", "keep {1}"]
 
 
 def test_a_database_of_this_version_is_opened_without_a_change(folder: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import os
+import random
+import shutil
 import sqlite3
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ import pytest
 from mailbox_store.journal import Forgotten, JournalError, JournalFull, Message, Place
 from mailbox_store.sqlite_journal import LARGE, SqliteJournal
 from mailbox_store.texts import Spot
+from tests.mailbox_store.page_cache import PageCache, put_back
 
 
 def _message(name: str, data: bytes = b"x", time: int = 1) -> Message:
@@ -135,6 +140,119 @@ class _Commits:
                 raise sqlite3.OperationalError("disk I/O error")
             self._told.append(statement)
         return self._connection.execute(statement, *values)
+
+
+def test_a_failed_commit_is_written_over_before_anybody_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its records stay in the log where that could be written and not synced: a kill, and they would be found."""
+    one, two = folder / "one", folder / "two"
+    one.mkdir()
+    two.mkdir()
+    cache = PageCache(one, random.Random(1))
+    with cache.watched(monkeypatch):
+        journal = SqliteJournal(one / "journal")
+        cache.fails = _once("journal-wal")
+        with pytest.raises(JournalError, match="disk I/O error"), journal.transaction():
+            journal.add(_message("refused", b"r" * 9000), [Place("a@b", 0, 0, 1)])
+        killed = copy.deepcopy(cache.state)
+        journal.close()
+    for state in (killed, killed.after_power_cut(random.Random(1))):
+        put_back(state, two)
+        journal = SqliteJournal(two / "journal")
+        assert journal.pending() == []
+        assert not journal.known("refused")
+        journal.close()
+        shutil.rmtree(two)
+        two.mkdir()
+
+
+def test_nothing_is_built_on_a_log_that_the_disk_may_not_have(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit's sync fails and its process is killed. The next one finds that commit, and all after it is lost with
+    it when the power goes, unless the log is on disk in truth."""
+    roots = [folder / name for name in ("one", "two", "three")]
+    for root in roots:
+        root.mkdir()
+    killed = []
+    cache = PageCache(roots[0], random.Random(1))
+    with cache.watched(monkeypatch):
+        journal = SqliteJournal(roots[0] / "journal")
+        fails = _once("journal-wal")
+
+        def fails_and_kills(kind: str, name: str) -> bool:
+            failed = fails(kind, name)
+            if failed:
+                cache.after = lambda: killed.append(copy.deepcopy(cache.state)) if not killed else None
+            return failed
+
+        cache.fails = fails_and_kills
+        with pytest.raises(JournalError), journal.transaction():
+            # Larger than a page, so that some of it may have reached the disk, and some not.
+            journal.add(_message("in between", b"r" * 30_000), [Place("a@b", 0, 0, 1)])
+        journal.close()
+    put_back(killed[0], roots[1])
+    cache = PageCache(roots[1], random.Random(1), killed[0])
+    with cache.watched(monkeypatch):
+        journal = SqliteJournal(roots[1] / "journal")
+        found = [journal.message(pending.entry.number).delivery for pending in journal.pending()]
+        # Nobody was told that it is not stored.
+        assert found == ["in between"]
+        with journal.transaction():
+            journal.add(_message("acknowledged"), [Place("a@b", 0, 0, 1)])
+        put_back(cache.state.after_power_cut(random.Random(1)), roots[2])
+        journal.close()
+    journal = SqliteJournal(roots[2] / "journal")
+    assert journal.known("in between")
+    assert journal.known("acknowledged")
+    journal.close()
+
+
+def _once(name: str) -> Callable[[str, str], bool]:
+    """Has the next sync of that file fail."""
+    left = [name]
+
+    def fails(_kind: str, path: str) -> bool:
+        if path not in left:
+            return False
+        left.clear()
+        return True
+
+    return fails
+
+
+@pytest.mark.parametrize("call", ["statvfs", "stat"])
+def test_a_disk_that_does_not_tell_its_room_is_an_error_like_others(
+    folder: Path, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    journal = SqliteJournal(folder / "journal")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        with pytest.raises(JournalError, match="Input/output error"), journal.transaction():
+            journal.add(_message("it"), [Place("a@b", 0, 0, 1)])
+    assert not journal.known("it")
+    with journal.transaction():
+        journal.add(_message("it"), [Place("a@b", 0, 0, 1)])
+    journal.close()
+
+
+def test_what_is_known_after_a_commit_is_not_taken_back_by_an_error_of_the_upkeep(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = SqliteJournal(folder / "journal")
+    with journal.transaction():
+        journal.add(_message("it"), [Place("a@b", 0, 0, 1)])
+
+        def fail() -> int:
+            raise JournalError("journal: it cannot be looked at")
+
+        # After the commit the size of the log is asked for once more.
+        monkeypatch.setattr(journal, "_log_size", fail)
+    assert journal.known("it")
+    monkeypatch.undo()
+    journal.close()
 
 
 def test_before_a_text_of_a_failed_commit_is_touched_another_commit_writes_over_it(
