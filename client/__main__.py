@@ -9,11 +9,12 @@ import sys
 
 import click
 
-from . import VERSION, doctor, listing, read, send, shell, show, status, wait, watch
+from . import VERSION, doctor, listing, read, send, serve, shell, show, status, wait, watch
 from .options import Server, server_options
 from .session import Wishes, hold, session_options
 
 COMMANDS = (
+    serve.command,
     send.command,
     wait.command,
     listing.command,
@@ -63,6 +64,7 @@ def main(context: click.Context, server: Server, wishes: Wishes) -> None:
       $ correio --port 2525
       $ correio --explain --save session.smtp
       $ correio --lang pt
+      $ correio serve users.txt
       $ correio < session.txt
       $ echo 'See you at 8' | correio send --from maria@example.com --to joao@example.com
       $ correio read joao@example.com

@@ -68,7 +68,7 @@ def _port(seen: Probe) -> Finding:
     who = listeners(port) if seen.server.host in ("127.0.0.1", "localhost", "::1") else []
     by = f" by {'; '.join(who)}" if who else ""
     if not seen.listening:
-        start = f"start it: make up PORT={port}; or name another: --port"
+        start = f"start it: make up PORT={port}, or correio serve --port {port}; or name another: --port"
         return Finding("port", FAILED, seen.trouble, "name that port: --port" if other_port(port) else start)
     return Finding("port", OK, f"{seen.server.host} port {port} is listened on{by}")
 
@@ -79,9 +79,8 @@ def _smtp(seen: Probe) -> Finding:
             "smtp", FAILED, seen.trouble, "another program may have the port: stop it, or: make up PORT=12525"
         )
     if not seen.takes_mail:
-        advice = (
-            "make room" if seen.trouble.startswith("no room") else "see what the services say: make status, make logs"
-        )
+        says = "see what the services say: correio status, make logs"
+        advice = "make room" if seen.trouble.startswith("no room") else says
         return Finding("smtp", FAILED, seen.trouble, advice)
     missing = [name for name in _OFFERED if name not in seen.extensions]
     if missing:

@@ -26,8 +26,8 @@ _READ_SIZE = 64 * 1024
 
 _ERROR = Text("Error: {message}", "Erro: {message}")
 _NOBODY = Text(
-    "Nobody listens on {where}. Start the stack with: make up",
-    "Ninguém escuta em {where}. Inicie o servidor com: make up",
+    "Nobody listens on {where}. Start a stack with: make up, or correio serve",
+    "Ninguém escuta em {where}. Inicie um servidor com: make up, ou correio serve",
 )
 _NOBODY_HERE = Text(
     "Nobody listens on {where}. The stack in RUN={run} takes mail on port {port}: --port {port}",
@@ -35,9 +35,9 @@ _NOBODY_HERE = Text(
 )
 _NOBODY_ANY_MORE = Text(
     "Nobody listens on {where}, where the stack in RUN={run} was started: it has ended, or is on its way. "
-    "See: make status; start it with: make up",
+    "See: correio status; start it with: make up, or correio serve",
     "Ninguém escuta em {where}, onde foi iniciado o servidor de RUN={run}: ele terminou, ou está a caminho. "
-    "Veja: make status; inicie-o com: make up",
+    "Veja: correio status; inicie-o com: make up, ou correio serve",
 )
 _NO_HOST = Text("There is no host named {host}", "Não existe máquina com o nome {host}")
 _NO_ANSWER = Text("{where} does not answer", "{where} não responde")

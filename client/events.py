@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from .color import Paint
-from .language import counted
+from .language import Language, Text, counted
 from .terminal import harmless_line
 
 # The blank ends the version: without it this would be the beginning of a version 10 as well.
@@ -31,6 +31,17 @@ _KEPT = 50
 _SESSIONS = 1000
 # MAIL FROM:<a@b>, RCPT TO:a@b, VRFY a@b: what follows the verb, its word and its bracket (RFC 5321 section 4.1.1).
 _ADDRESS = re.compile(r"^(?:MAIL\s+FROM:|RCPT\s+TO:|VRFY\s)\s*<?([^<>\s]+)", re.IGNORECASE)
+
+_EVENT = Text("event", "evento")
+_MISSED = Text("… {missed} missed", "… sem {missed}")
+_CONNECTED = Text("connection from {peer}", "conexão de {peer}")
+_MESSAGE = Text("message, {size}", "mensagem, {size}")
+_OCTET = Text("octet", "octeto")
+_TOO_BIG = Text("too big", "grande demais")
+_OF_UNKNOWN_SIZE = Text("of unknown size", "de tamanho desconhecido")
+_DELIVERED = Text("= delivered {delivery}", "= entregue {delivery}")
+_INJECTED = Text("! injected: {text}", "! provocada: {text}")
+_CLOSED = Text("closed: {why}", "encerrada: {why}")
 
 
 def parse(frames: Sequence[bytes]) -> Event | None:
@@ -136,10 +147,12 @@ class Look:
     """Events as lines for people.
 
     :param paint: whether and how they are coloured.
+    :param language: that of our own words.
     """
 
-    def __init__(self, paint: Paint) -> None:
+    def __init__(self, paint: Paint, language: Language = Language.ENGLISH) -> None:
         self._paint = paint
+        self._language = language
 
     def line(self, event: Event) -> str | None:
         """`12:00:00.000 9f3a-1 C: QUIT`; None for an event that is not known here."""
@@ -151,28 +164,42 @@ class Look:
         return f"{self._paint.note(_clock(event.get('time')))} {named} {said}"
 
     def missed(self, count: int) -> str:
-        return self._paint.hint(f"… {counted(count, 'event')} missed")
+        missed = counted(count, _EVENT.say(self._language))
+        return self._paint.hint(_MISSED.say(self._language, missed=missed))
 
     def _said(self, event: Event) -> str | None:
         kind, text = event.get("event"), harmless_line(str(event.get("text", "")))
         match kind:
             case "connected":
-                return self._paint.note(f"connection from {harmless_line(str(event.get('peer')))}")
+                return self._note(_CONNECTED, peer=event.get("peer"))
             case "client":
                 return f"C: {text}"
             case "message":
-                octets = event.get("octets")
-                size = counted(octets, "octet") if isinstance(octets, int) else "of unknown size"
-                return f"C: (message, {'too big' if event.get('too_big') else size})"
+                return f"C: ({_MESSAGE.say(self._language, size=self._size(event))})"
             case "server":
                 return f"S: {self._paint.reply(text)}{self._served(event, text)}"
             case "delivered":
-                return self._paint.note(f"= delivered {harmless_line(str(event.get('delivery')))}")
+                return self._note(_DELIVERED, delivery=event.get("delivery"))
             case "injected":
-                return self._paint.hint(f"! injected: {text}")
+                return self._paint.hint(_INJECTED.say(self._language, text=text))
             case "closed":
-                return self._paint.note(f"closed: {harmless_line(str(event.get('why')))}")
+                return self._note(_CLOSED, why=event.get("why"))
         return None
+
+    def _size(self, event: Event) -> str:
+        octets = event.get("octets")
+        if event.get("too_big"):
+            return _TOO_BIG.say(self._language)
+        return (
+            counted(octets, _OCTET.say(self._language))
+            if isinstance(octets, int)
+            else _OF_UNKNOWN_SIZE.say(self._language)
+        )
+
+    def _note(self, text: Text, **values: object) -> str:
+        return self._paint.note(
+            text.say(self._language, **{name: harmless_line(str(value)) for name, value in values.items()})
+        )
 
     def _served(self, event: Event, text: str) -> str:
         """Who served it and how long that took, behind the last line of a reply."""

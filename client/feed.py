@@ -70,22 +70,28 @@ class Feed:
 
     def next(self) -> Event | Change:
         """What comes next, however long that takes; events that only say that the gateway lives are among them."""
-        while True:
-            waiting, self._waiting = self._waiting, None
-            if waiting is not None:
-                return waiting
-            were_here = self._here
-            event = self._receive(_LOOK_MS)
-            if event is not None:
-                if were_here:
-                    return event
-                self._waiting = event
-                return Change.BACK
-            if not were_here:
-                self._look_again()
-            elif not self._path.exists() or time.monotonic() - self._heard > _SILENCE_SECONDS:
-                self._here = False
-                return Change.GONE
+        while (happened := self.turn()) is None:
+            pass
+        return happened
+
+    def turn(self) -> Event | Change | None:
+        """The same, but None where nothing has come for a moment."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            return waiting
+        were_here = self._here
+        event = self._receive(_LOOK_MS)
+        if event is not None:
+            if were_here:
+                return event
+            self._waiting = event
+            return Change.BACK
+        if not were_here:
+            self._look_again()
+        elif not self._path.exists() or time.monotonic() - self._heard > _SILENCE_SECONDS:
+            self._here = False
+            return Change.GONE
+        return None
 
     def _begin(self) -> None:
         self._path = _path(self._run)
@@ -96,7 +102,7 @@ class Feed:
             if left <= 0:
                 raise NoStack(
                     f"The stack in RUN={self._run} has no feed: nobody answers at {self._path}. "
-                    "Does it run? See: make status"
+                    "Does it run? See: correio status"
                 )
             self._waiting = self._receive(int(left * 1000) + 1)
 

@@ -16,6 +16,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from .language import Language, language_of
 from .mbox import SUFFIX, MailboxError
 from .run_folder import NoStack, run_folder, takes_run
 
@@ -106,6 +107,17 @@ def _mailboxes(_: click.Context, __: click.Parameter, given: Path | None) -> Pat
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --json; the function gets the keyword argument `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Output for programs: JSON.")(function)
+
+
+def language_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --lang; the function gets the language of the command's own words as the keyword argument `language`."""
+    return click.option(
+        "--lang",
+        "language",
+        type=click.Choice([language.value for language in Language]),
+        callback=lambda _context, _option, value: Language(value) if value else language_of(os.environ),
+        help="Language of the command's own words. [else by LC_ALL, LC_MESSAGES, LANG]",
+    )(function)
 
 
 def complete_address(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:

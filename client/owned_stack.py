@@ -3,7 +3,7 @@
 It is started by the same code as `make up MODE=processes` (deploy/), as a process of its own, for this package knows
 nothing of that code but where it lies.
 
-Gives: `OwnedStack`, with `start`, `ended` and `stop`; `table`, the settings that it takes.
+Gives: `OwnedStack`, with `start`, `ended`, `finish` and `stop`; `table`, the settings that it takes.
 Fails: `StackError` in words for a person, with an exit status: the services' libraries are not installed, a setting
 is wrong, a service has ended. Then nothing is left running.
 Limits: when this process is killed, the services end in order all the same, and what RUN remembers stays until the
@@ -96,34 +96,38 @@ class OwnedStack:
                 self.let_go()
                 raise
 
-    def ended(self, seconds: float = 0.0) -> bool:
+    def ended(self, seconds: float | None = 0.0) -> bool:
         """Whether the supervisor has ended, and with it the stack.
 
-        :param seconds: how long to wait for that.
+        :param seconds: how long to wait for that; None: as long as it takes.
         """
         if self._lifeline is None:
             return True
         poll = select.poll()
         poll.register(self._lifeline, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
+        return bool(poll.poll(None if seconds is None else seconds * 1000))
 
-    def stop(self, *, at_once: bool = False) -> None:
-        """End it, the gateway first, so that transactions under way can end before, and tidy RUN.
+    def finish(self, seconds: float | None = None) -> bool:
+        """Have it end as it does when this process ends: the gateway first, so that mails under way can end before.
 
-        :param at_once: without letting them.
-        :raises StackError: something cannot be ended.
-        """
-        self._deploy("down", *(["--at-once"] if at_once else []))
-        self.let_go()
-
-    def let_go(self, seconds: float = 0.0) -> None:
-        """Have it end as it does when this process ends, in order; RUN stays as it is then.
-
-        :param seconds: how long to wait for the end.
+        :param seconds: how long to wait for that; None: as long as it takes.
+        :returns: whether it has ended. What RUN remembers of it stays.
         """
         if self._lifeline is not None:
             self._lifeline.shutdown(socket.SHUT_WR)
-            self.ended(seconds)
+        return self.ended(seconds)
+
+    def stop(self) -> None:
+        """End at once what has not ended, and tidy RUN.
+
+        :raises StackError: something cannot be ended.
+        """
+        self._deploy("down", "--at-once")
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Nothing is to be done with it any more; what of it has not ended does so by itself, in order."""
+        if self._lifeline is not None:
             self._lifeline.close()
             self._lifeline = None
 

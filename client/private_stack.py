@@ -63,7 +63,8 @@ class PrivateStack:
     def stop(self) -> None:
         """End every process, the gateway first, and remove the folder."""
         assert self._stack is not None
-        self._stack.let_go(_STOP_SECONDS)
+        self._stack.finish(_STOP_SECONDS)
+        self._stack.let_go()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def log(self, service: str) -> str:

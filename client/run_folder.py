@@ -119,7 +119,7 @@ def read_stack(run: Path) -> Stack:
         told = json.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise NothingStarted(
-            f"No stack runs in RUN={run}. Start one with: make up; or name another folder: --run"
+            f"No stack runs in RUN={run}. Start one with: make up, or correio serve; or name another folder: --run"
         ) from None
     except (OSError, ValueError) as error:
         raise NoStack(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None

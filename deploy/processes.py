@@ -18,7 +18,7 @@ from pathlib import Path
 
 from deploy import leftovers, signs, sockets
 from deploy.config import StackSettings
-from deploy.errors import DeployError
+from deploy.errors import EX_CONFIG, DeployError
 from deploy.images import Say
 from deploy.owner import caller, make_folder, name_of
 from deploy.service import Service, Trouble
@@ -166,8 +166,9 @@ class Processes:
         except Unreachable:
             return Trouble("supervisord has ended", "")
         for each in programs:
-            if each.state in _DOWN:
-                status = self._exit_status(each.name)
+            status = self._exit_status(each.name)
+            # One that does not like its settings is tried again all the same, and may look alive just now.
+            if each.state in _DOWN or status == EX_CONFIG:
                 return Trouble(f"{each.name} has ended with status {status}", self._last_line(each.name), status)
         return None
 

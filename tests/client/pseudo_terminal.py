@@ -1,4 +1,4 @@
-"""The client on a real pseudo-terminal, for tests that type and look."""
+"""The client, or another program, on a real pseudo-terminal, for tests that type and look."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -24,25 +25,28 @@ _QUESTION, _ANSWER = "\x1b[6n", b"\x1b[1;1R"
 _DECIDING = ("LC_ALL", "LC_MESSAGES", "LANG", "NO_COLOR")
 
 
-class Terminal:
-    """A client that thinks a person sits before it.
+class Screen:
+    """A program that thinks a person sits before it.
 
-    :param arguments: of the command line, behind the port.
+    :param state: where it keeps what it remembers of that person.
+    :param command: its command line.
     :param environment: beside the one of the tests, in which no language and no colours are chosen.
     """
 
-    def __init__(self, port: int, state: Path, *arguments: str, **environment: str) -> None:
+    def __init__(self, state: Path, command: Sequence[str], cwd: Path = ROOT, **environment: str) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
         inherited = {name: value for name, value in os.environ.items() if name not in _DECIDING}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "client", "--port", str(port), *arguments],
-            cwd=ROOT,
+            command,
+            cwd=cwd,
             env={**inherited, "TERM": "xterm", "PYTHONUTF8": "1", "XDG_STATE_HOME": str(state), **environment},
             stdin=slave,
             stdout=slave,
             stderr=slave,
             start_new_session=True,
+            # Of its session it is the terminal: whoever hangs up is heard, and Ctrl-C is a key.
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0) and None,
         )
         os.close(slave)
         # All that was written to the terminal, and that without escape sequences and what was waited for already.
@@ -85,4 +89,21 @@ class Terminal:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
-        os.close(self.master)
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the terminal's window."""
+        if self.master >= 0:
+            os.close(self.master)
+            self.master = -1
+
+
+class Terminal(Screen):
+    """A client.
+
+    :param arguments: of the command line, behind the port.
+    """
+
+    def __init__(self, port: int, state: Path, *arguments: str, **environment: str) -> None:
+        command = [sys.executable, "-m", "client", "--port", str(port), *arguments]
+        super().__init__(state, command, **environment)

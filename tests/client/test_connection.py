@@ -24,7 +24,9 @@ def test_nobody_listening_is_said_with_what_to_do(tmp_path: Path, monkeypatch: p
     port = unused_port()
     with pytest.raises(Unreachable) as raised:
         connect("127.0.0.1", port)
-    assert raised.value.message == f"Nobody listens on 127.0.0.1:{port}. Start the stack with: make up"
+    assert (
+        raised.value.message == f"Nobody listens on 127.0.0.1:{port}. Start a stack with: make up, or correio serve"
+    )
     assert raised.value.exit_code == EXIT_NO_SERVER == 3
     (tmp_path / "stack.json").write_text('{"port": 2525}')
     with pytest.raises(Unreachable, match=r"takes mail on port 2525: --port 2525$"):
@@ -41,8 +43,10 @@ def test_errors_speak_portuguese_when_asked_to(capsys: pytest.CaptureFixture[str
     raised.value.show()
     raised.value.in_language(Language.PORTUGUESE).show()
     english, portuguese = capsys.readouterr().err.splitlines()
-    assert english == f"Error: Nobody listens on 127.0.0.1:{port}. Start the stack with: make up"
-    assert portuguese == f"Erro: Ninguém escuta em 127.0.0.1:{port}. Inicie o servidor com: make up"
+    assert english == f"Error: Nobody listens on 127.0.0.1:{port}. Start a stack with: make up, or correio serve"
+    assert (
+        portuguese == f"Erro: Ninguém escuta em 127.0.0.1:{port}. Inicie um servidor com: make up, ou correio serve"
+    )
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "x" * 300])

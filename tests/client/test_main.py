@@ -34,9 +34,13 @@ def test_every_help_has_examples_and_exit_statuses(arguments: list[str]) -> None
 @pytest.mark.parametrize(
     ("arguments", "locale", "said"),
     [
-        ([], "C.UTF-8", "Error: Nobody listens on {where}. Start the stack with: make up\n"),
-        ([], "pt_BR.UTF-8", "Erro: Ninguém escuta em {where}. Inicie o servidor com: make up\n"),
-        (["--lang", "pt"], "C.UTF-8", "Erro: Ninguém escuta em {where}. Inicie o servidor com: make up\n"),
+        ([], "C.UTF-8", "Error: Nobody listens on {where}. Start a stack with: make up, or correio serve\n"),
+        ([], "pt_BR.UTF-8", "Erro: Ninguém escuta em {where}. Inicie um servidor com: make up, ou correio serve\n"),
+        (
+            ["--lang", "pt"],
+            "C.UTF-8",
+            "Erro: Ninguém escuta em {where}. Inicie um servidor com: make up, ou correio serve\n",
+        ),
     ],
 )
 def test_a_session_with_nobody_says_what_to_do(

@@ -39,8 +39,9 @@ def test_it_takes_mail_until_it_is_stopped(folder: Path, settings: dict[str, str
     with smtplib.SMTP("127.0.0.1", int(settings["PORT"])) as session:
         session.sendmail("bo@example.net", ["ana@example.com"], "Subject: x\r\n\r\ntext\r\n")
     assert not stack.ended()
-    stack.stop()
+    assert stack.finish()
     assert processes_of(folder / "run") == []
+    stack.stop()
     assert not (folder / "run" / "stack.json").exists()
     assert b"Subject: x" in (folder / "mailboxes" / "ana@example.com.txt").read_bytes()
 
@@ -55,7 +56,8 @@ def test_what_dies_is_started_again(folder: Path, settings: dict[str, str], stac
 
 
 def test_it_ends_by_itself_when_its_owner_does(folder: Path, stack: OwnedStack) -> None:
-    stack.let_go(30)
+    stack.let_go()
+    wait_until(lambda: processes_of(folder / "run") == [], "it ends")
     assert processes_of(folder / "run") == []
 
 
@@ -75,7 +77,8 @@ def test_others_see_it_in_its_folder_and_can_stop_it(folder: Path, stack: OwnedS
 def test_a_stop_at_once_waits_for_no_transaction(folder: Path, settings: dict[str, str], stack: OwnedStack) -> None:
     with Connection(int(settings["PORT"])) as session:
         session.begin("ana@example.com")
-        stack.stop(at_once=True)
+        assert not stack.finish(0.1)
+        stack.stop()
         assert processes_of(folder / "run") == []
         assert not (folder / "run" / "stack.json").exists()
 

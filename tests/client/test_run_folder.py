@@ -49,6 +49,6 @@ def test_who_tried_the_wrong_port_is_told_the_one_of_the_stack_there(
 
 
 def test_no_stack_says_how_to_start_one(tmp_path: Path) -> None:
-    with pytest.raises(NoStack, match="Start one with: make up") as caught:
+    with pytest.raises(NoStack, match="Start one with: make up, or correio serve") as caught:
         read_stack(tmp_path / "run")
     assert caught.value.exit_code == 3

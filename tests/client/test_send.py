@@ -54,7 +54,7 @@ def test_a_refusal_is_printed_as_the_server_said_it(serve: Any, answers: Any) ->
 def test_nobody_listening_has_an_exit_status_of_its_own() -> None:
     done = send(1, *ENDS, input=b"x")
     assert done.returncode == 3
-    assert b"Nobody listens on 127.0.0.1:1. Start the stack with: make up" in done.stderr
+    assert b"Nobody listens on 127.0.0.1:1. Start a stack with: make up, or correio serve" in done.stderr
 
 
 def test_a_server_that_closes_without_a_word_is_a_lost_connection(serve: Any) -> None:

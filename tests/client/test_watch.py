@@ -155,7 +155,8 @@ def test_where_no_stack_runs_it_says_so(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["watch", "--run", str(tmp_path)])
     assert done.exit_code == 3
     assert done.output == (
-        f"Error: No stack runs in RUN={tmp_path}. Start one with: make up; or name another folder: --run\n"
+        f"Error: No stack runs in RUN={tmp_path}. Start one with: make up, or correio serve; "
+        "or name another folder: --run\n"
     )
 
 

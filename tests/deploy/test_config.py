@@ -16,7 +16,16 @@ from session_worker.config import WorkerSettings
 from tests.stack import ROOT
 
 # What each service is given by whoever starts it, and nobody sets.
-GIVEN = {"ready_file", "metrics", "gateway_endpoint", "store_endpoint", "feed_endpoint", "journal", "poison_dir"}
+GIVEN = {
+    "ready_file",
+    "metrics",
+    "log_file",
+    "gateway_endpoint",
+    "store_endpoint",
+    "feed_endpoint",
+    "journal",
+    "poison_dir",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,8 @@ import pytest
 from deploy.config import StackSettings
 from deploy.errors import DeployError
 from deploy.processes import Processes, _raise_file_limit
+from deploy.service import Trouble
+from deploy.supervisor_rpc import Program
 
 
 def test_services_get_private_sockets_and_a_clean_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +75,26 @@ def test_the_exit_status_is_that_of_the_last_end_in_this_run(folder: Path, log: 
     if log is not None:
         (folder / "supervisord.log").write_text(log)
     assert Processes(folder, print)._exit_status("gateway") == status
+
+
+class Retrying:
+    """A supervisor that has started every program, this one once more."""
+
+    def programs(self) -> list[Program]:
+        return [Program("gateway", "gateway", "STARTING", 8, 0)]
+
+
+@pytest.mark.parametrize(("log", "told"), [(STARTED, False), (STARTED + KILLED, False), (STARTED + REFUSED, True)])
+def test_a_service_that_refuses_its_settings_is_trouble_also_while_it_is_tried_again(
+    log: str, told: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = Processes(folder, print)
+    remembered = stack.prepare(StackSettings())
+    (folder / "supervisord.log").write_text(log)
+    (folder / "logs" / "gateway.log").write_text("gateway: PORT=x: no number\n")
+    monkeypatch.setattr("deploy.processes._supervisor", lambda _: Retrying())
+    trouble = Trouble("gateway has ended with status 78", "gateway: PORT=x: no number", 78)
+    assert stack.trouble(remembered) == (trouble if told else None)
 
 
 def test_the_limit_of_open_files_is_raised_as_far_as_it_may() -> None:

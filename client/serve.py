@@ -1,0 +1,268 @@
+"""`correio serve`: a whole server in the foreground, its conversations on the screen, until Ctrl-C.
+
+`owned_stack.py` starts and stops it, `feed.py` hears what is said, `events.py` makes lines of it. The options are the
+settings of `make up`, from the one table that they have.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import click
+
+from .color import CHOICES, Paint, wanted
+from .events import Event, Gaps, Look
+from .language import Language, Text
+from .options import language_option
+from .owned_stack import OwnedStack, StackError, table
+from .run_folder import NoStack, read_stack, run_option
+
+# The settings that the command line has in a form of their own: the argument, and the option of all commands.
+_OF_THEIR_OWN = ("USERS", "RUN")
+_EX_FAILED = 1
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_UP = Text(
+    "Correio takes mail on {host} port {port} for the users in {users}; their mailboxes are in {mailboxes}.\n"
+    "Type in another terminal: correio. Ctrl-C stops the server.",
+    "O Correio recebe mensagens em {host}, porta {port}, para os usuários de {users}; as caixas postais estão em "
+    "{mailboxes}.\nDigite em outro terminal: correio. Ctrl-C encerra o servidor.",
+)
+_WAITING = Text("Waiting for a connection.", "Aguardando conexão.")
+_GATEWAY_GONE = Text("The gateway is away; it is being started again.", "O gateway caiu; está sendo reiniciado.")
+_GATEWAY_BACK = Text("The gateway is back.", "O gateway voltou.")
+_INTERRUPTED = Text("Interrupted; nothing was started.", "Interrompido; nada foi iniciado.")
+_STOPPING = Text(
+    "Stopping: mails under way can end. Ctrl-C once more stops at once.",
+    "Encerrando: as mensagens em andamento podem terminar. Outro Ctrl-C encerra já.",
+)
+_AT_ONCE = Text("Stopping at once.", "Encerrando já.")
+_STOPPED = Text("Stopped; nothing is left running.", "Encerrado; nada continua rodando.")
+_ENDED = Text("The server has been ended from elsewhere.", "O servidor foi encerrado por outro comando.")
+
+
+class _Command(click.Command):
+    """The command, with an option for each setting; the table is read only when somebody asks for these."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), *_settings()]
+
+
+def _settings() -> Iterator[click.Option]:
+    # Without the services there is nothing to be set; the command itself says so.
+    with suppress(StackError):
+        for name, setting in table().items():
+            if name not in _OF_THEIR_OWN and not setting.get("engine"):
+                default = f", else {setting['default']}" if setting["default"] else ""
+                about = f"{setting['what'][:1].upper()}{setting['what'][1:]}. [env {name}{default}]"
+                yield click.Option([f"--{name.lower().replace('_', '-')}"], metavar="VALUE", help=about)
+
+
+@click.command(
+    name="serve",
+    cls=_Command,
+    epilog="Exit status: 0 after Ctrl-C, 1 it could not be started, was ended from elsewhere, or its output was "
+    "closed, 2 wrong usage, 78 a setting or the users file is wrong.",
+)
+@click.argument("users", required=False, type=click.Path(path_type=Path))
+@click.option("--color", type=click.Choice(CHOICES), default="auto", help="Coloured output. [auto]")
+@language_option
+@run_option
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    *,
+    users: Path | None,
+    color: str,
+    language: Language,
+    run: Path,
+    **settings: str | None,
+) -> None:
+    """Run a whole server here until Ctrl-C, and show each conversation as it happens.
+
+    USERS is the file of its users, an address a line [env USERS, else users.txt]. Each has a mailbox, a text file.
+    All that a running server needs is in the folder RUN; it belongs to the mailboxes, keep them together. What dies
+    of the server is started again. When this command ends, however that happens, the server does, and no mail is
+    lost.
+
+    \b
+    Examples:
+      $ correio serve users.txt
+      $ correio serve users.txt --port 2525 --domain mail.example.org
+      $ correio serve --lang pt
+    """
+    if context.parent and (context.parent.params.get("host") or context.parent.params.get("port")):
+        raise click.UsageError("Where the server is to listen is said behind the command: serve --bind --port")
+    chosen = {name.upper(): value for name, value in settings.items() if value is not None}
+    if users is not None:
+        chosen["USERS"] = str(users)
+    environment = {name: value for name, value in os.environ.items() if name != "BASE"}
+    screen = Screen(Paint(wanted(color, os.environ, terminal=sys.stdout.isatty())), language)
+    context.exit(_serve(OwnedStack(run, environment | chosen, chosen), screen))
+
+
+class Screen:
+    """What the person sees: the server's state, and the events of its feed."""
+
+    def __init__(self, paint: Paint, language: Language) -> None:
+        self._paint = paint
+        self._language = language
+        self._look = Look(paint, language)
+        self._gaps = Gaps()
+        self._open: set[str] = set()
+
+    def say(self, text: Text, **values: object) -> None:
+        """A word of our own."""
+        click.echo(self._paint.hint(text.say(self._language, **values)), color=True)
+
+    def farewell(self, text: Text) -> None:
+        """The same where nobody may see it any more."""
+        try:
+            self.say(text)
+        except OSError:
+            self.nobody_sees()
+
+    def nobody_sees(self) -> None:
+        """The output is closed: what is still in its buffer, and all that follows, goes nowhere, and is no error."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def show(self, event: Event) -> None:
+        """Its line, and that a connection is waited for where nobody has one any more."""
+        if missed := self._gaps.before(event):
+            click.echo(self._look.missed(missed), color=True)
+            self._open.clear()
+        line = self._look.line(event)
+        if line is not None:
+            click.echo(line, color=True)
+        session = str(event.get("session", ""))
+        if event.get("event") == "connected":
+            self._open.add(session)
+        elif event.get("event") == "closed":
+            self._open.discard(session)
+            if not self._open:
+                self.say(_WAITING)
+
+    def change(self, *, gone: bool) -> None:
+        """The gateway is gone, and its connections with it; or it is back."""
+        self._open.clear()
+        self.say(_GATEWAY_GONE if gone else _GATEWAY_BACK)
+
+
+class Requests:
+    """The signals that ask for an end, each heard once: as KeyboardInterrupt inside `heard`, or at its next begin.
+
+    A signal that was ignored before stays so: nohup(1), and a shell for what it starts in the background.
+    """
+
+    def __init__(self) -> None:
+        self._waiting = 0
+        self._listening = False
+        self._before = {number: signal.getsignal(number) for number in _STOPS}
+
+    def __enter__(self) -> Requests:
+        for number, handler in self._before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        self._listening = True
+        try:
+            self._hear()
+            yield
+        finally:
+            self._listening = False
+
+    def _ask(self, *_: object) -> None:
+        self._waiting += 1
+        self._hear()
+
+    def _hear(self) -> None:
+        if self._listening and self._waiting:
+            self._waiting -= 1
+            self._listening = False
+            raise KeyboardInterrupt
+
+
+def _serve(stack: OwnedStack, screen: Screen) -> int:
+    with Requests() as requests:
+        try:
+            with requests.heard():
+                stack.start()
+        except StackError as error:
+            click.echo(error, err=True)
+            return error.status
+        except KeyboardInterrupt:
+            screen.farewell(_INTERRUPTED)
+            return _EX_FAILED
+        status = _EX_FAILED
+        try:
+            with requests.heard():
+                _watch(stack, screen)
+            screen.farewell(_ENDED)
+        except KeyboardInterrupt:
+            status = 0
+        except NoStack as error:
+            click.echo(error.format_message(), err=True)
+        except OSError:
+            screen.nobody_sees()
+        return _stop(stack, screen, requests) or status
+
+
+def _watch(stack: OwnedStack, screen: Screen) -> None:
+    """Show what happens until the stack ends."""
+    # Only what shows events needs ZeroMQ, which takes a moment to load.
+    from .feed import Change, Feed
+
+    with Feed(stack.run) as feed:
+        started = read_stack(stack.run)
+        screen.say(
+            _UP,
+            host=started.host,
+            port=started.port,
+            users=_near(started.users),
+            mailboxes=_near(started.mailboxes),
+        )
+        screen.say(_WAITING)
+        while not stack.ended():
+            happened = feed.turn()
+            if isinstance(happened, Change):
+                screen.change(gone=happened is Change.GONE)
+            elif happened is not None:
+                screen.show(happened)
+
+
+def _stop(stack: OwnedStack, screen: Screen, requests: Requests) -> int:
+    if not stack.ended():
+        screen.farewell(_STOPPING)
+    try:
+        with requests.heard():
+            stack.finish()
+    except KeyboardInterrupt:
+        screen.farewell(_AT_ONCE)
+    try:
+        stack.stop()
+    except StackError as error:
+        with suppress(OSError):
+            click.echo(error, err=True)
+        return error.status
+    screen.farewell(_STOPPED)
+    return 0
+
+
+def _near(path: Path | None) -> str:
+    """The path as a person here would type it."""
+    if path is not None and path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
