@@ -52,7 +52,7 @@ def _play(transcript: Transcript, server: MemoryServer, cut: int | None) -> None
     for event in transcript.events:
         if isinstance(event, Send):
             for begin in range(0, len(event.octets), cut or len(event.octets)):
-                server.feed(event.octets[begin : begin + (cut or len(event.octets))])
+                server.feed(bytes(event.octets[begin : begin + (cut or len(event.octets))]))
         elif isinstance(event, Expect):
             end = server.said.find(b"\r\n", read)
             assert end >= 0, f"expected {event.line!r}, got no reply"

@@ -130,7 +130,7 @@ def test_as_it_is_written(path: Path, stacks: Stacks) -> None:
 @those(lambda it: it.in_one_write)
 def test_in_one_write(path: Path, stacks: Stacks) -> None:
     transcript = _TRANSCRIPTS[path]
-    together: list[Event] = [Send(transcript.input)]
+    together: list[Event] = [Send(bytearray(transcript.input))]
     together += [event for event in transcript.events if not isinstance(event, Send)]
     play(replace(transcript, events=together), stacks.of(transcript), None)
 

@@ -31,7 +31,7 @@ def test_a_transcript_is_a_list_of_events(folder: Path) -> None:
     text = "# c\n\nS: 220 ...\nC: A\nC: B\nC| c\\n\n! store silent\nS: (closes)\nC: (leaves)\n! stack stop-workers\n"
     assert _load(folder, text) == [
         Expect("220 ..."),
-        Send(b"A\r\nB\r\nc\n"),
+        Send(bytearray(b"A\r\nB\r\nc\n")),
         Store("silent"),
         Closes(),
         Leaves(),
@@ -49,7 +49,7 @@ def test_settings_users_and_line_ends_come_first(folder: Path) -> None:
 
 def test_repeated_lines_are_numbered_in_mailboxes_too(folder: Path) -> None:
     (folder / "session.a@b.mbox").write_bytes(b"repeat 1..2\n\xff{n}\nend\n\n")
-    assert _load(folder, "repeat 2..3\nC: N{n}\nend\n") == [Send(b"N2\r\nN3\r\n")]
+    assert _load(folder, "repeat 2..3\nC: N{n}\nend\n") == [Send(bytearray(b"N2\r\nN3\r\n"))]
     assert load(folder / "session.smtp").mailboxes == {"a@b": b"\xff1\n\xff2\n\n"}
 
 

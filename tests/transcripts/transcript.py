@@ -46,7 +46,7 @@ _LEAVES = "(leaves)"
 class Send:
     """The client writes these octets."""
 
-    octets: bytes
+    octets: bytearray
 
 
 @dataclass(frozen=True)
@@ -178,9 +178,9 @@ def _read_line(transcript: Transcript, line: str) -> bool:
 
 def _send(transcript: Transcript, octets: bytes) -> None:
     if transcript.events and isinstance(last := transcript.events[-1], Send):
-        transcript.events[-1] = Send(last.octets + octets)
+        last.octets.extend(octets)
     else:
-        transcript.events.append(Send(octets))
+        transcript.events.append(Send(bytearray(octets)))
 
 
 def _direct(transcript: Transcript, text: str) -> bool:
@@ -250,6 +250,8 @@ def mailbox_mismatch(expected: bytes, actual: bytes) -> str | None:
     """Compare a mailbox file with a transcript's; gives the first line that is wrong, or None."""
     wanted, got = expected.split(b"\n"), actual.split(b"\n")
     for number, (pattern, line) in enumerate(zip(wanted, got, strict=False), 1):
+        if pattern == line:
+            continue
         parts = re.split(rb"(\{(?:id|peer|date|asctime)\})", pattern)
         regex = b"".join(_PLACEHOLDERS.get(part) or re.escape(part) for part in parts)
         if not re.fullmatch(regex, line, re.DOTALL):
