@@ -15,6 +15,8 @@ BENCH := build/bench
 # The names of the variables on the command line: the tool says which of them is no setting.
 GIVEN = $(strip $(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name))))
 
+DEPLOY = @CORREIO_GIVEN="$(GIVEN)" $(RUN_PYTHON) -m deploy
+
 .DEFAULT_GOAL := help
 .PHONY: help up down restart-workers restart-store restart-gateway status logs test test-long test-debian chaos lint bench curves budget lock pictures clean
 
@@ -24,28 +26,28 @@ help: ## show this
 	@echo "Settings of make up, with their defaults:"
 	@echo "  MODE=docker|processes (docker where an engine answers)  BIND=127.0.0.1  PORT=12000  USERS=users.txt"
 	@echo "  MAILBOXES=mailboxes  WORKERS=2  DOMAIN=correio.localhost  RUN=run; the README's table has them all."
-	@echo "make down, status and logs take RUN."
+	@echo "make down, restart-..., status and logs take RUN; make logs also TAIL=all (or a number), FOLLOW=no."
 
 up: $(INSTALLED) ## start the stack, and return when it takes mail
-	@CORREIO_GIVEN="$(GIVEN)" $(RUN_PYTHON) -m deploy up
+	$(DEPLOY) up
 
 down: $(INSTALLED) ## stop it; nothing is left running
-	@$(RUN_PYTHON) -m deploy down
+	$(DEPLOY) down
 
 restart-workers: $(INSTALLED) ## replace the session workers, one after another; sessions go on
-	@$(RUN_PYTHON) -m deploy restart-workers
+	$(DEPLOY) restart-workers
 
 restart-store: $(INSTALLED) ## restart the mailbox store; clients wait a moment
-	@$(RUN_PYTHON) -m deploy restart-store
+	$(DEPLOY) restart-store
 
 restart-gateway: $(INSTALLED) ## restart the gateway; open transactions end first, then connections do
-	@$(RUN_PYTHON) -m deploy restart-gateway
+	$(DEPLOY) restart-gateway
 
 status: $(INSTALLED) ## show the state of each service
-	@$(RUN_PYTHON) -m deploy status
+	$(DEPLOY) status
 
-logs: $(INSTALLED) ## follow the logs, each conversation in them (Ctrl-C ends it)
-	@$(RUN_PYTHON) -m deploy logs
+logs: $(INSTALLED) ## follow the logs (Ctrl-C ends it); all there is: make logs TAIL=all FOLLOW=no
+	$(DEPLOY) logs
 
 # Most tests wait for something more than they compute, so two at a time take little over half as long.
 test: $(INSTALLED) ## run the tests; those with containers need a Docker engine (ARGS goes to pytest)

@@ -39,6 +39,16 @@ USERS = ["ana@example.com", "bruno@example.com", "carla@example.com"]
 # A test's own server answers in milliseconds; what takes longer is the program that sends.
 _TIMEOUT = 5.0
 _RELOAD_SECONDS = 5.0
+# Settings that are not for tests to choose: each run has a server of its own.
+_ITS_OWN = "the server of a test run has its own"
+_OF_THE_SERVER = {
+    "MODE": "the server of a test run is processes",
+    "RUN": _ITS_OWN,
+    "MAILBOXES": f"{_ITS_OWN}; mail.mailbox(address) has what is in them",
+    "BIND": f"{_ITS_OWN}: mail.host",
+    "PORT": f"{_ITS_OWN}: mail.port",
+    "USERS": f"{_ITS_OWN}: the ini option mail_users, or the fixture of that name",
+}
 _LOOK = 0.02
 
 
@@ -173,15 +183,9 @@ def mail_users(pytestconfig: pytest.Config) -> list[str]:
 @pytest.fixture(scope="session")
 def mail_server(mail_users: list[str], pytestconfig: pytest.Config) -> Iterator[PrivateStack]:
     """The server itself, for the whole run; tests want `mail`."""
-    settings = {"FAULTS": "on"}
-    for line in pytestconfig.getini("mail_settings"):
-        name, equals, value = line.partition("=")
-        if not equals:
-            raise pytest.UsageError(f"mail_settings: {line!r} is not NAME=value")
-        settings[name.strip()] = value.strip()
     failure = ""
     try:
-        with PrivateStack(mail_users, settings) as stack:
+        with PrivateStack(mail_users, _settings(pytestconfig.getini("mail_settings"))) as stack:
             yield stack
     except StackError as error:
         failure = str(error)
@@ -196,6 +200,22 @@ def mail(mail_server: PrivateStack) -> Mail:
         # The mailboxes belong to their readers: the server respects it.
         os.truncate(mailbox, 0)
     return Mail(mail_server)
+
+
+def _settings(lines: list[str]) -> dict[str, str]:
+    """What the ini option mail_settings says; that a name is a setting and its value right is `make up`'s to judge.
+
+    :raises StackError: a line has another form, or is about what the private server has of its own.
+    """
+    settings = {"FAULTS": "on"}
+    for line in lines:
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if not equals or not name:
+            raise StackError(f"mail_settings: {line!r} is not NAME=value")
+        if name in _OF_THE_SERVER:
+            raise StackError(f"mail_settings: {name}: {_OF_THE_SERVER[name]}")
+        settings[name] = value
+    return settings
 
 
 def _message(sender: str, recipients: list[str], subject: str, text: str) -> EmailMessage:

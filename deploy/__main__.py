@@ -13,7 +13,7 @@ import signal
 import sys
 
 from deploy import images, stack
-from deploy.config import OwnedSettings, RunSettings, StackSettings, unknown
+from deploy.config import OF_LOGS, OF_MAKE, LogSettings, OwnedSettings, RunSettings, StackSettings, unknown
 from deploy.errors import EX_CONFIG, DeployError, ServiceFailed, refused
 from runtime.settings import load
 
@@ -45,14 +45,15 @@ def main() -> int:
             # The tag alone is the output; what is being done goes beside it.
             _say(images.build(os.environ.get("BASE", ""), lambda text: print(text, file=sys.stderr, flush=True)))
             return 0
+        _refuse_unknown(command)
+        if command == "logs":
+            return stack.logs(load(LogSettings, _typed(command)), _say)
         run = load(RunSettings, _typed(command)).run
         if command == "down":
             return stack.down(run, _say, at_once=arguments.at_once)
         if command in _RESTARTS:
             return stack.restart(run, _RESTARTS[command], _say)
-        if command == "status":
-            return stack.status(run, _say)
-        stack.logs(run, _say)
+        return stack.status(run, _say)
     except DeployError as error:
         return _fail(command, error)
     except OSError as error:
@@ -73,10 +74,15 @@ def _typed(command: str) -> str:
     return "correio serve" if command == "serve" else f"make {command}"
 
 
-def _up(command: str) -> int:
-    # Of the environment's variables most are not ours; those of make's command line are meant for us.
-    if lines := unknown(os.environ.get("CORREIO_GIVEN", "").split()):
+def _refuse_unknown(command: str) -> None:
+    """Of the environment's variables most are not ours; those of make's command line are meant for us."""
+    besides = frozenset() if command == "serve" else OF_MAKE | OF_LOGS if command == "logs" else OF_MAKE
+    if lines := unknown(os.environ.get("CORREIO_GIVEN", "").split(), besides):
         raise DeployError(lines[0], EX_CONFIG, "\n".join(lines[1:]))
+
+
+def _up(command: str) -> int:
+    _refuse_unknown(command)
     return stack.up(load(_STARTS[command], _typed(command)), _say)
 
 

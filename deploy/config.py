@@ -14,7 +14,7 @@ import ipaddress
 import math
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -30,7 +30,11 @@ TABLE: Mapping[str, Mapping[str, object]] = tomllib.loads(
 )
 _MAX_PORT = 65535
 # Variables of the Makefile itself, which may stand in the same command line.
-_OF_MAKE = frozenset({"PYTHON", "VENV", "ARGS"})
+OF_MAKE = frozenset({"PYTHON", "VENV", "ARGS"})
+# What `make logs` takes beside RUN.
+OF_LOGS = frozenset({"TAIL", "FOLLOW"})
+# Of a number of lines: what has more is a typing error.
+_DIGITS = 16
 # A stop may take what the gateway grants to open transactions, and then the time to finish what is in hand.
 _STOP_MARGIN_SECONDS = 5
 
@@ -45,13 +49,14 @@ def take_only(remembered: Mapping[str, str]) -> None:
     os.environ.update(remembered)
 
 
-def unknown(names: Iterable[str]) -> list[str]:
-    """A line for each name that is no setting of `make up`, with the setting that it is like.
+def unknown(names: Iterable[str], besides: Collection[str] = OF_MAKE) -> list[str]:
+    """A line for each name that is no setting of a stack, with the setting that it is like.
 
     :param names: as they were typed.
+    :param besides: what may stand among them all the same.
     """
     lines = []
-    for name in sorted(set(names) - set(TABLE) - _OF_MAKE):
+    for name in sorted(set(names) - set(TABLE) - set(besides)):
         like = difflib.get_close_matches(name.upper(), sorted(TABLE), 1)
         lines.append(f"{name}: there is no such setting" + (f"; did you mean {like[0]}?" if like else ""))
     return lines
@@ -72,6 +77,27 @@ class RunSettings(Settings):
 
     # The folder of everything that a stack needs at run time; two stacks have two.
     run: RealPath = Field(default=Path("run"), validate_default=True)
+
+
+class LogSettings(RunSettings):
+    """What `make logs` takes."""
+
+    # How many of the last lines of each service, as `docker logs --tail` has it.
+    tail: str = "20"
+    # Whether to go on as more come.
+    follow: bool = True
+
+    @field_validator("tail")
+    @classmethod
+    def _tail_is_a_number_or_all(cls, value: str) -> str:
+        if value != "all" and not (value.isascii() and value.isdigit() and len(value) < _DIGITS):
+            raise ValueError("must be how many of the last lines, or all")
+        return value
+
+    @property
+    def last(self) -> int | None:
+        """`tail` as a number; None: all."""
+        return None if self.tail == "all" else int(self.tail)
 
 
 class StackSettings(RunSettings):

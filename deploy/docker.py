@@ -11,11 +11,12 @@ import ipaddress
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from deploy import images, signs, sockets
 from deploy.config import StackSettings
-from deploy.engine import compose, compose_command, docker
+from deploy.engine import compose, compose_command, docker, log
 from deploy.errors import DeployError
 from deploy.images import Say
 from deploy.owner import Owner, give, make_folder
@@ -174,12 +175,15 @@ class Containers:
         names = [name for name, _ in _table(remembered.project, "{{.Names}}\t{{.ID}}")]
         return "\n".join(docker("logs", "--tail", str(count), name, with_errors=True).rstrip() for name in names)
 
-    def follow(self, remembered: Remembered) -> tuple[list[str], dict[str, str]]:
+    def history(self, remembered: Remembered) -> list[Iterator[bytes]]:
+        return [log(name) for name, _ in _table(remembered.project, "{{.Names}}\t{{.ID}}")]
+
+    def follow(self, remembered: Remembered, tail: int | None) -> tuple[list[str], dict[str, str]]:
         """The command that shows all logs as they grow, and its environment."""
         # Each line is to be a JSON object then.
         bare = ["--no-log-prefix"] if remembered.settings.get("LOG_FORMAT") == "json" else []
         return compose_command(
-            remembered.project, "logs", "--follow", "--tail", "20", *bare
+            remembered.project, "logs", "--follow", "--tail", "all" if tail is None else str(tail), *bare
         ), self._without_settings()
 
     def _for_compose(self, settings: StackSettings, tag: str) -> dict[str, str]:

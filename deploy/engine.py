@@ -1,6 +1,7 @@
 """The docker and compose commands, run with a time limit and their errors in one line.
 
-Gives: `docker` and `compose` to run them, and whether both are to be had; `run` for other commands, in the same way.
+Gives: `docker` and `compose` to run them, `log` of a container, and whether both are to be had; `run` for other
+commands, in the same way.
 Fails: `DeployError` naming the command and the last line it said.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -31,6 +32,16 @@ def docker(*arguments: str, timeout: float = 60.0, cwd: Path | None = None, with
         cwd=cwd,
         stderr=subprocess.STDOUT if with_errors else subprocess.PIPE,
     )
+
+
+def log(name: str) -> Iterator[bytes]:
+    """All that the engine still has of what a container said, a line at a time."""
+    command = ["docker", "logs", name]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as reading:
+        assert reading.stdout is not None
+        yield from reading.stdout
 
 
 def compose(project: str, *arguments: str, environment: Mapping[str, str], timeout: float) -> str:

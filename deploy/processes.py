@@ -13,10 +13,10 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from deploy import leftovers, signs, sockets
+from deploy import history, leftovers, signs, sockets
 from deploy.config import StackSettings
 from deploy.errors import EX_CONFIG, DeployError
 from deploy.images import Say
@@ -178,9 +178,13 @@ class Processes:
             line for log in self._logs() for line in log.read_text("utf-8", "replace").splitlines()[-count:]
         )
 
-    def follow(self, _: Remembered) -> tuple[list[str], dict[str, str]]:
+    def history(self, _: Remembered) -> list[Iterator[bytes]]:
+        return history.of_folder(self._run / "logs")
+
+    def follow(self, _: Remembered, tail: int | None) -> tuple[list[str], dict[str, str]]:
         """The command that shows all logs as they grow, through their rotations, and its environment."""
-        return ["tail", "-q", "-n", "20", "-F", *map(str, self._logs())], dict(os.environ)
+        begin = "+1" if tail is None else str(tail)
+        return ["tail", "-q", "-n", begin, "-F", *map(str, self._logs())], dict(os.environ)
 
     def _last_line(self, service: str) -> str:
         log = self._run / "logs" / f"{service}.log"

@@ -7,16 +7,17 @@ Fails: `DeployError`, and then nothing that `up` started is left running.
 from __future__ import annotations
 
 import os
-import shlex
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Protocol
 
-from deploy import engine, leftovers, owner, preflight, signs, smoke, state, targets
-from deploy.config import StackSettings, take_only
+from deploy import engine, history, leftovers, owner, preflight, signs, smoke, state, targets
+from deploy.config import LogSettings, StackSettings, take_only
 from deploy.docker import Containers
 from deploy.errors import EX_CONFIG, EX_FAILED, DeployError, ServiceFailed
 from deploy.images import Say
+from deploy.next_steps import run_argument, what_next
 from deploy.processes import Processes
 from deploy.service import Service, Trouble
 from deploy.state import Remembered
@@ -69,8 +70,14 @@ class Mode(Protocol):
     def last_lines(self, remembered: Remembered, /, count: int) -> str:
         """The last lines of each service's log."""
 
-    def follow(self, remembered: Remembered, /) -> tuple[list[str], dict[str, str]]:
-        """The command that shows the logs as they grow, and its environment."""
+    def history(self, remembered: Remembered, /) -> list[Iterator[bytes]]:
+        """All that each service has logged and that is still there, a line at a time."""
+
+    def follow(self, remembered: Remembered, /, tail: int | None) -> tuple[list[str], dict[str, str]]:
+        """The command that shows the logs as they grow, and its environment.
+
+        :param tail: how many lines of each it begins with; None: all.
+        """
 
 
 def up(settings: StackSettings, say: Say) -> int:
@@ -97,7 +104,7 @@ def up(settings: StackSettings, say: Say) -> int:
         owner.make_folder(settings.mailboxes, person, "MAILBOXES", mode=0o700)
         say(f"starting the stack with MODE={kind}: {why}")
         _start(_mode(kind, settings.run, say), settings, person)
-    say(_what_next(settings))
+    say(what_next(settings))
     return 0
 
 
@@ -164,7 +171,7 @@ def _status_without_supervisor(run: Path, remembered: Remembered | None, say: Sa
     say(f"supervisord does not answer, but processes of this stack are there: pids {listed}")
     if remembered:
         _tell_whether_mail_is_taken(run, remembered, say)
-    say(f"what dies is not started again; make down{_run_argument(run)} ends them, make up starts anew")
+    say(f"what dies is not started again; make down{run_argument(run)} ends them, make up starts anew")
     return EX_FAILED
 
 
@@ -174,13 +181,20 @@ def _tell_whether_mail_is_taken(run: Path, remembered: Remembered, say: Say) -> 
     return reason is None
 
 
-def logs(run: Path, say: Say) -> NoReturn:
-    """Become the command that shows the logs as they grow."""
+def logs(settings: LogSettings, say: Say) -> int:
+    """Show the logs: become the command that shows them as they grow, or show what there is and return."""
+    run = settings.run
     remembered = state.load(run)
-    if remembered is None:
-        raise DeployError(f"not running (RUN={run})", EX_NOT_RUNNING)
-    command, environment = _mode(remembered.mode, run, say).follow(remembered)
-    os.execvpe(command[0], command, environment)  # noqa: S606 - no shell is wanted
+    if remembered is None and (settings.follow or not (run / "logs").is_dir()):
+        there = "; what it said is in RUN/logs: make logs FOLLOW=no TAIL=all" if (run / "logs").is_dir() else ""
+        raise DeployError(f"not running (RUN={run}){there}", EX_NOT_RUNNING)
+    mode = _mode(remembered.mode if remembered else "processes", run, say)
+    if remembered is None or not settings.follow:
+        services = mode.history(remembered) if remembered else history.of_folder(run / "logs")
+        history.show(history.merged(history.last(settings.last, services)))
+        return 0
+    command, environment = mode.follow(remembered, settings.last)
+    return os.execvpe(command[0], command, environment)  # noqa: S606 - no shell is wanted
 
 
 def _choose(settings: StackSettings) -> tuple[str, str]:
@@ -213,7 +227,7 @@ def _already(before: Remembered, services: list[Service], kind: str, settings: S
     differing = state.differences(before.settings | {"MODE": before.mode}, asked | {"MODE": kind})
     if differing:
         raise DeployError(
-            f"runs with other settings: {'; '.join(differing)}; first: make down{_run_argument(settings.run)}"
+            f"runs with other settings: {'; '.join(differing)}; first: make down{run_argument(settings.run)}"
             "; or, for a stack beside it, another RUN and MAILBOXES"
         )
     down = [f"{each.name} is {each.state}" for each in services if not each.running]
@@ -278,34 +292,3 @@ def _stop(run: Path, before: Remembered | None, say: Say) -> None:
     targets.forget(run)
     _mode(before.mode if before else "processes", run, say).stop(before)
     state.forget(run)
-
-
-def _run_argument(run: Path) -> str:
-    """For a command line of make, which a shell reads first: quotes are for the shell, and make's `$` is `$$`."""
-    return "" if run == Path("run").resolve() else f" RUN={shlex.quote(str(run).replace('$', '$$'))}"
-
-
-def _quoted(path: Path) -> str:
-    return shlex.quote(str(path))
-
-
-def _what_next(settings: StackSettings) -> str:
-    """Commands to be pasted into a shell, whatever is in the names of folders."""
-    mailbox = _quoted(settings.mailboxes / "ADDRESS.txt")
-    run = _run_argument(settings.run)
-    # The client finds the rest in RUN.
-    here = f" --run {_quoted(settings.run)}" if run else ""
-    commands = {
-        f"nc {settings.connect_host} {settings.port}": "speak SMTP by hand",
-        f".venv/bin/correio{here}": "the same with our client",
-        f".venv/bin/correio read ADDRESS{here}": f"read a mailbox; or: cat {mailbox}",
-        f".venv/bin/correio watch{here}": "watch the conversations",
-        f"make logs{run}": "follow the logs",
-        f"make down{run}": "stop it",
-    }
-    if settings.metrics_port:
-        listed = _quoted(settings.run / targets.NAME)
-        commands[f"cat {listed}"] = "where Prometheus finds the numbers (deploy/prometheus/)"
-    width = max(map(len, commands))
-    lines = [f"  {command:{width}}   {meaning}" for command, meaning in commands.items()]
-    return "\n".join([f"Correio takes mail on {settings.bind} port {settings.port}. What to type next:", *lines])

@@ -145,7 +145,19 @@ def test_users_and_settings_come_from_the_ini_file_or_a_fixture(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("setting", "said"),
-    [("PROFILE=lax", "cannot be started: session_worker: PROFILE=lax"), ("VRFY", "'VRFY' is not NAME=value")],
+    [
+        ("PROFILE=lax", "cannot be started: session_worker: PROFILE=lax"),
+        ("VRFY", "mail_settings: 'VRFY' is not NAME=value"),
+        ("=off", "mail_settings: '=off' is not NAME=value"),
+        # As `make up` has it, and in its words.
+        ("MAX_MESAGE_BYTES=1", "MAX_MESAGE_BYTES: there is no such setting; did you mean MAX_MESSAGE_BYTES?"),
+        ("vrfy=off", "vrfy: there is no such setting; did you mean VRFY?"),
+        ("PYTHON=python3", "PYTHON: there is no such setting"),
+        ("MAX_CONNECTIONS=none", "MAX_CONNECTIONS=none: "),
+        # What would be overridden without a word.
+        ("PORT=2525", "mail_settings: PORT: the server of a test run has its own: mail.port"),
+        ("USERS=users.txt", "mail_settings: USERS: the server of a test run has its own: the ini option mail_users"),
+    ],
 )
 def test_a_server_that_cannot_start_is_an_error_in_one_line(tmp_path: Path, setting: str, said: str) -> None:
     (tmp_path / "pytest.ini").write_text(f"[pytest]\nmail_settings =\n  {setting}\n")

@@ -51,6 +51,20 @@ def test_a_setting_with_a_typing_error_starts_nothing(folder: Path) -> None:
     assert not (folder / "run").exists()
 
 
+@pytest.mark.parametrize("target", ["down", "status", "logs", "restart-workers", "restart-store", "restart-gateway"])
+def test_a_typing_error_stops_no_stack_and_shows_no_other_one(target: str) -> None:
+    done = make(target, "RUM=/tmp/other")
+    assert done.stderr.startswith(f"make {target}: RUM: there is no such setting; did you mean RUN?\n")
+
+
+def test_the_logs_have_settings_of_their_own(folder: Path) -> None:
+    done = make("logs", f"RUN={folder}/run", "TAIL=all", "FOLLOW=no", "PORT=2525")
+    assert done.stderr.startswith(f"make logs: not running (RUN={folder}/run)\n")
+    assert make("down", f"RUN={folder}/run", "TAIL=all").stderr.startswith(
+        "make down: TAIL: there is no such setting"
+    )
+
+
 def test_an_old_python_is_named_and_nothing_is_made(folder: Path) -> None:
     old = folder / "python"
     old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo Python 3.9.2 && exit\nexit 1\n')

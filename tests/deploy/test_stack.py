@@ -17,8 +17,6 @@ from pathlib import Path
 import pytest
 
 from client.feed import Feed
-from deploy.config import StackSettings
-from deploy.stack import _run_argument, _what_next
 from tests.deploy.deploying import deploy, environment, processes_of
 from tests.scraping import families, page
 from tests.stack import Connection, free_port, free_ports, wait_until
@@ -257,28 +255,6 @@ def test_a_run_folder_with_a_long_path_serves_all_the_same(folder: Path, setting
     assert processes_of(deep / "run") == []
 
 
-@pytest.mark.parametrize("name", ["plain", "my run", "a;b", 'o\'dd "$HOME" $(x) #1'])
-def test_what_to_type_next_can_be_pasted_whatever_is_in_the_names(
-    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run, boxes = folder / name, folder / f"{name} boxes"
-    monkeypatch.chdir(folder)
-    settings = StackSettings().model_copy(update={"run": run, "mailboxes": boxes, "metrics_port": 9120})
-    commands = [shlex.split(line, comments=True) for line in _what_next(settings).splitlines()[1:]]
-    assert [".venv/bin/correio", "read", "ADDRESS", "--run", str(run)] in [words[:5] for words in commands]
-    assert [".venv/bin/correio", "--run", str(run)] in [words[:3] for words in commands]
-    assert [".venv/bin/correio", "watch", "--run", str(run)] in [words[:4] for words in commands]
-    assert ["cat", str(boxes / "ADDRESS.txt")] in [words[-2:] for words in commands]
-    assert ["cat", str(run / "prometheus-targets.json")] in [words[:2] for words in commands]
-    # What make gets is seen at a recipe of it.
-    (folder / "Makefile").write_text("down:\n\t@printenv RUN\n")
-    done = subprocess.run(
-        ["sh", "-c", f"make --no-print-directory down{_run_argument(run)}"],
-        cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=30,
-    )  # fmt: skip
-    assert done.stdout == f"{run}\n"
-
-
 def test_names_with_blanks_quotes_and_percent_signs_are_names(folder: Path, settings: dict[str, str]) -> None:
     odd = folder / 'o\'dd 100% "é";#'
     odd.mkdir()
@@ -290,6 +266,59 @@ def test_names_with_blanks_quotes_and_percent_signs_are_names(folder: Path, sett
         send(settings["PORT"])
     finally:
         assert deploy("down", folder, RUN=str(odd / "run")).returncode == 0
+
+
+def test_the_logs_are_shown_whole_as_they_are_or_as_they_grow(folder: Path, settings: dict[str, str]) -> None:
+    assert deploy("up", folder, **settings).returncode == 0
+    send(settings["PORT"])
+    logs = folder / "run" / "logs"
+    # As after a rotation: what is older is in another file.
+    (logs / "gateway.log.1").write_text("2020-01-01T00:00:00.000 gateway[1] INFO the oldest line\n")
+    os.utime(logs / "gateway.log.1", (0, 0))
+    wait_until(lambda: "C: QUIT" in (logs / "gateway.log").read_text(), "the conversation is in the log")
+    shown = deploy("logs", folder, TAIL="all", FOLLOW="no")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    lines = shown.stdout.splitlines()
+    assert lines[0].endswith("the oldest line")
+    assert sum(len(path.read_text().splitlines()) for path in logs.iterdir()) <= len(lines)
+    times = [line[:23] for line in lines if line.startswith("2")]
+    assert times == sorted(times)
+    few = deploy("logs", folder, TAIL="1", FOLLOW="no").stdout.splitlines()
+    assert len(few) == len([path for path in logs.iterdir() if path.suffix == ".log"])
+    command = [sys.executable, "-m", "deploy", "logs"]
+    following = subprocess.Popen(
+        command, cwd=folder, env=environment(TAIL="all"), stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert following.stdout is not None
+    try:
+        seen = []
+        while not (seen and "C: QUIT" in seen[-1]):
+            seen.append(following.stdout.readline())
+            assert seen[-1], seen
+        assert any("waiting for connections" in line for line in seen)
+    finally:
+        following.kill()
+        following.communicate()
+    assert (
+        deploy("logs", folder, TAIL="some").stderr
+        == "make logs: TAIL=some: must be how many of the last lines, or all\n"
+    )
+    # When it has stopped they are still there.
+    assert deploy("down", folder).returncode == 0
+    stopped = deploy("logs", folder)
+    assert stopped.returncode == 3
+    assert stopped.stderr.endswith("; what it said is in RUN/logs: make logs FOLLOW=no TAIL=all\n")
+    assert "= stopped" in deploy("logs", folder, FOLLOW="no", TAIL="all").stdout
+
+
+def test_who_has_seen_enough_of_the_logs_ends_them_without_a_word(folder: Path, settings: dict[str, str]) -> None:
+    assert deploy("up", folder, **settings).returncode == 0
+    (folder / "run" / "logs" / "gateway.log.1").write_text("2020-01-01T00:00:00.000 much\n" * 100_000)
+    os.utime(folder / "run" / "logs" / "gateway.log.1", (0, 0))
+    command = f"{shlex.quote(sys.executable)} -m deploy logs | head -n 1"
+    given = environment(FOLLOW="no", TAIL="all")
+    done = subprocess.run(["sh", "-c", command], cwd=folder, env=given, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("2020-01-01T00:00:00.000 much\n", "")
 
 
 def test_a_stack_whose_supervisor_was_killed_is_replaced(folder: Path, settings: dict[str, str]) -> None:
