@@ -23,9 +23,8 @@ NOUNS = (
     "answer|client|connection|copie|cop|deliverie|entrie|error|event|file|line|mailboxe|mailbox file|message|octet|"
     "question|recipient|service|setting|step|user|worker"
 )
-NUMBER = re.compile(
-    rf"(?:%d|\{{(?!limit|\w*limits?\.|_?MAX_|self\._limit)[^{{}}]+\}}) (?:new |more |bad |open )?(?:{NOUNS})s\b"
-)
+LIMIT = r"limit|\w*limits?\.|(?:\w+\.)?_?MAX_|self\._limit"
+NUMBER = re.compile(rf"(?:%d|\{{(?!{LIMIT})[^{{}}]+\}}) (?:new |more |bad |open )?(?:{NOUNS})s\b")
 
 
 @pytest.mark.parametrize("counted", [words.counted, language.counted])
