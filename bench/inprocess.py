@@ -258,7 +258,8 @@ class Services:
         for number, session in enumerate(self._sessions):
             octets = line(number)
             with self.profile("gateway"):
-                session.data_received(octets)
+                session.get_buffer(-1)[: len(octets)] = octets
+                session.buffer_updated(len(octets))
         self._settle()
         for transport in self._transports:
             last = transport.said[transport.said.rfind(b"\n", 0, -1) + 1 :]

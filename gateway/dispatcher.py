@@ -126,7 +126,7 @@ class Dispatcher:
                 if self.pool.alive(peer, message.draining, now, message.opening):
                     log.info("worker %s is here, version %r", _name(peer), message.version, extra=_about(peer))
                 if message.sessions is not None:
-                    self._lost_on_the_way(peer, message.sessions, now)
+                    self._lost_on_the_way(peer, message.sessions, message.ping, now)
                 self._assign_soon()
             case StepRefused():
                 self._heard(peer)
@@ -197,8 +197,8 @@ class Dispatcher:
         self.counts.redispatched["worker_lost"] += load
         self._assign_soon()
 
-    def _lost_on_the_way(self, peer: Peer, sessions: Collection[str], now: float) -> None:
-        if lost := self.pool.lost_on_the_way(peer, sessions, now):
+    def _lost_on_the_way(self, peer: Peer, sessions: Collection[str], ping: int, now: float) -> None:
+        if lost := self.pool.lost_on_the_way(peer, sessions, ping, now):
             self.counts.redispatched["lost_on_the_way"] += lost
             log.warning("steps of worker %s lost on the way: %d; again", _name(peer), lost, extra=_about(peer))
 
@@ -228,6 +228,8 @@ class Dispatcher:
         for step in self.pool.condemned(now):
             self._poisoned(step)
         self._assign()
+        for worker, number in self.pool.unproven():
+            self._send(Ping(number), worker)
         for step in self.pool.overdue(now, self._patience):
             log.warning(
                 "step %d of %s waited %g s for a worker in vain",

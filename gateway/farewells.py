@@ -15,6 +15,7 @@ class Farewell(Enum):
     TOO_MANY_FROM_ADDRESS = "421 4.7.0 {domain} Too many connections from your address, close some first"
     IDLE = "421 4.4.2 {domain} Nothing came from you for too long, closing the connection"
     NO_WORKER = "421 4.3.2 {domain} Nobody can serve you now, try again later"
+    NO_ROOM = "421 4.3.2 {domain} Too much is held for transactions under way, try again later"
     POISONED = "421 4.3.0 {domain} What you sent could not be processed, closing the connection"
     SHUTDOWN = "421 4.3.2 {domain} The server is being shut down, try again later"
 

@@ -62,7 +62,12 @@ class Framer:
         """Octets held: those not yet taken, and those of lines taken and not yet consumed."""
         return len(self._buffer)
 
-    def feed(self, data: bytes) -> None:
+    @property
+    def in_message(self) -> bool:
+        """Whether what comes next is of a message."""
+        return self._body is not None
+
+    def feed(self, data: bytes | memoryview) -> None:
         """Add what the client sent."""
         self._buffer += data
         # Nothing but lines already given can stand before a line that is too long, or it might be message text.

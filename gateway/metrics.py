@@ -136,7 +136,7 @@ def families(counts: Counts, now: Figures, malformed: int, senseless: int) -> It
     yield counter(
         "correio_gateway_steps_redispatched",
         "Steps that had to wait for another worker, or to be given up. refused is a worker that stops; worry about "
-        "wrong_answer.",
+        "wrong_answer. None is sent again because its worker is behind.",
         dict(counts.redispatched),
         "reason",
     )

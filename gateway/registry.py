@@ -16,10 +16,15 @@ from gateway.admission import Admission
 from gateway.conversation import Conversation
 from gateway.dispatcher import Dispatcher
 from gateway.farewells import Farewell
+from gateway.room import ROOM, SMALL_STATE, Room
 from gateway.sessions import Session
 from wire.limits import BODY_PIECE, MAX_PIECE
+from wire.messages import StepDone
 
 _PREFIX_OCTETS = 6
+# Octets of the states of all sessions together, beside those of up to SMALL_STATE: a state has all recipients of a
+# mail, with names, so a thousand of them take 60 KiB and, at the most, half a MiB; twice that with what is foreseen.
+_STATES = 128 * 1024 * 1024
 # The room that large messages share, in octets, until their pieces cannot become smaller: two pieces for each
 # connection, one that is under way and the one after it. What was taken in before others connected stays until it is
 # handed on. A large piece spares round trips, of which every one of a message has to wait for the one before.
@@ -51,12 +56,14 @@ class Registry:
         self.idle_seconds = idle_seconds
         # The size of a piece of a large message, in octets as sent.
         self.piece = MAX_PIECE
+        self.room = Room(ROOM)
         self.loop = asyncio.get_running_loop()
         self._admission = admission
         self._wall = wall
         self._prefix = secrets.token_hex(_PREFIX_OCTETS)
         self._numbers = count(1)
         self._sessions: set[Session] = set()
+        self._kept = 0
         # Some sessions have to end, or all: `ends` says which.
         self.draining = False
         self._expelling = False
@@ -92,9 +99,21 @@ class Registry:
     def leave(self, session: Session) -> None:
         """A session has lost its connection."""
         self._sessions.discard(session)
+        self._kept -= session.kept
         self._share_room()
         if session.admitted:
             self._admission.leave(session.peer)
+
+    def keep(self, session: Session, done: StepDone) -> bool:
+        """Count the state that a session has now, and those foreseen; false if that is too much for all together."""
+        kept = len(done.state) + sum(len(seen.state) for seen in done.foreseen)
+        kept = kept if kept > SMALL_STATE else 0
+        grown = kept - session.kept
+        if grown > 0 and self._kept + grown > _STATES:
+            return False
+        session.kept = kept
+        self._kept += grown
+        return True
 
     def write_soon(self, session: Session) -> None:
         """Have a session send its replies at the end of this turn of the loop, with all others of this turn.

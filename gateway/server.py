@@ -28,10 +28,11 @@ from gateway.config import GatewaySettings
 from gateway.conversation import Conversation
 from gateway.dispatcher import Dispatcher
 from gateway.feed import Feed, open_feed
+from gateway.lingering import LINGER
 from gateway.metrics import families, figures
 from gateway.poison import PoisonCabinet
 from gateway.registry import Registry
-from gateway.sessions import LINGER, UNREAD_REPLIES
+from gateway.sessions import UNREAD_REPLIES
 from runtime import garbage, logs
 from runtime.bus import Bus, Peer, open_socket
 from runtime.departures import Departures

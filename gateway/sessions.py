@@ -4,24 +4,23 @@ Gives: a `Session`, an asyncio protocol. One step of it is under way at a time.
 Fails: a client that vanishes does not end its step: a message whose end has arrived is delivered, and one that was
 handed on in part is called off by a `Disconnected` step.
 Limits: while a step is under way, or replies pile up that the client does not read, no step begins and the socket is
-read no further than one step's worth. That they pile up is seen when they are sent, at the end of the turn: one more
-step may have begun. After `idle_seconds` without an octet, or with too many unread replies, the connection ends. A
-session that is idle costs its memory and one timer, set again when it runs out and not before.
-
-A connection is closed in order: replies, end of stream, then for LINGER seconds what still comes is read and dropped.
-Closing a socket with unread input would make the kernel send a reset, which takes the last reply from the client.
+read no further than READ_AHEAD, or than there is room for (`room.py`). That they pile up is seen when they are sent:
+one more step may have begun. After `idle_seconds` without an octet, or with too many unread replies, the connection
+ends. A session that is idle costs its memory and one timer, set again when it runs out and not before.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
 from gateway.answers import Answer
 from gateway.farewells import Farewell
 from gateway.framing import Framer
+from gateway.lingering import Lingering
+from gateway.room import READ_AHEAD, SMALL_STATE, Part
+from wire.limits import MAX_PIECE
 from wire.messages import (
     Body,
     Close,
@@ -41,16 +40,10 @@ from wire.records import replace
 if TYPE_CHECKING:
     from gateway.registry import Registry
 
-# Command lines that are read ahead of the step under way: more than PIPELINING clients send before they read.
-READ_AHEAD = 64 * 1024
-# Replies that wait for a client that does not read them; over this, no further step begins.
-UNREAD_REPLIES = 64 * 1024
+# Replies that wait here for a client that does not read them; over this, no further step begins.
+UNREAD_REPLIES = 16 * 1024
 # Octets of replies after which a client's next line takes a step though its answer is known: others have their turn.
 _SAID_ENOUGH = 4 * 1024
-# How long a client may take to read the last reply and close: a few round trips on a bad line.
-LINGER = 2.0
-# One that goes on reading a long reply gets as many times LINGER.
-_LINGERS = 15
 
 
 class _Phase(Enum):
@@ -59,11 +52,8 @@ class _Phase(Enum):
     GONE = "gone"  # there is no connection any more
 
 
-class Session(asyncio.Protocol):
-    """A client's connection.
-
-    :param registry: what all sessions share.
-    """
+class Session(asyncio.BufferedProtocol):
+    """A client's connection; `registry` is what all of them share."""
 
     __slots__ = (
         "_begun",
@@ -74,9 +64,8 @@ class Session(asyncio.Protocol):
         "_framer",
         "_heard",
         "_in_transaction",
-        "_lingers",
         "_message",
-        "_peer",
+        "_part",
         "_phase",
         "_reading",
         "_registry",
@@ -92,6 +81,8 @@ class Session(asyncio.Protocol):
         "_worker",
         "admitted",
         "id",
+        "kept",
+        "peer",
         "submitted",
     )
 
@@ -99,10 +90,12 @@ class Session(asyncio.Protocol):
         self.id = registry.mint()
         self.admitted = False
         self.submitted = 0.0
+        # Octets of its state that are counted against the registry's room for states.
+        self.kept = 0
         self._registry = registry
         self._phase = _Phase.OPEN
         self._framer = Framer()
-        self._peer = ""
+        self.peer = ""
         self._seq = 0
         # The number of the message that is being read, or next.
         self._message = 1
@@ -120,6 +113,7 @@ class Session(asyncio.Protocol):
         # When the latest octets came, if they had to wait for the step of a piece before theirs.
         self._end_read = 0.0
         self._in_transaction = False
+        self._part = Part(registry.room, self)
         self._reading = True
         # Replies pile up that the client does not read.
         self._unread = False
@@ -128,14 +122,7 @@ class Session(asyncio.Protocol):
         # The client has said that it sends no more.
         self._eof = False
         self._heard = registry.loop.time()
-        self._timer: asyncio.TimerHandle | None = None
-        self._lingers = 0
         self._why = "the client left"
-
-    @property
-    def peer(self) -> str:
-        """The client's IP address."""
-        return self._peer
 
     # ------------------------------------------------------------ called by the loop
 
@@ -144,13 +131,14 @@ class Session(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=UNREAD_REPLIES)
         # None if the client has gone already. A link-local IPv6 address carries its zone after a %.
-        self._peer = (transport.get_extra_info("peername") or ("unknown",))[0].partition("%")[0]
-        self._registry.conversation.connected(self.id, self._peer)
+        self.peer = (transport.get_extra_info("peername") or ("unknown",))[0].partition("%")[0]
+        self._registry.conversation.connected(self.id, self.peer)
+        loop, idle = self._registry.loop, self._registry.idle_seconds
+        self._timer: asyncio.TimerHandle | Lingering = loop.call_later(idle, self._look_at_clock)
         refusal = self._registry.enter(self)
         if refusal is not None:
             self._farewell(refusal)
             return
-        self._set_timer(self._registry.idle_seconds, self._look_at_clock)
         opening = self._registry.dispatcher.pool.opening
         if opening:
             # Number 0 is the Connected step's, which is spared.
@@ -158,15 +146,19 @@ class Session(asyncio.Protocol):
             self._say(opening)
             self._registry.counts.greeting.add(self._registry.dispatcher.clock() - began)
         else:
-            self._submit(Connected(self._peer))
+            self._submit(Connected(self.peer))
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # it is the reader's buffer that says
+        part = self._part
+        return part.buffer(self._framer.held) if part.octets else self._registry.room.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self._phase is _Phase.OPEN:
             if not self._unread:
                 self._heard = self._registry.loop.time()
-            self._registry.counts.octets_in += len(data)
+            self._registry.counts.octets_in += nbytes
             self._end_read = self._registry.dispatcher.clock() if self._body_open and self._step else 0.0
-            self._framer.feed(data)
+            self._framer.feed(self._registry.room.large_buffer[:nbytes])
             self.advance()
 
     def eof_received(self) -> bool:
@@ -191,10 +183,10 @@ class Session(asyncio.Protocol):
             self._why = f"the connection broke: {exc}"
         self._phase = _Phase.GONE
         self._unsent = b""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         self._registry.leave(self)
-        self._registry.conversation.closed(self.id, self._peer, self._why)
+        self._registry.conversation.closed(self.id, self.peer, self._why)
+        self._part.close()
         self._call_off_body()
 
     # ------------------------------------------------------------ called by the dispatcher
@@ -203,12 +195,14 @@ class Session(asyncio.Protocol):
         """The step has been done by a worker: send its replies and read on."""
         if isinstance(done.next, Injected):
             # The step counts as under way meanwhile, so nobody takes the session for idle.
-            self._registry.conversation.injected(self.id, self._peer, done.next.what)
+            self._registry.conversation.injected(self.id, self.peer, done.next.what)
             now = replace(done, next=done.next.then)
             self._registry.loop.call_later(done.next.delay / 1000, self.on_done, now, worker)
             return
         step, self._step = self._step, None
         assert step is not None
+        if self._part.in_step:
+            self._part.step_ends()
         registry = self._registry
         if done.next.__class__ is Close:
             self._body_open = False
@@ -223,6 +217,7 @@ class Session(asyncio.Protocol):
         elif step.seq == 0:
             registry.counts.greeting.add(registry.dispatcher.clock() - self.submitted)
         if self._phase is _Phase.OPEN:
+            self._heard = registry.loop.time()
             self._go_on(spoken, done, worker)
         else:
             self._state = done.state
@@ -231,9 +226,21 @@ class Session(asyncio.Protocol):
     def on_failed(self, farewell: Farewell) -> None:
         """The step will not be done: the session cannot go on."""
         self._step = None
+        self._part.step_ends()
         self._body_open = False
         if self._phase is _Phase.OPEN:
             self._farewell(farewell)
+
+    # ------------------------------------------------------------ called by the room
+
+    def hand_on(self) -> None:
+        """Others wait for room: have the next step take what there is."""
+        if self._unread and not self._framer.in_message:
+            # Commands that came behind a message, of which none is served as long as no reply is read.
+            self.abort("the client does not read")
+            return
+        self._part.shrink(self._framer.held)
+        self.advance()
 
     # ------------------------------------------------------------ called by the registry, and by the above
 
@@ -241,11 +248,12 @@ class Session(asyncio.Protocol):
         """Begin the next step if there is one and it may begin; otherwise see that reading is paused or goes on."""
         if self._phase is not _Phase.OPEN:
             return
-        if self._step is None and self._registry.ends(self._in_transaction):
+        if self._registry.draining and self._step is None and self._registry.ends(self._in_transaction):
             self._farewell(Farewell.SHUTDOWN)
             return
-        if self._step is None and not self._unread:
-            spoken = self._framer.take(self._registry.piece)
+        # A piece that is not the last has no reply.
+        if self._step is None and (not self._unread or self._framer.in_message):
+            spoken = self._framer.take(self._part.octets or MAX_PIECE)
             if spoken is not None:
                 known = self._known(spoken)
                 if known is None:
@@ -278,14 +286,17 @@ class Session(asyncio.Protocol):
         self._in_transaction = done.in_transaction
         self._foreseen = done.foreseen
         self._worker = worker
-        self._heard = registry.loop.time()
         if registry.conversation.told:
-            registry.conversation.answered(self.id, self._peer, spoken, done, worker, self._begun)
+            registry.conversation.answered(self.id, self.peer, spoken, done, worker, self._begun)
         if done.replies:
             self._owe(done.replies)
         then = done.next
         if then.__class__ is Close:
             self._close("the server said good-bye")
+            return
+        large = done.in_transaction and len(done.state) > SMALL_STATE
+        if (large or self.kept) and not registry.keep(self, done):
+            self._farewell(Farewell.NO_ROOM)
             return
         assert isinstance(then, ReadLines | ReadBody)
         more = self._framer.resume(done.consumed, then)
@@ -303,17 +314,18 @@ class Session(asyncio.Protocol):
             if seen is not None:
                 done = StepDone(self.id, self._seq, 1, seen.state, seen.replies, seen.next, seen.in_transaction)
                 return Answer(done, self._worker, ((seen.lines[0], seen.replies[:3]),))
-        return registry.answers.find(self._state, "" if self._state else self._peer, spoken.lines, now)
+        return registry.answers.find(self._state, "" if self._state else self.peer, spoken.lines, now)
 
     def _submit(self, spoken: Input) -> None:
-        peer = "" if self._state else self._peer
-        now = self._registry.now_ms()
+        peer, now = "" if self._state else self.peer, self._registry.now_ms()
         step = self._step = Step(self.id, self._seq, now, self._state, spoken, peer, self._message)
         self._seq += 1
         conversation = self._registry.conversation
         self._begun = conversation.clock() if conversation.told else 0.0
         if isinstance(spoken, Body):
             self._body_open = not spoken.last
+            if self._part.octets:
+                self._part.step_begins(len(spoken.data), self._framer.held)
         self._registry.dispatcher.submit(step, self)
 
     def _call_off_body(self) -> None:
@@ -324,10 +336,8 @@ class Session(asyncio.Protocol):
 
     def _press_back(self) -> None:
         """Read the socket only while what it brings has room."""
-        if self._step is None and not self._unread:
-            reading = True
-        else:
-            reading = self._framer.held < (self._registry.piece if self._body_open else READ_AHEAD)
+        part, framer = self._part, self._framer
+        reading = part.may_fill(framer, self._registry.piece) if part.octets or framer.held >= READ_AHEAD else True
         if reading is not self._reading and not self._eof:
             self._reading = reading
             if reading:
@@ -350,7 +360,7 @@ class Session(asyncio.Protocol):
 
     def _say(self, replies: bytes) -> None:
         """What the gateway says by itself."""
-        self._registry.conversation.said(self.id, self._peer, replies)
+        self._registry.conversation.said(self.id, self.peer, replies)
         self._owe(replies)
 
     def _farewell(self, farewell: Farewell) -> None:
@@ -363,37 +373,26 @@ class Session(asyncio.Protocol):
         self._phase = _Phase.CLOSING
         self._why = why
         self._framer = Framer()
+        self._part.close()
         self._call_off_body()
+        self._state, self._foreseen = b"", ()
+        self._timer.cancel()
         if self._eof or self._transport.is_closing():
-            self._transport.close()
             # It closes once the client has read what was said, and that may be never.
-            self._linger(self._transport.get_write_buffer_size() + 1)
-            return
-        self._transport.write_eof()
-        if not self._reading:
-            self._reading = True
-            self._transport.resume_reading()
-        self._linger(self._transport.get_write_buffer_size() + 1)
-
-    def _linger(self, unsent_before: int) -> None:
-        unsent = self._transport.get_write_buffer_size()
-        if self._lingers and (unsent == 0 or unsent >= unsent_before or self._lingers == _LINGERS):
-            self._transport.abort()
-            return
-        self._lingers += 1
-        self._set_timer(LINGER, self._linger, unsent)
-
-    def _set_timer(self, seconds: float, then: Callable[..., None], *arguments: int) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._registry.loop.call_later(seconds, then, *arguments)
+            self._transport.close()
+        else:
+            self._transport.write_eof()
+            if not self._reading:
+                self._reading = True
+                self._transport.resume_reading()
+        self._timer = Lingering(self._registry.loop, self._transport)
 
     def _look_at_clock(self) -> None:
         """The idle timer ran out; octets that came since it was set only moved the time it is compared with."""
         idle = self._registry.idle_seconds
-        silent = 0.0 if self._step is not None else self._registry.loop.time() - self._heard
+        silent = 0.0 if self._step is not None or self._part.waits else self._registry.loop.time() - self._heard
         if silent < idle:
-            self._set_timer(idle - silent, self._look_at_clock)
+            self._timer = self._registry.loop.call_later(idle - silent, self._look_at_clock)
         elif self._unread:
             self.abort("the client does not read")
         else:

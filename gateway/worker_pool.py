@@ -3,7 +3,11 @@
 Gives: a `WorkerPool` that is told what happened and says what to send to whom. It has no socket, no log and no
 clock: `now` is passed in, in seconds of any monotonic clock.
 Fails: never on what workers say; an answer that nobody waits for is told apart from one that counts.
-Limits: one step per session; steps are kept until they are answered, given up or overdue.
+Limits: one step per session; steps are kept until they are answered, given up or overdue. What a worker has at a
+time is bounded (`tasks.py`); the rest waits here.
+
+A worker that is behind is not one that has lost something. Steps reach it in the order in which they are sent, and
+its answers come back so: with a numbered Ping behind them it is known which of them it must have come to.
 
 A step is always in one place: with exactly one worker, or waiting. It leaves when it is answered, when it has waited
 too long (`overdue`), or when it was lost too often (`condemned`). One that may have cost two workers their life is
@@ -14,57 +18,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
 
-from gateway.blame import Inquest, Record
-from wire.messages import Step
-
-# The routing id of a worker's socket, new for each process.
-Worker = bytes
+from gateway.blame import Inquest
+from gateway.tasks import ITSELF, LARGE, SMALL, Member, Task, Worker, least_loaded, with_room
+from wire.limits import IN_FLIGHT, SMALL_STEP
+from wire.messages import Body, Step
 
 # wire/SPEC.md: heartbeats come every 400 ms, three missed and the worker is gone.
 SILENCE = 1.2
-# wire/SPEC.md: a step of some age that so many heartbeats in a row do not name was lost on the way.
-_UNNAMED = 2
 # Steps that wait at the same time go to one worker, up to so many: a message between processes costs as much as doing
 # a step or two, and carries one step or many.
 _TOGETHER = 16
 # Silence is counted only while the gateway looks. If it has not looked for so long, it was asleep itself.
 _BLINK = 0.4
-
-
-@dataclass(slots=True, eq=False)
-class _Task(Record):
-    """A step that has not been answered, and what is held against it.
-
-    `worker` has it, if anyone; `since` is when it got it, or began to wait. `turn` orders what a worker was given;
-    `named`: its worker said in a heartbeat that it has the step; `unnamed` counts the heartbeats in a row that should
-    have said so and did not.
-    """
-
-    step: Step
-    since: float
-    worker: Worker | None = None
-    turn: int = 0
-    named: bool = False
-    unnamed: int = 0
-    refused_by: frozenset[Worker] = frozenset()
-
-
-@dataclass(slots=True, eq=False)
-class _Member:
-    """A worker that is alive, the sessions whose steps it has, and the step it is kept free for.
-
-    `turn` is that of the last step it was given, `answered` the latest of those it has answered.
-    """
-
-    heard: float
-    draining: bool = False
-    opening: bytes = b""
-    turn: int = 0
-    answered: int = 0
-    tasks: dict[str, _Task] = field(default_factory=dict)
-    reserved: _Task | None = None
 
 
 class WorkerPool:
@@ -74,12 +40,13 @@ class WorkerPool:
     """
 
     def __init__(self) -> None:
-        self._members: dict[Worker, _Member] = {}
-        self._tasks: dict[str, _Task] = {}
-        # Steps that wait for any worker; for one of their own; and those that may not be run, now or ever.
-        self._waiting: deque[_Task] = deque()
-        self._alone: deque[_Task] = deque()
-        self._resting: deque[_Task] = deque()
+        self._members: dict[Worker, Member] = {}
+        self._tasks: dict[str, Task] = {}
+        # Steps that wait for any worker, by their size; for one of their own; and those that may not be run, now or
+        # ever.
+        self._waiting: tuple[deque[Task], deque[Task]] = (deque(), deque())
+        self._alone: deque[Task] = deque()
+        self._resting: deque[Task] = deque()
         # How many members have `reserved` set.
         self._reserved = 0
         self._looked: float | None = None
@@ -118,7 +85,7 @@ class WorkerPool:
     @property
     def has_waiting(self) -> bool:
         """Whether `assign` has something to do; unlike `waiting` it costs nothing to ask."""
-        return bool(self._waiting or self._alone or self._reserved)
+        return bool(self._waiting[SMALL] or self._waiting[LARGE] or self._alone or self._reserved)
 
     def load(self, worker: Worker) -> int | None:
         """How many steps a worker has; None for one that is not known."""
@@ -136,7 +103,7 @@ class WorkerPool:
         """A heartbeat came; it registers a worker that is not known. True if it was not."""
         member = self._members.get(worker)
         if new := member is None:
-            member = self._members[worker] = _Member(now)
+            member = self._members[worker] = Member(now)
         member.heard = now
         member.draining = draining
         member.opening = opening
@@ -149,21 +116,29 @@ class WorkerPool:
         if member := self._members.get(worker):
             member.heard = now
 
-    def lost_on_the_way(self, worker: Worker, sessions: Collection[str], now: float) -> int:
+    def unproven(self) -> list[tuple[Worker, int]]:
+        """Send these workers a Ping of that number: it comes after steps that its answer will tell of."""
+        return [(worker, member.turn) for worker, member in self._members.items() if member.tasks]
+
+    def lost_on_the_way(self, worker: Worker, sessions: Collection[str], ping: int, now: float) -> int:
         """A worker has named the sessions whose steps it has; those it ought to have and has not wait again.
 
-        A step that has just been sent cannot be named yet, so only those of some age count, and not at once.
+        It ought to have, or to have answered, what was sent before the Ping that it answers, however far behind it
+        is. Being lost counts as a try, for perhaps no worker can say what it has to say of such a step.
 
-        It counts as a try, for perhaps no worker can say what it has to say of such a step.
-
+        :param ping: the number of that Ping; 0 for a heartbeat that answers none.
         :returns: how many do.
         """
         named = set(sessions)
+        member = self._members[worker]
+        if ping > member.turn:
+            # It was not ours.
+            ping = 0
         lost = []
-        for session, task in self._members[worker].tasks.items():
-            task.named = task.named or session in named
-            task.unnamed = 0 if session in named or now - task.since < SILENCE else task.unnamed + 1
-            if task.unnamed >= _UNNAMED:
+        for session, task in member.tasks.items():
+            if session in named:
+                task.named = True
+            elif task.turn <= ping:
                 lost.append(task)
         for task in lost:
             self._release(task)
@@ -229,31 +204,21 @@ class WorkerPool:
 
     def submit(self, step: Step, now: float) -> None:
         """A new step; the one before of its session has been answered."""
-        task = _Task(step, now)
-        self._tasks[step.session] = task
-        self._waiting.append(task)
+        octets = ITSELF + len(step.state)
+        if step.input.__class__ is Body:
+            octets += len(step.input.data)
+        size = SMALL if octets <= SMALL_STEP else LARGE
+        task = self._tasks[step.session] = Task(step, now, octets, size)
+        self._waiting[size].append(task)
 
     def assign(self, now: float) -> list[tuple[Worker, Step]]:
         """Give waiting steps to workers, as far as there are any; what it returns must be sent."""
         sent: list[tuple[Worker, Step]] = []
         if self._alone or self._reserved:
             self._assign_alone(sent, now)
-        if not self._waiting:
-            return sent
-        free = {worker: member for worker, member in self._takers().items() if member.reserved is None}
-        if not free:
-            return sent
-        worker: Worker | None = None
-        room = 0
-        for _ in range(len(self._waiting)):
-            task = self._waiting.popleft()
-            if worker is None or room == 0 or worker in task.refused_by:
-                worker, room = _least_loaded(free, task.refused_by), _TOGETHER
-            if worker is None:
-                self._waiting.append(task)
-            else:
-                room -= 1
-                self._give(worker, task, now, sent)
+        for size, waiting in enumerate(self._waiting):
+            if waiting:
+                self._assign_waiting(size, waiting, now, sent)
         return sent
 
     def holds(self, worker: Worker, session: str, seq: int) -> Step | None:
@@ -298,7 +263,10 @@ class WorkerPool:
         late = [task for task in self._tasks.values() if task.worker is None and now - task.since > patience]
         if late:
             gone = {task.step.session for task in late}
-            self._waiting = deque(task for task in self._waiting if task.step.session not in gone)
+            for waiting in self._waiting:
+                kept = [task for task in waiting if task.step.session not in gone]
+                waiting.clear()
+                waiting.extend(kept)
             self._alone = deque(task for task in self._alone if task.step.session not in gone)
             self._resting = deque(task for task in self._resting if task.step.session not in gone)
             for member in self._members.values():
@@ -310,7 +278,27 @@ class WorkerPool:
 
     # ------------------------------------------------------------ inside
 
-    def _takers(self) -> dict[Worker, _Member]:
+    def _assign_waiting(self, size: int, waiting: deque[Task], now: float, sent: list[tuple[Worker, Step]]) -> None:
+        """Give steps of one size to the workers that have room for some."""
+        free = with_room(self._members, size)
+        worker: Worker | None = None
+        together = 0
+        for _ in range(len(waiting)):
+            if not free:
+                break
+            task = waiting.popleft()
+            if worker is None or together == 0 or worker in task.refused_by:
+                worker, together = least_loaded(free, task.refused_by), _TOGETHER
+            if worker is None:
+                waiting.append(task)
+                continue
+            together -= 1
+            self._give(worker, task, now, sent)
+            if free[worker].octets[size] >= IN_FLIGHT:
+                del free[worker]
+                worker = None
+
+    def _takers(self) -> dict[Worker, Member]:
         return {worker: member for worker, member in self._members.items() if not member.draining}
 
     def _assign_alone(self, sent: list[tuple[Worker, Step]], now: float) -> None:
@@ -323,7 +311,7 @@ class WorkerPool:
             if room <= 0:
                 break
             task = self._alone.popleft()
-            worker = _least_loaded(free, task.refused_by)
+            worker = least_loaded(free, task.refused_by)
             if worker is None:
                 self._alone.append(task)
             else:
@@ -334,50 +322,40 @@ class WorkerPool:
             if member.reserved is not None and not member.tasks:
                 self._give(worker, member.reserved, now, sent)
 
-    def _unreserve(self, member: _Member) -> None:
+    def _unreserve(self, member: Member) -> None:
         """Let a step that still waits for this worker find another; one that runs already keeps it."""
         if member.reserved is not None and member.reserved.worker is None:
             self._alone.appendleft(member.reserved)
             self._free(member)
 
-    def _free(self, member: _Member) -> None:
+    def _free(self, member: Member) -> None:
         member.reserved = None
         self._reserved -= 1
 
-    def _give(self, worker: Worker, task: _Task, now: float, sent: list[tuple[Worker, Step]]) -> None:
+    def _give(self, worker: Worker, task: Task, now: float, sent: list[tuple[Worker, Step]]) -> None:
         self._turn += 1
         member = self._members[worker]
         member.turn = task.turn = self._turn
         member.tasks[task.step.session] = task
+        member.octets[task.size] += task.octets
         task.worker = worker
         task.since = now
         task.named = False
-        task.unnamed = 0
         sent.append((worker, task.step))
 
-    def _release(self, task: _Task) -> None:
+    def _release(self, task: Task) -> None:
         """Take a step from the worker that has it."""
         assert task.worker is not None
         member = self._members[task.worker]
         del member.tasks[task.step.session]
+        member.octets[task.size] -= task.octets
         if member.reserved is task:
             self._free(member)
         task.worker = None
 
-    def _retry(self, task: _Task, now: float) -> None:
+    def _retry(self, task: Task, now: float) -> None:
         """Let a step that came back wait at the head of its queue."""
         task.worker = None
         task.since = now
-        queue = self._resting if not task.free else self._alone if task.alone else self._waiting
+        queue = self._resting if not task.free else self._alone if task.alone else self._waiting[task.size]
         queue.appendleft(task)
-
-
-def _least_loaded(members: dict[Worker, _Member], excluded: Collection[Worker]) -> Worker | None:
-    """The worker with the fewest steps, of equals the one that has not been given any for longest."""
-    best: Worker | None = None
-    least = (0, 0)
-    for worker, member in members.items():
-        load = (len(member.tasks), member.turn)
-        if worker not in excluded and (best is None or load < least):
-            best, least = worker, load
-    return best

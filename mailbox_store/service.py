@@ -20,7 +20,7 @@ from mailbox_store.store import Store
 from runtime.bus import open_socket
 from runtime.words import counted
 from wire.codec import decode, encode
-from wire.messages import Answer, Ask, Deliver, Message, Ping, Pong, Stage
+from wire.messages import Answer, Ask, Message, Ping, Pong
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +76,20 @@ class Service:
         self._socket.close(linger=500)
 
     def _turn(self) -> None:
+        asked, pongs = self._receive()
         replies: dict[bytes, list[Message]] = {}
+        for (peer, ask), outcome in zip(asked, self._store.answer([ask for _, ask in asked]), strict=True):
+            replies.setdefault(peer, []).append(Answer(ask.request, outcome, self._store.epoch))
+        # It says that all that was asked before the Ping is answered, so it comes last.
+        for peer, pong in pongs.items():
+            replies.setdefault(peer, []).append(pong)
+        for peer, messages in replies.items():
+            self._send(peer, messages)
+
+    def _receive(self) -> tuple[list[tuple[bytes, Ask]], dict[bytes, Pong]]:
+        """The questions of a turn, with who asks, and what to say to those who want to know how far this is."""
         asked: list[tuple[bytes, Ask]] = []
+        pongs: dict[bytes, Pong] = {}
         octets = 0
         for _ in range(_TURN_BATCHES):
             if len(asked) >= _TURN_ASKS or octets >= _TURN_OCTETS:
@@ -86,21 +98,18 @@ class Service:
                 peer, *frames = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 break
+            octets += sum(map(len, frames))
             decoded = decode(frames)
             for reason in decoded.rejected:
                 self._reject(peer, reason)
             for message in decoded.messages:
                 if isinstance(message, Ask):
                     asked.append((peer, message))
-                    octets += _size(message)
                 elif isinstance(message, Ping):
-                    replies[peer] = [Pong(self._instance)]
+                    pongs[peer] = Pong(self._instance, message.number)
                 else:
                     self._reject(peer, f"a {type(message).__name__} is not for the store")
-        for (peer, ask), outcome in zip(asked, self._store.answer([ask for _, ask in asked]), strict=True):
-            replies.setdefault(peer, []).append(Answer(ask.request, outcome, self._store.epoch))
-        for peer, messages in replies.items():
-            self._send(peer, messages)
+        return asked, pongs
 
     def _send(self, peer: bytes, messages: list[Message]) -> None:
         try:
@@ -113,7 +122,3 @@ class Service:
         self._store.totals.dropped += 1
         if self.rejected <= _TOLD_REJECTS or self.rejected % 1000 == 0:
             log.warning("! dropped from %r: %s (%d so far)", peer[:32], reason, self.rejected)
-
-
-def _size(ask: Ask) -> int:
-    return len(ask.question.data) if isinstance(ask.question, Stage | Deliver) else 0

@@ -4,7 +4,8 @@ Gives: messages out of frames. What is sent to a peer in one turn of the loop is
 is much.
 Fails: frames that do not fit the contract are counted in `rejected`, logged and dropped; a handler that raises is
 logged, and the loop goes on. A ROUTER's messages to a peer that is not there go to `on_unreachable`.
-Limits: a turn receives at most `_TURN` batches before the loop's other work is served.
+Limits: a turn receives at most `_TURN` batches, and about `_TURN_OCTETS`, before the loop's other work is served:
+timers, and with them heartbeats and a watchdog's food.
 
 The socket's FD sits in the event loop and receives are non-blocking, which costs a fifth of pyzmq's own asyncio
 sockets. That FD is edge-triggered (zmq_getsockopt, ZMQ_FD): it tells only of changes, so a read goes on until
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 # The peer's routing id on a ROUTER; on a DEALER there is one peer, and it is b"".
 Peer = bytes
 _TURN = 100
+# Looked at between batches. A few ms of work, where handling a piece of 256 KiB takes some 0.2 ms.
+_TURN_OCTETS = 4 * 1024 * 1024
 # So many messages for a peer are sent before the turn ends: it works on them while this side goes on.
 _ENOUGH = 16
 # Of a flood of bad frames this many are told in full between two summaries.
@@ -41,7 +44,7 @@ def open_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int, identity: by
     :param identity: a DEALER's routing id, which its ROUTER sees; unique for each process.
     """
     socket = context.socket(kind)
-    # The number of messages under way is bounded by sessions and workers, not by the socket: a mark would drop some.
+    # What is under way is bounded by octets (`wire.limits.IN_FLIGHT`), not by the socket: a mark would drop some.
     socket.set_hwm(0)
     socket.setsockopt(zmq.LINGER, 0)
     # A frame over this ends the connection of the peer that sent it; ours are below it by the contract.
@@ -146,11 +149,15 @@ class Bus:
         self._drain_due = False
         if self._socket.closed:
             return
+        octets = 0
         for _ in range(_TURN):
+            if octets >= _TURN_OCTETS:
+                break
             try:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
+            octets += sum(map(len, frames))
             peer = frames.pop(0) if self._routed else b""
             decoded = decode(frames)
             for message in decoded.messages:

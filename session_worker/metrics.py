@@ -99,7 +99,8 @@ def families(counts: Counts, now: Figures, dropped: dict[str, int]) -> Iterator[
     )
     yield counter(
         "correio_worker_questions_repeated",
-        "Questions that were sent again. The store was restarted, or is slow: worry where it grows for long.",
+        "Questions that were sent again. The store was restarted, or a connection broke: worry where it grows for "
+        "long. A slow store is asked once.",
         counts.repeated,
     )
     yield counter(

@@ -182,9 +182,8 @@ class Worker:
 
     def _tick(self) -> None:
         self._say_alive()
-        self._store.send(Ping())
+        self._store.send(Ping(self._calls.mark()))
         now = self._loop.time()
-        self._send_again(self._calls.repeats(now))
         for question, running in self._calls.give_up(now):
             log.warning(
                 "! %s: the store did not answer %s",
@@ -204,8 +203,12 @@ class Worker:
     def _say_alive(self) -> None:
         self._naming_due = False
         for gateway in self._gateways:
-            sessions = tuple(running.step.session for running in self._running if running.gateway is gateway)
-            gateway.send(WorkerAlive(VERSION, len(self._running), self._stopping.is_set(), sessions, self._opening))
+            self._say_alive_to(gateway)
+
+    def _say_alive_to(self, gateway: Bus, ping: int = 0) -> None:
+        sessions = tuple(running.step.session for running in self._running if running.gateway is gateway)
+        draining = self._stopping.is_set()
+        gateway.send(WorkerAlive(VERSION, len(self._running), draining, sessions, self._opening, ping))
 
     # ------------------------------------------------------------ gateways
 
@@ -221,7 +224,10 @@ class Worker:
 
     def _on_gateway(self, gateway: Bus, message: Message) -> None:
         if isinstance(message, Ping):
-            return  # that it could be sent is all the gateway wants to know
+            # One without a number is sent to see whether it can be.
+            if message.number:
+                self._say_alive_to(gateway, message.number)
+            return
         if not isinstance(message, Step):
             self._drop(message)
         elif self._stopping.is_set():
@@ -313,7 +319,7 @@ class Worker:
         now = self._loop.time()
         self._store_heard = now
         if isinstance(message, Pong):
-            self._send_again(self._calls.heard(message.instance, now))
+            self._send_again(self._calls.heard(message.instance, message.ping))
         elif isinstance(message, Answer):
             closed = self._calls.answered(message.request)
             if closed is not None:

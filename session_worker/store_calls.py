@@ -3,9 +3,11 @@
 Pure bookkeeping: nothing is sent here and the clock is passed in. `now` is a monotonic time in seconds, `wall` the
 time of day in milliseconds since the epoch, which the store understands.
 
-A question is repeated at once when the store has restarted (it forgot what it had not answered) and, in case a
-message was lost, after `_REPEAT_SECONDS` and then ever more seldom. Repeats carry the same number and deadline, so
-the store may answer twice: the second answer is to no question, and counted in `unexpected`.
+A question is repeated at once when the store has restarted (it forgot what it had not answered), or when it is known
+that it or its answer was lost: the store answers in the order of what it is sent, so by the time a Ping of ours comes
+back, whatever was asked before it has been answered. A store that is merely slow is asked once. Repeats carry the
+same number and deadline, so the store may answer twice: the second answer is to no question, and counted in
+`unexpected`.
 """
 
 from __future__ import annotations
@@ -15,8 +17,6 @@ from typing import Generic, TypeVar
 
 from wire.messages import Ask, Question
 
-# A store answers within milliseconds; one that is silent this long has lost the question or is in great trouble.
-_REPEAT_SECONDS = 3.0
 # How long before a worker gives up the store must stop to act, so that "nothing was stored" is true when it is said:
 # time for an answer on its way, and for clocks that differ. Never more than a quarter of the whole.
 _MARGIN_SECONDS = 5.0
@@ -31,8 +31,8 @@ class _Open(Generic[Asker]):
     ask: Ask
     asker: Asker
     asked: float
-    repeat_at: float
-    pause: float
+    # The latest Ping that was sent before the question was, last.
+    mark: int
     give_up_at: float
 
 
@@ -44,6 +44,7 @@ class StoreCalls(Generic[Asker]):
         self._limit = limit
         self._open: dict[int, _Open[Asker]] = {}
         self._last_request = 0
+        self._mark = 0
         self._instance = ""
 
     def __len__(self) -> int:
@@ -60,7 +61,7 @@ class StoreCalls(Generic[Asker]):
         margin = min(_MARGIN_SECONDS, self._limit * _MARGIN_PART)
         deadline = min(wall + int((self._limit - margin) * 1000), sent + int(self._limit * 1000))
         ask = Ask(self._last_request, deadline, question)
-        self._open[ask.request] = _Open(ask, asker, now, now + _REPEAT_SECONDS, _REPEAT_SECONDS, now + self._limit)
+        self._open[ask.request] = _Open(ask, asker, now, self._mark, now + self._limit)
         return ask
 
     def answered(self, request: int) -> tuple[Question, Asker, float] | None:
@@ -71,23 +72,21 @@ class StoreCalls(Generic[Asker]):
             return None
         return entry.ask.question, entry.asker, entry.asked
 
-    def heard(self, instance: str, now: float) -> list[Ask]:
-        """The store said which instance it is; gives what to send again: everything, where it is a new one."""
-        if instance == self._instance:
-            return []
-        self._instance = instance
-        for entry in self._open.values():
-            entry.pause = _REPEAT_SECONDS
-            entry.repeat_at = now + entry.pause
-        return [entry.ask for entry in self._open.values()]
+    def mark(self) -> int:
+        """The number of a Ping that is to be sent now."""
+        self._mark += 1
+        return self._mark
 
-    def repeats(self, now: float) -> list[Ask]:
-        """The questions to send again because their answers are late."""
-        late = [entry for entry in self._open.values() if now >= entry.repeat_at]
-        for entry in late:
-            entry.pause *= 2
-            entry.repeat_at = now + entry.pause
-        return [entry.ask for entry in late]
+    def heard(self, instance: str, ping: int) -> list[Ask]:
+        """The store said which instance it is; gives what to send again: all if it is a new one, or what is lost.
+
+        :param ping: the number of the Ping that it has come to; whatever was asked before it should be answered.
+        """
+        new, self._instance = instance != self._instance, instance
+        again = [entry for entry in self._open.values() if new or entry.mark < ping]
+        for entry in again:
+            entry.mark = self._mark
+        return [entry.ask for entry in again]
 
     def give_up(self, now: float) -> list[tuple[Question, Asker]]:
         """Close the questions whose time is over; gives them and their askers."""

@@ -9,6 +9,11 @@ MAX_LINES = 128
 # a piece travels in one step.
 BODY_PIECE = 256 * 1024
 MAX_PIECE = 1024 * 1024
+# Octets of large steps that a gateway has with a worker at a time, and then one step more; and of small ones, of up
+# to SMALL_STEP octets, as many again. Eight of the largest pieces keep a worker and the store busy while the gateway
+# sends more; a worker that hangs, or is behind, holds no more than that.
+IN_FLIGHT = 8 * 1024 * 1024
+SMALL_STEP = 32 * 1024
 # 1000 recipients with the longest paths (RFC 5321 section 4.5.3.1.3: 256 octets), twice each.
 MAX_STATE = 1024 * 1024
 MAX_REPLIES = 1024 * 1024

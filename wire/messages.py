@@ -176,6 +176,7 @@ class WorkerAlive(Part, tag="alive"):
     `draining`: the worker takes no new step but still finishes those it has.
     `sessions`: those whose steps it has from this gateway; None where it does not tell.
     `opening`: the greeting, CRLF included, where it is the same for every client; empty: it takes a Connected step.
+    `ping`: the number of the Ping that this answers; whatever step was sent before that has come too, or never will.
     """
 
     version: Name
@@ -183,6 +184,7 @@ class WorkerAlive(Part, tag="alive"):
     draining: bool = False
     sessions: Sessions = None
     opening: Line = b""
+    ping: Number = 0
 
 
 class WorkerGone(Part, tag="gone"):
@@ -254,7 +256,12 @@ class Ask(Part, tag="ask"):
 
 
 class Ping(Part, tag="ping"):
-    """The worker asks whether the store is there."""
+    """A mark in the order of what is sent: its number comes back when all before it has been come to. 0: no answer.
+
+    Between worker and store it is also how the worker learns whether the store is there.
+    """
+
+    number: Number = 0
 
 
 # ---------------------------------------------------------------- store → worker
@@ -272,9 +279,13 @@ class Answer(Part, tag="answer"):
 
 
 class Pong(Part, tag="pong"):
-    """The store is there. A new `instance` means that it restarted and that unanswered questions are lost."""
+    """The store is there. A new `instance` means that it restarted and that unanswered questions are lost.
+
+    `ping`: the number of the Ping; whatever was asked before it has been answered, or never came.
+    """
 
     instance: Name
+    ping: Number = 0
 
 
 Message: TypeAlias = Step | StepDone | StepRefused | WorkerAlive | WorkerGone | Ask | Answer | Ping | Pong

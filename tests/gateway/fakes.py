@@ -132,11 +132,17 @@ class FakeWorker:
         self.bus.close()
 
     def _beat(self) -> None:
-        self.say(WorkerAlive("test", len(self._held), self.draining, tuple(self._held), self.opening))
+        self._say_alive(0)
         self._timer = self._loop.call_later(0.2, self._beat)
+
+    def _say_alive(self, ping: int) -> None:
+        held = tuple(self._held)
+        self.say(WorkerAlive("test", len(held), self.draining, held, self.opening, ping))
 
     def _on_message(self, _: Peer, message: Message) -> None:
         if isinstance(message, Ping):
+            if message.number and self.script is not mute:
+                self._say_alive(message.number)
             return
         assert isinstance(message, Step)
         self.steps.append(message)

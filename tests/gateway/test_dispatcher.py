@@ -103,6 +103,31 @@ def test_the_late_answer_of_a_worker_believed_dead_is_dropped_and_the_worker_is_
     assert "nobody waits for it to do step 1" in caplog.text
 
 
+def test_a_step_that_was_lost_on_the_way_is_sent_again_and_one_that_its_worker_is_behind_with_is_not() -> None:
+    async def test() -> None:
+        async with gateway() as running:
+            worker = await running.worker()
+            clients = [await running.greeted() for _ in range(3)]
+
+            worker.script = lambda _: None
+            clients[0].send(b"behind\r\n")
+            clients[1].send(b"lost\r\n")
+            await until(lambda: len(worker.inputs(Lines)) == 2, "for the steps")
+            (lost,) = [step for step in worker.steps if step.input == Lines((b"lost",))]
+            # As if it had never come.
+            worker._held.discard(lost.session)
+            await until(lambda: len(worker.inputs(Lines)) == 3, "for the lost one to come again")
+            worker.script = parrot
+            worker.say(parrot(lost))
+            assert await clients[1].line() == b"250 1 lost"
+            assert await clients[2].ask(b"hello\r\n") == b"250 1 hello"
+            (behind,) = [step for step in worker.steps if step.input == Lines((b"behind",))]
+            worker.say(parrot(behind))
+            assert await clients[0].line() == b"250 1 behind"
+
+    run(test())
+
+
 def test_a_worker_whose_connection_ends_loses_its_steps_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     # No silence is long enough: the departure alone must be what tells.
     monkeypatch.setattr("gateway.worker_pool.SILENCE", 1e9)
@@ -152,8 +177,10 @@ def test_a_line_that_kills_every_worker_is_given_up_and_kept_and_others_are_serv
 
             def script(worker: FakeWorker) -> Callable[[Step], StepDone | None]:
                 def answer(step: Step) -> StepDone | None:
-                    met = any(b"KILL" in spoken.lines for spoken in worker.inputs(Lines))
-                    return None if met else parrot(step)
+                    if any(b"KILL" in spoken.lines for spoken in worker.inputs(Lines)):
+                        worker.hang()
+                        return None
+                    return parrot(step)
 
                 return answer
 

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from gateway import sessions
+from gateway import lingering
 from gateway.registry import Registry
 from gateway.sessions import Session
 from tests.gateway.fakes import FakeWorker, Running, gateway, mute, parrot, run, send_until_cut_off, until
@@ -147,7 +147,7 @@ def test_a_client_that_half_closes_and_does_not_read_is_let_go(monkeypatch: pyte
                 await until(lambda: len(session._registry) == 0, "for its end")
 
     monkeypatch.setattr(Registry, "make", make)
-    monkeypatch.setattr(sessions, "LINGER", 0.2)
+    monkeypatch.setattr(lingering, "LINGER", 0.2)
     run(test())
 
 

@@ -143,7 +143,7 @@ def test_a_step_that_its_worker_lived_on_with_is_not_what_killed_it(proof: str) 
             send(pool, "later")
             pool.finish("later")
         else:
-            pool.lost_on_the_way(worker, ("s",), now=0)
+            pool.lost_on_the_way(worker, ("s",), ping=0, now=0)
         assert kill(pool, worker, successor, turn) == []
         pool.assign(0)
         assert pool.holds(successor, "s", 0)

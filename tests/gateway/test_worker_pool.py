@@ -7,8 +7,10 @@ from collections import Counter
 import pytest
 
 from gateway.blame import MAX_TRIES
-from gateway.worker_pool import SILENCE, WorkerPool
+from gateway.worker_pool import SILENCE, Worker, WorkerPool
 from tests.gateway.pool_machine import PoolMachine, pool_of, send, step
+from wire.limits import BODY_PIECE, IN_FLIGHT, MAX_PIECE
+from wire.messages import Body, Disconnected, Step
 
 
 def test_a_step_waits_until_there_is_a_worker() -> None:
@@ -185,39 +187,123 @@ def test_a_step_that_comes_back_begins_to_wait_anew_and_goes_first() -> None:
     assert [sent.session for _, sent in pool.assign(0)] == ["a", "b"]
 
 
-def test_a_step_that_its_worker_does_not_name_was_lost_on_the_way_and_is_sent_again() -> None:
+def ping(pool: WorkerPool) -> int:
+    """The number of the Ping that is to be sent to the only worker."""
+    ((_, number),) = pool.unproven()
+    return number
+
+
+def test_a_step_that_its_worker_does_not_name_behind_a_later_ping_was_lost_on_the_way_and_is_sent_again() -> None:
     pool = pool_of(b"w")
+    assert pool.unproven() == []
     assert send(pool, "there", "lost") == {"there": b"w", "lost": b"w"}
-    late = SILENCE + 0.1
-    assert pool.lost_on_the_way(b"w", ("there",), late) == 0, "it may be on its way"
-    assert pool.lost_on_the_way(b"w", ("there",), late) == 1
-    assert pool.assign(late) == [(b"w", step("lost"))]
+    number = ping(pool)
+    send(pool, "later")
+    assert pool.lost_on_the_way(b"w", ("there",), number, 0) == 1
+    assert pool.assign(0) == [(b"w", step("lost"))]
     assert pool.holds(b"w", "there", 0)
+    assert pool.lost_on_the_way(b"w", ("there",), number, 0) == 0, "it was sent again since"
 
 
-@pytest.mark.parametrize("named", [(("s",), ()), ((), ("s",))])
-def test_a_step_that_is_young_or_named_now_and_then_is_not_lost(
-    named: tuple[tuple[str, ...], tuple[str, ...]],
-) -> None:
+def test_a_worker_that_is_behind_has_lost_nothing_however_long_it_takes() -> None:
     pool = pool_of(b"w")
     send(pool, "s")
-    for sessions in ((), (), ()):
-        assert pool.lost_on_the_way(b"w", sessions, SILENCE / 2) == 0
-    for sessions in named * 3:
-        assert pool.lost_on_the_way(b"w", sessions, SILENCE + 1) == 0
+    before = ping(pool)
+    pool.finish("s")
+    send(pool, "t")
+    for now in range(1000):
+        assert pool.lost_on_the_way(b"w", (), 0, now) == 0, "it has come to no Ping yet"
+        assert pool.lost_on_the_way(b"w", (), before, now) == 0, "nor to the one behind this step"
+    assert pool.lost_on_the_way(b"w", (), ping(pool), 1000) == 1
+
+
+def test_a_ping_that_this_gateway_has_not_sent_says_nothing() -> None:
+    pool = pool_of(b"w")
+    send(pool, "s")
+    assert pool.lost_on_the_way(b"w", (), ping(pool) + 1, 0) == 0
 
 
 def test_a_step_that_is_lost_on_the_way_again_and_again_is_given_up_in_the_end() -> None:
     pool = pool_of(b"w")
     send(pool, "s", "other")
     for turn in range(1, MAX_TRIES + 1):
-        now = 10.0 * turn
-        pool.lost_on_the_way(b"w", ("other",), now)
-        assert pool.lost_on_the_way(b"w", ("other",), now) == 1
+        assert pool.lost_on_the_way(b"w", ("other",), ping(pool), turn) == 1
         last = turn == MAX_TRIES
-        assert pool.assign(now) == ([] if last else [(b"w", step("s"))])
-        assert pool.condemned(now) == ([step("s")] if last else [])
+        assert pool.assign(turn) == ([] if last else [(b"w", step("s"))])
+        assert pool.condemned(turn) == ([step("s")] if last else [])
     assert pool.pending == 1
+
+
+# ---------------------------------------------------------------- no more at a time than a worker can hold
+
+
+def body(session: str, octets: int) -> Step:
+    return Step(session, 0, 0, b"", Body(b"x" * octets, 0, True))
+
+
+def sent_octets(pool: WorkerPool) -> dict[Worker, int]:
+    """Have steps sent; the octets of message that each worker got."""
+    octets: Counter[Worker] = Counter()
+    for worker, sent in pool.assign(0):
+        assert isinstance(sent.input, Body)
+        octets[worker] += len(sent.input.data)
+    return octets
+
+
+@pytest.mark.parametrize("size", [4096, BODY_PIECE, MAX_PIECE])
+def test_a_worker_gets_so_many_octets_at_a_time_and_the_rest_as_it_answers(size: int) -> None:
+    pool = pool_of(b"w1", b"w2")
+    many = 3 * IN_FLIGHT // size
+    for number in range(many):
+        pool.submit(body(str(number), size), 0)
+    first = sent_octets(pool)
+    # A step has its own weight besides, which small ones feel.
+    assert all(IN_FLIGHT / 3 < octets < IN_FLIGHT + size for octets in first.values()), first
+    assert pool.has_waiting
+    assert pool.assign(0) == [], "no more before something is answered"
+    served = []
+    while pool.pending:
+        served += [number for number in map(str, range(many)) if any(pool.holds(w, number, 0) for w in first)]
+        for number in served[-2:]:
+            if any(pool.holds(worker, number, 0) for worker in first):
+                pool.finish(number)
+        assert max(sent_octets(pool).values(), default=0) <= 3 * size
+    assert set(served) == set(map(str, range(many)))
+
+
+def test_small_steps_and_large_ones_do_not_wait_for_each_other() -> None:
+    pool = pool_of(b"w")
+    for number in range(20):
+        pool.submit(body(f"large {number}", MAX_PIECE), 0)
+    pool.assign(0)
+    assert pool.has_waiting
+    assert send(pool, "small") == {"small": b"w"}
+    pool = pool_of(b"w")
+    for number in range(4000):
+        pool.submit(step(f"small {number}"), 0)
+    pool.assign(0)
+    assert pool.has_waiting
+    pool.submit(body("large", MAX_PIECE), 0)
+    assert pool.assign(0) == [(b"w", body("large", MAX_PIECE))]
+
+
+def test_a_state_counts_like_a_message() -> None:
+    pool = pool_of(b"w")
+    for number in range(100):
+        pool.submit(Step(str(number), 0, 0, b"s" * 500_000, Disconnected()), 0)
+    assert len(pool.assign(0)) == IN_FLIGHT // 500_000 + 1
+
+
+def test_what_a_lost_worker_had_takes_room_at_the_next_one_and_none_at_it_when_it_is_back() -> None:
+    pool = pool_of(b"w1")
+    for number in range(20):
+        pool.submit(body(str(number), MAX_PIECE), 0)
+    had = len(pool.assign(0))
+    pool.alive(b"w2", draining=False, now=0)
+    pool.lose(b"w1", 0, blame=False)
+    assert [worker for worker, _ in pool.assign(0)] == [b"w2"] * had
+    pool.alive(b"w1", draining=False, now=0)
+    assert [worker for worker, _ in pool.assign(0)] == [b"w1"] * had
 
 
 # ---------------------------------------------------------------- the promises, whatever happens

@@ -161,6 +161,19 @@ def test_garbage_harms_nobody_and_a_restart_has_another_instance(store: StorePro
     assert b"is not for the store" in (store.folder / "log").read_bytes()
 
 
+def test_a_pong_comes_behind_the_answers_to_what_was_asked_before_the_ping(
+    store: StoreProcess, worker: Worker
+) -> None:
+    assert store.process
+    asks: list[Message] = [Ask(number, 2**50, Lookup("ana", "b.example")) for number in range(1, 41)]
+    worker.send(*asks[:20], Ping(7), *asks[20:], Ping(8))
+    received = worker.receive(5)
+    while received[-1] not in (last := [Pong(each.instance, 8) for each in received if isinstance(each, Pong)]):
+        received += worker.receive(5)
+    assert last
+    assert [each.request for each in received if isinstance(each, Answer)] == list(range(1, 41))
+
+
 def test_a_large_message_passes_in_pieces_without_being_held(store: StoreProcess, worker: Worker) -> None:
     assert store.process
     worker.ask(_deliver("s.0", BOXES, b"x: y\n"))

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import zmq
 
 from runtime.bus import Bus, Peer, open_socket
 from wire.codec import decode, encode
-from wire.limits import MAX_BATCH
-from wire.messages import Close, Message, Ping, Pong, StepDone, StepRefused, WorkerAlive
+from wire.limits import MAX_BATCH, MAX_PIECE
+from wire.messages import Ask, Close, Message, Ping, Pong, Stage, StepDone, StepRefused, WorkerAlive
 
 
 @pytest.fixture
@@ -167,6 +170,45 @@ def test_thousands_of_batches_each_way_lose_no_wake_up(
             assert [message for _, message in server.received] == [Pong(f"up {n}") for n in range(3000)]
             server.bus.send(Pong("last"), b"w1")
             await until(lambda: client.received[-1:] == [(b"", Pong("last"))])
+
+    asyncio.run(run())
+
+
+class Full:
+    """A socket for which much waits already."""
+
+    closed = False
+
+    def __init__(self, waiting: list[list[bytes]]) -> None:
+        self.waiting = waiting
+        self._fd, self._other = os.pipe()
+
+    def getsockopt(self, option: int) -> int:
+        return zmq.DEALER if option == zmq.TYPE else self._fd
+
+    def recv_multipart(self, _flags: int) -> list[bytes]:
+        if not self.waiting:
+            raise zmq.Again
+        return self.waiting.pop(0)
+
+    def close(self, linger: int) -> None:
+        os.close(self._fd)
+        os.close(self._other)
+
+
+def test_octets_that_wait_are_received_in_portions_between_which_the_loop_does_other_work() -> None:
+    async def run() -> None:
+        large = Ask(1, 0, Stage("s-1.1", 0, b"x" * MAX_PIECE))
+        socket = Full([encode([large]) for _ in range(40)])
+        received: list[Message] = []
+        bus = Bus(cast(Any, socket), lambda _, message: received.append(message))
+        counts = [0]
+        async with asyncio.timeout(10):
+            while len(received) < 40:
+                await asyncio.sleep(0)
+                counts.append(len(received))
+        assert max(after - before for before, after in pairwise(counts)) == 4, "4 MiB in a turn"
+        bus.close(0)
 
     asyncio.run(run())
 

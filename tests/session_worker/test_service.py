@@ -185,6 +185,32 @@ def test_a_store_that_has_restarted_is_asked_again(folder: Path) -> None:
     _play(folder, scene)
 
 
+def test_a_question_that_was_lost_on_the_way_to_the_store_is_asked_again(folder: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await _until(lambda: stage.store.of(Ping))
+        stage.store.send(Pong("one", stage.store.of(Ping)[-1].number))
+        stage.gateway.send(_step(1, _RCPT, _SENDER))
+        (ask,) = await stage.asked(1)
+        behind = stage.store.of(Ping)[-1].number + 1
+        # As if it had never come, and a Ping behind it has.
+        await _until(lambda: stage.store.of(Ping)[-1].number >= behind)
+        stage.store.send(Pong("one", behind))
+        assert (await stage.asked(2)) == [ask, ask]
+
+    _play(folder, scene)
+
+
+def test_a_gateway_that_wants_to_know_how_far_the_worker_is_is_told_which_steps_it_has(folder: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.gateway.send(_step(1, _RCPT, _SENDER))
+        stage.gateway.send(Ping(7))
+        await _until(lambda: [alive for alive in stage.gateway.of(WorkerAlive) if alive.ping == 7])
+        (alive,) = (alive for alive in stage.gateway.of(WorkerAlive) if alive.ping)
+        assert alive.sessions == (_step(1, _RCPT, _SENDER).session,)
+
+    _play(folder, scene)
+
+
 def test_a_store_that_does_not_answer_becomes_a_4xx(folder: Path) -> None:
     async def scene(stage: Stage) -> None:
         stage.gateway.send(_step(1, _RCPT, _SENDER))

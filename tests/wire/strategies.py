@@ -63,10 +63,10 @@ any_message = st.one_of(
         numbers,
     ),
     st.builds(messages.StepRefused, ids, numbers, st.sampled_from(["draining", "state"])),
-    st.builds(messages.WorkerAlive, names, numbers, st.booleans(), served, octets),
+    st.builds(messages.WorkerAlive, names, numbers, st.booleans(), served, octets, numbers),
     st.just(messages.WorkerGone()),
     st.builds(messages.Ask, numbers, numbers, questions),
     st.builds(messages.Answer, numbers, answers, numbers),
-    st.just(messages.Ping()),
-    st.builds(messages.Pong, names),
+    st.builds(messages.Ping, numbers),
+    st.builds(messages.Pong, names, numbers),
 )

@@ -88,6 +88,7 @@ def test_the_numbers_of_the_specification_are_those_of_the_code() -> None:
     assert limits.MAX_BATCH == 10_000
     assert limits.MAX_ENVELOPE == 16 * 1024 * 1024
     assert (limits.BODY_PIECE, limits.MAX_PIECE) == (256 * 1024, 1024 * 1024)
+    assert (limits.SMALL_STEP, limits.IN_FLIGHT) == (32 * 1024, 8 * 1024 * 1024)
     assert (limits.MAX_STATE, limits.MAX_REPLIES) == (1024 * 1024, 1024 * 1024)
     assert (limits.MAX_LINES, limits.MAX_LINE, limits.MAX_TRACE) == (128, 2048, 4096)
     assert (limits.MAX_ID, limits.MAX_TEXT, limits.MAX_RECIPIENTS) == (64, 1024, 1000)
@@ -195,7 +196,7 @@ def test_a_bad_message_costs_its_neighbours_nothing() -> None:
 
 
 def test_fields_of_a_newer_peer_are_ignored() -> None:
-    decoded = decode(envelope(["pong", "x", {"load": 3}], ["alive", "9.9", 0, False, None, b"", "more"]))
+    decoded = decode(envelope(["pong", "x", 0, {"load": 3}], ["alive", "9.9", 0, False, None, b"", 0, "more"]))
     assert decoded.messages == [messages.Pong("x"), messages.WorkerAlive("9.9", 0, False)]
 
 
