@@ -18,7 +18,7 @@ GIVEN = $(strip $(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin 
 DEPLOY = @CORREIO_GIVEN="$(GIVEN)" $(RUN_PYTHON) -m deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help up down restart-workers restart-store restart-gateway status logs test test-long test-debian chaos lint bench curves budget lock pictures clean
+.PHONY: help up down restart-workers restart-store restart-gateway status logs test test-long test-debian chaos lint bench curves budget client lock pictures clean
 
 help: ## show this
 	@echo "Correio, an SMTP server. Targets:"
@@ -91,7 +91,27 @@ LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --generate-hashes --py
 lock: $(INSTALLED) ## resolve the requirements anew
 	$(LOCK) --group services --group deploy --group dev -o requirements/dev.txt
 	$(LOCK:pyproject.toml=) --group services -o requirements/services.txt
+	$(LOCK) -o requirements/client.txt
 	$(LOCK:pyproject.toml=bench/requirements.in) -o bench/requirements.txt
+
+# The libraries are taken for two Pythons, and lie over each other: they differ in one file, ZeroMQ's own, which is made
+# for 3.11 alone, and for 3.12 and all that follow. What names this machine or this hour is left out, so whoever builds
+# the same again gets the same file.
+DIST ?= dist
+SITE := build/client/site
+client: $(INSTALLED) ## build dist/correio.pyz: the client in one file that runs where Python is
+	@rm -rf build/client build/lib build/bdist.* && mkdir -p $(SITE) $(DIST)
+	@for version in 3.11 3.12; do \
+		$(VENV)/bin/uv pip install --quiet --link-mode copy --python-version $$version --only-binary :all: \
+			--require-hashes --requirement requirements/client.txt --target build/client/$$version && \
+		rm -r build/client/$$version/bin && cp -R build/client/$$version/. $(SITE) || exit; done
+	@$(RUN_PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-compile \
+		--target $(SITE) .
+	@rm -rf $(SITE)/bin $(SITE)/*.dist-info/RECORD $(SITE)/*.dist-info/direct_url.json
+	@$(VENV)/bin/shiv --site-packages $(SITE) --console-script correio --reproducible --compressed \
+		--preamble client/__preamble__.py \
+		--output-file $(DIST)/correio.pyz
+	@echo "$(DIST)/correio.pyz: for Python 3.11 and newer on machines of this kind ($$(uname -s) $$(uname -m))"
 
 pictures: $(INSTALLED) ## make the recording in README.md anew
 	@$(RUN_PYTHON) -m docs.recording

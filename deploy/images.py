@@ -48,7 +48,7 @@ def build(base: str, say: Say) -> str:
     :param say: is told of each step that takes long.
     """
     with _one_at_a_time():
-        base = base or _base_image(say)
+        base = base or base_image(say)
         tag = _tag(base)
         missing = [name for name in SERVICES if not _has(f"correio/{name}:{tag}")]
         if missing:
@@ -68,7 +68,7 @@ def _build_one(name: str, base: str, tag: str) -> None:
     )  # fmt: skip
 
 
-def _base_image(say: Say) -> str:
+def base_image(say: Say) -> str:
     for image in (REGISTRY_BASE, LOCAL_BASE):
         if _has(image):
             return image

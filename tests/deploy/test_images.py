@@ -42,7 +42,7 @@ def test_a_base_that_is_at_hand_is_taken_without_asking_a_registry(monkeypatch: 
         raise DeployError("no such image")
 
     monkeypatch.setattr(images, "docker", docker)
-    assert images._base_image(lambda _: None) == images.LOCAL_BASE
+    assert images.base_image(lambda _: None) == images.LOCAL_BASE
     assert all(arguments[0] == "image" for arguments in asked)
 
 
@@ -58,7 +58,7 @@ def nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_base_image_that_is_not_made_in_time_is_one_line() -> None:
     rule = r"^no base image, give one with BASE=image or MODE=processes: base-image\.sh: no end after 1200 s$"
     with pytest.raises(DeployError, match=rule):
-        images._base_image(lambda _: None)
+        images.base_image(lambda _: None)
 
 
 @pytest.mark.usefixtures("nothing_ends")
