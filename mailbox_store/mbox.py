@@ -8,6 +8,7 @@
     ...the message, every line that matches ^>*From quoted with one more >...
     (one empty line)
 
+Header fields of the message by which a reader would be steered get another name (see `steering.py`).
 A message whose first line is not a header field gets an empty line between the trace and its text. One that does not
 end with a newline gets one. Nothing else of it is changed: NUL, CR and 8-bit octets stay.
 
@@ -22,6 +23,8 @@ import re
 import time as clock
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+
+from mailbox_store.steering import PLAIN_BEGINNING, Renamer, steers
 
 # RFC 5322 section 2.2: field-name = 1*ftext, ftext = %d33-57 / %d59-126; obs-optional allows blanks before the colon.
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
@@ -64,13 +67,14 @@ class Text:
 
     def __init__(self) -> None:
         self._quoter = _Quoter()
+        self._renamer: Renamer | None = None
         # The message's beginning, until it is known whether that is a header field; None from then on.
         self._start: bytes | None = b""
 
     def feed(self, piece: bytes) -> bytes:
         """A piece as it stands in the mailbox, or less of it: some octets may be held back."""
         if self._start is None:
-            return self._quoter.feed(piece)
+            return self._quoter.feed(self._renamer.feed(piece) if self._renamer else piece)
         self._start += piece
         if b"\n" in self._start or len(self._start) >= _FIELD_REACH:
             return self._begin(self._start)
@@ -79,11 +83,16 @@ class Text:
     def finish(self) -> bytes:
         """What was held back, the newline that the text lacks, and the empty line after it."""
         begun = b"" if self._start is None else self._begin(self._start)
-        return begun + self._quoter.finish()
+        held = self._quoter.feed(self._renamer.finish()) if self._renamer else b""
+        return begun + held + self._quoter.finish()
 
     def _begin(self, start: bytes) -> bytes:
         self._start = None
-        return _line_before(start) + self._quoter.feed(start)
+        before = _line_before(start)
+        if not before and not start.startswith(b"\n"):
+            self._renamer = Renamer()
+            start = self._renamer.feed(start)
+        return before + self._quoter.feed(start)
 
 
 def text(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -103,10 +112,10 @@ def _line_before(start: bytes) -> bytes:
 
 
 def whole(message: bytes) -> bytes:
-    """The same of a message that is held whole. Most have no line to quote: then nothing has to be taken apart."""
-    if b"From " in message:
+    """The same of a message that is held whole. Most have nothing to quote or to rename: then none is taken apart."""
+    if b"From " in message or not PLAIN_BEGINNING.match(message) or steers(message):
         return b"".join(text([message]))
-    return b"".join((_line_before(message), message, b"\n" if message.endswith(b"\n") else b"\n\n"))
+    return message + (b"\n" if message[-1:] == b"\n" else b"\n\n")
 
 
 def newlines_before(tail: bytes) -> int:

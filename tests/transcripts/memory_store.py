@@ -34,6 +34,11 @@ _FAILURES: dict[str, Outcome] = {
     "full": Failed(DISK_FULL, "for the test"),
     "slow": Failed(EXPIRED, "for the test"),
 }
+# Some of the fields that a reader would obey.
+_STEERING = re.compile(
+    rb"(?im)^(?:X-Sender-)*"
+    rb"(?:(?:Content-Length|(?:X-)?Status|Return-Path|Delivered-To|X-Original-To)[ \t]*:|X-Mozilla-)"
+)
 _HEADER = re.compile(rb"[!-9;-~]+[ \t]*:|\n")
 
 
@@ -122,6 +127,8 @@ def render(deliver: Deliver, mailbox: str, text: bytes) -> bytes:
             begin += f"X-Original-To: {address}\n"
     if not _HEADER.match(text):
         text = b"\n" + text
+    header, empty, body = text.partition(b"\n\n")
+    text = (_STEERING.sub(rb"X-Sender-\g<0>", header) if header else header) + empty + body
     if not text.endswith(b"\n"):
         text += b"\n"
     return begin.encode() + deliver.trace + re.sub(rb"(?m)^(>*From )", rb">\1", text) + b"\n"
