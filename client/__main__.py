@@ -6,12 +6,14 @@ A new subcommand is a module of its own with a click command named `command`, ad
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
 from . import VERSION, doctor, listing, read, send, serve, shell, show, status, wait, watch
 from .options import Server, server_options
 from .session import Wishes, hold, session_options
+from .width import Context, fit_streams
 
 COMMANDS = (
     serve.command,
@@ -27,10 +29,36 @@ COMMANDS = (
 )
 
 
+# The shell's status for a command that Ctrl-C ended: 128 + SIGINT.
+EXIT_INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """The commands: what they say fits the terminal, and a Ctrl-C that they leave to Python is no failure."""
+
+    context_class = Context
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Do what the command line says, and end the process."""
+        fit_streams()
+        return super().main(*args, **extra)
+
+    def invoke(self, context: click.Context) -> Any:
+        """Do the command, with `EXIT_INTERRUPTED` where it is interrupted."""
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            if sys.stderr.isatty():
+                click.echo(err=True)  # the terminal has shown ^C
+            context.exit(EXIT_INTERRUPTED)
+
+
 @click.group(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit status of a session: 0 after the server's farewell (221), 1 otherwise, 3 if nobody listens.",
+    cls=Commands,
+    epilog="Exit status of a session: 0 after the server's farewell (221), 1 otherwise, 3 if nobody listens. "
+    "130 after Ctrl-C, of every command that ends by it.",
 )
 @server_options
 @session_options
@@ -41,7 +69,8 @@ def main(context: click.Context, server: Server, wishes: Wishes) -> None:
 
     Without a COMMAND a session is opened: you see what the server says, and what you type is sent as it is. After
     DATA you type the message, and may go back and correct it; a single dot on a line ends it. (A line of it that
-    begins with a dot needs a second one: the server drops the first, as SMTP asks.) QUIT, Ctrl-D or Ctrl-C leave.
+    begins with a dot needs a second one: the server drops the first, as SMTP asks.) QUIT and Ctrl-D
+    leave; Ctrl-C clears the line that is typed, and leaves where it is empty.
 
     The status line says where you stand and what may come next; Tab completes a command, the arrow keys bring back
     former ones, and a refusal is followed by a hint.
@@ -70,10 +99,6 @@ def main(context: click.Context, server: Server, wishes: Wishes) -> None:
       $ correio read joao@example.com
     """
     context.obj = server
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal that lacks a character shows its number; that is no reason to stop.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
     if context.invoked_subcommand is None:
         context.exit(hold(server, wishes))
     if wishes != Wishes():
@@ -81,6 +106,9 @@ def main(context: click.Context, server: Server, wishes: Wishes) -> None:
 
 
 for _command in COMMANDS:
+    _command.context_class = Context
+    # The whole of its first sentence: click would cut it.
+    _command.short_help = _command.get_short_help_str(limit=1000)
     main.add_command(_command)
 
 

@@ -1,6 +1,7 @@
 """The prompts of a typed session: one line for commands and answers, a small editor for messages.
 
 Gives: `prompts`, one per thing that the server may expect.
+Ctrl-C clears the line, as in a shell, and where it is empty the user leaves; so does Ctrl-D.
 In the message Enter begins a new line, and lines before it can be corrected until a single dot on a line ends it;
 a paste may hold a whole message, and commands behind it.
 Limits: on a dumb terminal a message is typed line by line. Nothing of a message goes to the server before it is
@@ -12,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.buffer import CompletionState
+from prompt_toolkit.application import get_app
+from prompt_toolkit.buffer import Buffer, CompletionState
 from prompt_toolkit.completion import CompleteEvent, Completer
+from prompt_toolkit.filters import is_searching
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import DummyHistory, History
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent, merge_key_bindings
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import is_dumb_terminal
@@ -24,6 +27,7 @@ from prompt_toolkit.utils import is_dumb_terminal
 from .guide import Guide
 from .language import Text
 from .smtp import Expects
+from .width import fit
 
 PROMPTS = {
     Expects.COMMAND: Text("smtp> ", "smtp> "),
@@ -50,7 +54,9 @@ def prompts(guide: Guide, history: History, completer: Completer) -> dict[Expect
             complete_while_typing=False,
             multiline=multiline,
             prompt_continuation=sign,
-            key_bindings=_message_keys() if multiline else _tab_key(completer) if completer else None,
+            key_bindings=merge_key_bindings(
+                [_interrupt_key(), *([_message_keys()] if multiline else [_tab_key(completer)] if completer else [])]
+            ),
             bottom_toolbar=_status(guide, expects),
             style=_STYLE if guide.paint.enabled else _PLAIN,
             color_depth=ColorDepth.DEPTH_4_BIT if guide.paint.enabled else ColorDepth.DEPTH_1_BIT,
@@ -64,7 +70,37 @@ def prompts(guide: Guide, history: History, completer: Completer) -> dict[Expect
 
 
 def _status(guide: Guide, expects: Expects) -> Callable[[], str]:
-    return lambda: f" {guide.status(expects)} "
+    def status() -> str:
+        # A column is left free on either side.
+        lines = fit(guide.status(expects), get_app().output.get_size().columns - 2).split("\n")
+        return "\n".join(f" {line} " for line in lines)
+
+    return status
+
+
+def _interrupt_key() -> KeyBindings:
+    keys = KeyBindings()
+
+    # The key, and the signal that somebody sends. A search in the history has a Ctrl-C of its own.
+    @keys.add("c-c", filter=~is_searching)
+    @keys.add("<sigint>", filter=~is_searching)
+    def _(event: KeyPressEvent) -> None:
+        if event.current_buffer.document.current_line:
+            _clear_line(event.current_buffer)
+        else:
+            event.app.exit(exception=KeyboardInterrupt(), style="class:aborting")
+
+    return keys
+
+
+def _clear_line(buffer: Buffer) -> None:
+    if "\n" not in buffer.text:
+        # The arrow keys begin at the end of the history again.
+        buffer.reset()
+        return
+    line = buffer.document.current_line
+    buffer.cursor_position += buffer.document.get_start_of_line_position()
+    buffer.delete(len(line))
 
 
 def _tab_key(completer: Completer) -> KeyBindings:

@@ -40,8 +40,8 @@ _NEXT = Text("next: {next}", "agora: {next}")
 _KEYS = Text("Tab completes", "Tab completa")
 _ANSWER = Text("the server asks a question; * alone gives up", "o servidor faz uma pergunta; * sozinho desiste")
 _IN_MESSAGE = Text(
-    "Enter: new line, arrows: go back and correct | send: a single dot on a line | Ctrl-C: leave",
-    "Enter: nova linha, setas: voltar e corrigir | enviar: um ponto sozinho na linha | Ctrl-C: sair",
+    "Enter: new line, arrows: go back and correct | send: a single dot on a line | Ctrl-C: clear, leave",
+    "Enter: nova linha, setas: voltar e corrigir | enviar: um ponto sozinho na linha | Ctrl-C: limpar, sair",
 )
 _HINT = Text("hint: {text}", "dica: {text}")
 # What one name may take of the status line, and what the forms with names in them may.

@@ -5,7 +5,7 @@ Gives: `converse`, which shows what the server says and sends what is typed unti
 What is typed is sent as it is. No dot is doubled for the user: in SMTP the client does that (RFC 5321 section
 4.5.2), and whoever types the session is the client.
 Fails: a lost connection ends the session with exit status 1, after showing what the server said last.
-Limits: no time limits but the server's; Ctrl-C ends any wait.
+Limits: no time limits but the server's; Ctrl-C ends any wait, and a second one the program (`EXIT_INTERRUPTED`).
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from click.shell_completion import CompletionItem
 from .language import Language, language_of
 from .mbox import SUFFIX, MailboxError
 from .run_folder import NoStack, run_folder, takes_run
+from .width import leave_lines_whole
 
 # Where `make up` listens unless told otherwise.
 DEFAULT_HOST = "127.0.0.1"
@@ -106,7 +107,15 @@ def _mailboxes(_: click.Context, __: click.Parameter, given: Path | None) -> Pat
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --json; the function gets the keyword argument `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Output for programs: JSON.")(function)
+    return click.option("--json", "as_json", is_flag=True, callback=_whole_lines, help="Output for programs: JSON.")(
+        function
+    )
+
+
+def _whole_lines(_: click.Context, __: click.Parameter, asked: bool) -> bool:
+    if asked:
+        leave_lines_whole()
+    return asked
 
 
 def language_option(function: Callable[..., Any]) -> Callable[..., Any]:

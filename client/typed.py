@@ -79,7 +79,7 @@ class TypedLines:
         self._pasted: deque[str] = deque()
 
     async def next_line(self, expects: Expects) -> bytes | None:
-        """What is typed at the prompt for what the server expects; None at Ctrl-C and Ctrl-D."""
+        """What is typed at the prompt for what the server expects; None at Ctrl-D, or Ctrl-C on an empty line."""
         if not self._pasted:
             try:
                 # A message, or a paste of several lines, comes as one text.

@@ -21,8 +21,8 @@ DEADLINE = 20.0
 _ROWS, _COLUMNS = 30, 100
 # "Where is the cursor?", and what this terminal always answers: in the upper left corner.
 _QUESTION, _ANSWER = "\x1b[6n", b"\x1b[1;1R"
-# What decides about language and colours, which each test says by itself.
-_DECIDING = ("LC_ALL", "LC_MESSAGES", "LANG", "NO_COLOR")
+# What decides about language, colours and width, which each test says by itself.
+_DECIDING = ("LC_ALL", "LC_MESSAGES", "LANG", "NO_COLOR", "COLUMNS", "LINES")
 
 
 class Screen:
@@ -30,12 +30,15 @@ class Screen:
 
     :param state: where it keeps what it remembers of that person.
     :param command: its command line.
+    :param columns: how wide the screen is.
     :param environment: beside the one of the tests, in which no language and no colours are chosen.
     """
 
-    def __init__(self, state: Path, command: Sequence[str], cwd: Path = ROOT, **environment: str) -> None:
+    def __init__(
+        self, state: Path, command: Sequence[str], cwd: Path = ROOT, columns: int = _COLUMNS, **environment: str
+    ) -> None:
         self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, columns, 0, 0))
         inherited = {name: value for name, value in os.environ.items() if name not in _DECIDING}
         self.process = subprocess.Popen(
             command,
@@ -66,6 +69,10 @@ class Screen:
         while text not in self.seen:
             assert self._read(deadline), f"{text!r} did not come: {self.seen!r}"
         self.seen = self.seen.partition(text)[2]
+
+    def wait_for_more(self) -> None:
+        """Read until something is drawn, if only an escape sequence, as when a line is cleared."""
+        assert self._read(time.monotonic() + DEADLINE), "the program has ended"
 
     def _read(self, deadline: float) -> bool:
         assert select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0], self.seen

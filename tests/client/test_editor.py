@@ -71,3 +71,26 @@ def test_prompts_have_the_colours_that_the_guide_has(enabled: bool, depth: Color
     with create_pipe_input() as keyboard, create_app_session(input=keyboard, output=DummyOutput()):
         made = prompts(guide, InMemoryHistory(), CommandCompleter(guide.standing, guide.language))
     assert {prompt.app.color_depth for prompt in made.values()} == {depth}
+
+
+@pytest.mark.parametrize("expects", [Expects.COMMAND, Expects.RESPONSE])
+def test_ctrl_c_clears_what_is_typed_and_leaves_where_there_is_nothing(expects: Expects) -> None:
+    assert typed("MAIL FROM:<wrong\x03NOOP\r", expects) == "NOOP"
+    # In the middle of the line too.
+    assert typed("one two\x1b[D\x1b[D\x03three\r", expects) == "three"
+    with pytest.raises(KeyboardInterrupt):
+        typed("half a line\x03\x03", expects)
+
+
+def test_ctrl_c_in_a_message_clears_its_line_alone() -> None:
+    assert typed("one\rtwo\x03three\r.\r", Expects.MESSAGE) == "one\nthree\n."
+    # Also one that was gone back to.
+    assert typed("one\rtwo\x1b[A\x03first\x1b[B\r.\r", Expects.MESSAGE) == "first\ntwo\n."
+    with pytest.raises(KeyboardInterrupt):
+        typed("one\r\x03", Expects.MESSAGE)
+
+
+def test_ctrl_d_leaves_on_an_empty_line_alone() -> None:
+    assert typed("NOOP\x04\r", Expects.COMMAND) == "NOOP"
+    with pytest.raises(EOFError):
+        typed("\x04", Expects.COMMAND)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 
 from client import VERSION
 from client.__main__ import COMMANDS, main
+from tests.stack import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -80,3 +82,19 @@ def test_the_client_imports_nothing_of_the_services_nor_beyond_its_dependencies(
     beyond = set(done.stdout.split())
     assert {"client", "click", "prompt_toolkit"} <= beyond
     assert not beyond & {"wire", "runtime", "gateway", "session_worker", "mailbox_store", "zmq", "msgpack", "uvloop"}
+
+
+def test_a_command_that_ctrl_c_ends_has_the_shell_s_status_for_it(tmp_path: Path) -> None:
+    (tmp_path / "ana@example.org.txt").touch()
+    command = [sys.executable, "-m", "client", "wait", "--to", "ana@example.org", "--mailboxes", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as waiting:
+        # It sleeps in the kernel once it has everything that it needs.
+        wait_until(lambda: b"inotify" in _sleeps_in(waiting.pid), "it watches the mailbox")
+        waiting.send_signal(signal.SIGINT)
+        said = waiting.communicate(timeout=20)
+    assert (waiting.returncode, said) == (130, (b"", b""))
+
+
+def _sleeps_in(pid: int) -> bytes:
+    links = (Path("/proc") / str(pid) / "fd").iterdir()
+    return b" ".join(os.fsencode(link.readlink()) for link in links)

@@ -86,6 +86,57 @@ def test_ctrl_c_and_ctrl_d_at_the_prompt_leave_politely(serve: Any, answers: Any
     assert answers.heard == ["QUIT"]
 
 
+def test_ctrl_c_clears_the_line_on_the_screen_and_the_next_one_leaves(
+    serve: Any, answers: Any, terminals: Any
+) -> None:
+    terminal = terminals(serve(answers))
+    terminal.wait_for("smtp>")
+    terminal.type("NOOP this is wrong")
+    terminal.wait_for("wrong")
+    terminal.type("\x03RSET\r")
+    terminal.wait_for("250 2.0.0 OK")
+    terminal.wait_for("smtp>")
+    # By a signal, as from another program, it is the same.
+    terminal.type("HELO b")
+    terminal.wait_for("HELO b")
+    terminal.interrupt()
+    terminal.wait_for_more()
+    terminal.type("RSET\r")
+    terminal.wait_for("250 2.0.0 OK")
+    terminal.wait_for("smtp>")
+    terminal.type("DATA\r")
+    terminal.wait_for("message>")
+    terminal.type("wrong\x03right\r.\r")
+    terminal.wait_for("Delivered abc.1")
+    terminal.wait_for("smtp>")
+    terminal.type("\x03")
+    terminal.wait_for("221 2.0.0 Bye")
+    assert terminal.end() == 0
+    assert answers.heard == ["RSET", "RSET", "DATA", "QUIT"]
+    assert answers.bodies == [b"right\r\n"]
+
+
+def test_a_second_ctrl_c_waits_for_nothing(serve: Any, terminals: Any) -> None:
+    asked, left = threading.Event(), threading.Event()
+
+    def server(peer: Any) -> None:
+        peer.say("220 hello")
+        assert peer.hear() == b"RSET"
+        asked.set()
+        assert peer.hear() == b"QUIT"
+        left.set()
+        assert peer.hear() == b""
+
+    terminal = terminals(serve(server))
+    terminal.wait_for("smtp>")
+    terminal.type("RSET\r")
+    assert asked.wait(20)
+    terminal.interrupt()
+    assert left.wait(20)
+    terminal.interrupt()
+    assert terminal.end() == 130
+
+
 def test_lines_typed_faster_than_the_server_answers_are_not_lost(serve: Any, answers: Any, terminals: Any) -> None:
     terminal = terminals(serve(answers))
     terminal.wait_for("smtp>")
