@@ -1,19 +1,28 @@
 """The users file on disk: read at start, watched while the store runs.
 
-A thread looks at the file's status every `_INTERVAL`. A change that stands still from one look to the next, so that
-it is not half of a copy that is being written, is read, parsed, and takes the place of the old list in one
-assignment, after the new users' mailboxes were made. An edit that breaks a rule, or a file that is gone, is reported,
-and the old list stays. What cannot be read or made for another reason is tried again.
+A thread looks at the file's status every `_INTERVAL`. A file that is as the look before found it, so that it is not
+half of a copy that is being written, is read, parsed, and takes the place of the old list in one assignment, after the
+new users' mailboxes were made. That is so too where another file has its name by now, as with an editor that saves
+without a pause. Where one file is written and never rests, what two looks have found in it, one after the other, is added to
+the list; nobody is dropped before it rests, for what is missing may be about to be written.
+
+An edit that breaks a rule, or a file that is gone, is reported, and the old list stays. What cannot be read or made
+for another reason is tried again.
 
 Fails: at start with ConfigError, later with log lines only, one for each reason.
 Limits: a change that leaves size, inode and modification time (to the clock's tick) as they were is not seen. A
-writer that rests for longer than `_INTERVAL` in the middle of the file has its half taken for the whole.
+writer that rests for longer than `_INTERVAL` in the middle of the file has its half taken for the whole. What breaks a
+rule in a file that never rests is not reported.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import stat
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from mailbox_store.config import ConfigError
@@ -31,6 +40,39 @@ _INTERVAL = 0.2
 _AT_ONCE = 5_000
 # What a change of the file changes: modification time in ns, size, inode.
 _Status = tuple[int, int, int]
+
+
+def _status(of: os.stat_result) -> _Status:
+    return of.st_mtime_ns, of.st_size, of.st_ino
+
+
+def _entries(text: bytes) -> frozenset[bytes]:
+    """The lines that could be users."""
+    return frozenset(line for line in text.split(b"\n") if line.strip() and not line.lstrip().startswith(b"#"))
+
+
+class _Sight:
+    """The file as a look has found it. It is held open, for another may have its name at the next."""
+
+    def __init__(self, path: Path) -> None:
+        # O_NONBLOCK: a pipe has no list, and nobody waits for one.
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        status = os.fstat(self._fd)
+        self.status = _status(status)
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise OSError(errno.EINVAL, "Not a regular file", str(path))
+
+    def rests(self) -> bool:
+        """Is it as it was?"""
+        return _status(os.fstat(self._fd)) == self.status
+
+    def read(self) -> bytes:
+        with os.fdopen(self._fd, "rb", closefd=False) as file:
+            return file.read()
+
+    def close(self) -> None:
+        os.close(self._fd)
 
 
 class UsersFile:
@@ -53,12 +95,16 @@ class UsersFile:
         self._thread: threading.Thread | None = None
         try:
             self._taken: _Status | None = self._look()
-            self.current: Users = self._read()
+            self._text = self._path.read_bytes()
+            self.current: Users = self._parse(self._text)
         except OSError as error:
             raise ConfigError(f"USERS={path}: {error.strerror}") from None
         except UsersError as error:
             raise ConfigError(str(error)) from None
-        self._seen: _Status | None = self._taken
+        # What the last look has found, where it is not what was taken over.
+        self._sight: _Sight | None = None
+        # The entries of a file that did not rest, as the look before found them.
+        self._moving: frozenset[bytes] | None = None
         self._told = ""
         self._known: set[str] = set(self.current.names)
         try:
@@ -82,39 +128,55 @@ class UsersFile:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        if self._sight is not None:
+            self._sight.close()
 
     def refresh(self) -> None:
-        """Look once, and take over a change that the look before this one has seen already."""
+        """Look once, and take over what the look before this one has found, if it is still as it was."""
+        sight, self._sight = self._sight, None
         try:
-            before = self._seen
-            status = self._seen = self._look()
-            if before == status != self._taken:
-                self._take_over(status)
+            if sight is not None:
+                self._see(sight)
+            if self._look() != self._taken:
+                self._sight = _Sight(self._path)
         except UsersError as error:
             # Another try would find the same.
-            self._taken, self._told = self._seen, ""
+            assert sight is not None
+            self._taken, self._told, self._moving = sight.status, "", None
             self._tell(str(error))
         except OSError as error:
-            self._seen = self._taken = None
+            self._taken = None
             self._tell(f"{error.filename or self._path}: {error.strerror}")
+        finally:
+            if sight is not None:
+                sight.close()
 
-    def _take_over(self, status: _Status) -> None:
-        """Read the file and put it in the list's place, unless it changes meanwhile: then the next looks will see it.
+    def _see(self, sight: _Sight) -> None:
+        """Take over a file that rests, and of one that does not what can be told.
 
-        :param status: the file's, when it was last looked at.
         :raises UsersError: where the file breaks a rule.
         :raises OSError: where it cannot be read, or a mailbox cannot be made.
         """
-        users = self._read()
-        if self._look() != status:
+        text = sight.read()
+        if sight.rests():
+            self._take_over(text)
+            self._taken, self._told, self._moving = sight.status, "", None
+            self._totals.reloads += 1
             return
+        before, self._moving = self._moving, _entries(text)
+        new = (self._moving & before if before else frozenset()) - _entries(self._text)
+        if new:
+            # What breaks a rule may be half of what is right.
+            with suppress(UsersError):
+                self._take_over(b"\n".join([self._text, *sorted(new)]))
+
+    def _take_over(self, text: bytes) -> None:
+        users = self._parse(text)
         missing = self._files.missing(users.mailboxes)
         self._files.create(missing)
         # A delivery that was begun before a user was removed still ends.
         self._known |= users.names
-        self.current = users
-        self._taken, self._told = status, ""
-        self._totals.reloads += 1
+        self.current, self._text = users, text
         log.info(
             "= %s read again: %s, %s",
             self._path,
@@ -148,8 +210,7 @@ class UsersFile:
                 log.exception("! could not look at %s", self._path)
 
     def _look(self) -> _Status:
-        status = self._path.stat()
-        return status.st_mtime_ns, status.st_size, status.st_ino
+        return _status(self._path.stat())
 
-    def _read(self) -> Users:
-        return parse_users(self._path.read_bytes(), str(self._path), self._home, self._postmaster)
+    def _parse(self, text: bytes) -> Users:
+        return parse_users(text, str(self._path), self._home, self._postmaster)

@@ -105,6 +105,73 @@ def test_a_file_that_is_being_written_is_not_taken_for_the_new_list(users: Users
     assert sorted(file.stem for file in (path.parent / "mail").iterdir()) == sorted(users.current.mailboxes)
 
 
+def test_a_file_that_is_replaced_again_and_again_is_taken_over_all_the_while(users: UsersFile, path: Path) -> None:
+    for number in range(5):
+        _replace(path, f"user{number}@b.example\n# edit {number}\n")
+        users.refresh()
+        # The look before found the file before this one, which is whole: nobody has written to it since.
+        assert users.current.mailboxes == ((f"user{number - 1}@b.example",) if number else ("ana@b.example",))
+    _settle(users)
+    assert users.current.mailboxes == ("user4@b.example",)
+
+
+def test_users_that_are_added_to_a_file_that_never_rests_are_taken_in(users: UsersFile, path: Path) -> None:
+    with path.open("a") as file:
+        for number in range(9):
+            file.write(f"user{number}@b.example\n")
+            file.flush()
+            users.refresh()
+            if number >= 3:
+                assert f"user{number - 3}@b.example" in users.current.names
+    assert "ana@b.example" in users.current.names
+
+
+def test_nobody_is_dropped_and_no_half_of_a_line_is_taken_in_while_a_file_is_written_anew(
+    users: UsersFile, path: Path
+) -> None:
+    _replace(path, "ana@b.example\nbob@b.example\neva@b.example\n")
+    _settle(users)
+    before = users.current.names
+    with path.open("w") as file:
+        for number in range(20):
+            # Each look finds a line that ends somewhere else, and parses.
+            file.write(f"new{number}@b.ex" if number % 2 == 0 else "ample\n")
+            file.flush()
+            users.refresh()
+            assert before <= users.current.names
+            assert all(name.endswith("@b.example") for name in users.current.names)
+    _settle(users)
+    assert "bob@b.example" not in users.current.names
+
+
+def test_what_breaks_a_rule_in_a_file_that_never_rests_is_told_when_it_does(
+    users: UsersFile, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with path.open("a") as file:
+        for number in range(5):
+            file.write(f"bruno\nuser{number}@b.example\n")
+            file.flush()
+            users.refresh()
+    assert users.current.mailboxes == ("ana@b.example",)
+    assert not caplog.text
+    _settle(users)
+    assert caplog.text.count(f"{path}:2: bruno: ") == 1
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_what_is_no_file_is_told_and_leaves_nothing_open(
+    users: UsersFile, path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.unlink()
+    path.mkdir() if kind == "folder" else os.mkfifo(path)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(4):
+        users.refresh()
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert caplog.text.count("Not a regular file; the list as it was stays") == 1
+    assert users.current.mailboxes == ("ana@b.example",)
+
+
 def test_what_fails_for_a_while_is_told_once_and_tried_again(
     users: UsersFile, path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
