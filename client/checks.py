@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,10 +51,21 @@ def checks(server: Server, users: Path, mailboxes: Path) -> Iterator[Finding]:
     yield _port(seen)
     if seen.listening:
         yield _smtp(seen)
-    yield _users(users, needed=not seen.takes_mail)
-    yield _folder(mailboxes)
-    yield _space(mailboxes)
+    yield _made("users", lambda: _users(users, needed=not seen.takes_mail))
+    yield _made("mailboxes", lambda: _folder(mailboxes))
+    yield _made("disk", lambda: _space(mailboxes))
     yield _engine()
+
+
+def _made(name: str, check: Callable[[], Finding]) -> Finding:
+    """What a check of files finds, or that it cannot be made: a folder above them may be closed, or a disk broken."""
+    try:
+        return check()
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return Finding(
+            name, FAILED, f"cannot be looked at: {where}{error.strerror}", "see to it that you may look there"
+        )
 
 
 def _python() -> Finding:
@@ -124,6 +136,8 @@ def _folder(path: Path) -> Finding:
         return Finding("mailboxes", WARNING, f"{path} belongs to user {owner}, you are {os.geteuid()}", advice)
     if not os.access(path, os.W_OK | os.X_OK):
         return Finding("mailboxes", FAILED, f"{path} cannot be written", f"allow it: chmod u+rwx {path}")
+    if path.stat().st_mode & stat.S_IWOTH:
+        return Finding("mailboxes", WARNING, f"everybody can write to {path}", f"chmod o-w {path}")
     return Finding("mailboxes", OK, f"{path} is yours and can be written")
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from deploy.engine import docker, run
 from deploy.errors import DeployError
+from deploy.owner import Owner, open_lock
 
 SERVICES = ("gateway", "session_worker", "mailbox_store")
 # Read in this order: what a registry gives, and what base-image.sh makes where none answers.
@@ -153,7 +154,8 @@ def _one_at_a_time() -> Iterator[None]:
     """Two stacks of one checkout that start together share the wheels and the images."""
     folder = _ROOT / "build"
     folder.mkdir(exist_ok=True)
-    descriptor = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o666)
+    # As the folder's files are: of whoever may write there.
+    descriptor = open_lock(folder / ".lock", Owner(folder.stat().st_uid, folder.stat().st_gid))
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

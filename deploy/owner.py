@@ -1,13 +1,14 @@
 """Whose files are they? The stack works for the person who typed `make up`, also when that was typed with sudo.
 
-Gives: that person's uid and gid, folders that belong to them, and a way to become them for good; `name_of`, the name
-of whose a path is.
+Gives: that person's uid and gid, folders and files that belong to them, and a way to become them for good; `name_of`,
+the name of whose a path is.
 Fails: `DeployError` with the folder and the reason.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +57,47 @@ def make_folder(path: Path, owner: Owner, variable: str = "", mode: int = 0o755)
         path.mkdir(mode)
         path.chmod(mode)  # whatever the umask is
         give(path, owner)
+        # Mail lies below it: it is to outlive a power cut from its first moment.
+        _sync(path.parent)
     except OSError as error:
         raise DeployError(f"{named}: cannot make this folder: {error.strerror}", EX_CONFIG) from None
+
+
+def _sync(folder: Path) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except PermissionError:
+        return  # It may be written and not read: then nobody can.
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def refuse_open_to_all(path: Path, variable: str) -> None:
+    """:raises DeployError: where everybody can write to a folder, and put files of theirs in the place of ours."""
+    if path.stat().st_mode & stat.S_IWOTH:
+        raise DeployError(
+            f"{variable}={path}: everybody can write to it; allow that to nobody else: chmod o-w {path}", EX_CONFIG
+        )
+
+
+def open_lock(path: Path, owner: Owner) -> int:
+    """A descriptor of a file to lock, made if it is missing, that nobody else can open: who can open a file, for
+    reading alone, can lock it, and keep everybody waiting.
+
+    :raises OSError: where it cannot be made, or is somebody else's.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        if os.geteuid() == 0:
+            os.fchown(descriptor, owner.uid, owner.gid)
+        # Older releases made it for all to read.
+        os.fchmod(descriptor, 0o600)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def name_of(path: Path) -> str:

@@ -61,4 +61,7 @@ def why_no_mail(run: Path) -> str | None:
                 return str(json.loads(path.read_bytes()).get("why_not", ""))
         except (OSError, ValueError, AttributeError):
             continue
-    return "no room for mail: the disk of RUN is full" if shutil.disk_usage(run).free < _LEAST_ROOM else None
+    try:
+        return "no room for mail: the disk of RUN is full" if shutil.disk_usage(run).free < _LEAST_ROOM else None
+    except OSError as error:
+        return f"the room for mail cannot be seen: {error.strerror}"

@@ -87,6 +87,7 @@ def up(settings: StackSettings, say: Say) -> int:
     if kind == "processes":
         owner.become(person)
     owner.make_folder(settings.run, person, "RUN")
+    owner.refuse_open_to_all(settings.run, "RUN")
     with state.exclusive(settings.run, person):
         before = state.load(settings.run)
         if before is not None:

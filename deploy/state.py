@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deploy.errors import DeployError
-from deploy.owner import Owner, give, name_of
+from deploy.owner import Owner, give, name_of, open_lock
 
 _FILE = "stack.json"
 _LOCK = "stack.lock"
@@ -80,17 +81,17 @@ def differences(before: dict[str, str], asked: dict[str, str]) -> list[str]:
 @contextmanager
 def exclusive(run: Path, owner: Owner) -> Iterator[None]:
     """Hold RUN for one command at a time; the kernel drops the lock with the process, however that ends."""
-    path = run / _LOCK
     try:
-        lock = path.open("a")
-        give(path, owner)
+        lock = open_lock(run / _LOCK, owner)
     except PermissionError as error:
         raise DeployError(f"RUN={run}: {error.strerror}: it belongs to someone else") from None
     except OSError as error:
         raise DeployError(f"RUN={run}: cannot make {_LOCK} in it: {error.strerror}") from None
-    with lock:
+    try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DeployError(f"RUN={run}: another make up or make down is at work there") from None
         yield
+    finally:
+        os.close(lock)

@@ -1,18 +1,18 @@
 """The users file on disk: read at start, watched while the store runs.
 
 A thread looks at the file's status every `_INTERVAL`. A file that is as the look before found it, so that it is not
-half of a copy that is being written, is read, parsed, and takes the place of the old list in one assignment, after the
-new users' mailboxes were made. That is so too where another file has its name by now, as with an editor that saves
-without a pause. Where one file is written and never rests, what two looks have found in it, one after the other, is added to
-the list; nobody is dropped before it rests, for what is missing may be about to be written.
+half of a copy that is being written, is read, parsed, and takes the place of the old list in one assignment, after
+the new users' mailboxes were made. That is so too where another file has its name by now, as with an editor that
+saves without a pause. Where one file is written and never rests, what two looks have found in it, one after the
+other, is added to the list; nobody is dropped before it rests, for what is missing may be about to be written.
 
 An edit that breaks a rule, or a file that is gone, is reported, and the old list stays. What cannot be read or made
 for another reason is tried again.
 
 Fails: at start with ConfigError, later with log lines only, one for each reason.
 Limits: a change that leaves size, inode and modification time (to the clock's tick) as they were is not seen. A
-writer that rests for longer than `_INTERVAL` in the middle of the file has its half taken for the whole. What breaks a
-rule in a file that never rests is not reported.
+writer that rests for longer than `_INTERVAL` in the middle of the file has its half taken for the whole. What breaks
+a rule in a file that never rests is not reported.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -109,3 +110,26 @@ def test_an_old_python_a_full_disk_and_no_engine_are_told(sound: Path, monkeypat
     assert found(sound)["docker"].what == "no Docker engine: Cannot connect"
     (sound / "docker").write_text("#!/bin/sh\necho 20.10\n")
     assert found(sound)["docker"] == Finding("docker", OK, "Docker engine 20.10")
+
+
+@pytest.mark.parametrize("call", ["statvfs", "stat"])
+def test_what_cannot_be_looked_at_is_a_finding(sound: Path, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = getattr(os, call)
+
+    def broken(path: str | Path, **how: bool) -> os.stat_result:
+        if "mailboxes" in str(path):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return real(path, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, broken)
+        findings = found(sound)
+    assert findings["disk"].state == FAILED
+    assert findings["disk"].what == f"cannot be looked at: {sound / 'mailboxes'}: Input/output error"
+    assert findings["mailboxes"].state == (FAILED if call == "stat" else OK)
+
+
+def test_a_folder_that_everybody_can_write_to_is_told(sound: Path) -> None:
+    (sound / "mailboxes").chmod(0o777)
+    finding = found(sound)["mailboxes"]
+    assert (finding.state, finding.advice) == (WARNING, f"chmod o-w {sound / 'mailboxes'}")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import DeployError
-from deploy.owner import Owner, caller, make_folder, name_of
+from deploy.owner import Owner, caller, make_folder, name_of, open_lock, refuse_open_to_all
 from tests.deploy.deploying import environment
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for others")
@@ -83,3 +83,29 @@ def test_a_folder_whose_parent_is_missing_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(DeployError, match=r"MAILBOXES=.*there is no folder"):
         make_folder(tmp_path / "a" / "b", caller(), "MAILBOXES")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_everybody_can_write_to_is_refused(tmp_path: Path) -> None:
+    refuse_open_to_all(tmp_path, "RUN")
+    tmp_path.chmod(0o1777)
+    with pytest.raises(DeployError, match=rf"^RUN={tmp_path}: everybody can write to it; .*: chmod o-w {tmp_path}$"):
+        refuse_open_to_all(tmp_path, "RUN")
+
+
+@as_root
+def test_a_lock_belongs_to_its_owner_whoever_makes_it(tmp_path: Path) -> None:
+    os.close(open_lock(tmp_path / "lock", Owner(12345, 54321)))
+    seen = (tmp_path / "lock").stat()
+    assert (seen.st_uid, seen.st_gid, stat.S_IMODE(seen.st_mode)) == (12345, 54321, 0o600)
+
+
+def test_a_new_folder_is_on_disk_and_one_that_cannot_be_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
+    make_folder(tmp_path / "new", caller())
+    assert synced == [tmp_path.stat().st_ino]
+    monkeypatch.setattr(os, "fsync", lambda _fd: os.close(-1))
+    with pytest.raises(DeployError, match="cannot make this folder: Bad file descriptor"):
+        make_folder(tmp_path / "another", caller())

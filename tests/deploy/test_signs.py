@@ -71,3 +71,9 @@ def test_a_sign_that_says_nothing_sensible_is_no_hindrance(tmp_path: Path, text:
     signs.make_folder(tmp_path, ME, ME)
     (tmp_path / "ready" / "mailbox_store").write_text(text, errors="surrogateescape")
     assert signs.why_no_mail(tmp_path) is None
+
+
+def test_a_disk_that_does_not_tell_its_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    signs.make_folder(tmp_path, ME, ME)
+    monkeypatch.setattr(os, "statvfs", lambda _path: os.close(-1))
+    assert signs.why_no_mail(tmp_path) == "the room for mail cannot be seen: Bad file descriptor"

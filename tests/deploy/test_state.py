@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -46,6 +49,37 @@ def test_a_folder_that_has_no_room_for_a_lock_is_named() -> None:
         state.exclusive(Path("/proc"), owner.caller()),
     ):
         pass
+
+
+def test_nobody_else_can_open_the_lock_not_even_that_of_an_older_release(tmp_path: Path) -> None:
+    lock = tmp_path / "stack.lock"
+    for before in (None, 0o644):
+        if before:
+            lock.chmod(before)
+        with state.exclusive(tmp_path, owner.caller()):
+            assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_another_user_keeps_nobody_from_the_stack(folder: Path) -> None:
+    """Whoever can open a file can lock it, for reading alone: flock(2)."""
+    folder.chmod(0o755)
+    with state.exclusive(folder, owner.caller()):
+        pass
+    state.save(folder, STACK, owner.caller())
+    done = {
+        name: subprocess.run(["cat", folder / name], user=65534, capture_output=True, text=True, check=False).stderr
+        for name in ("stack.json", "stack.lock")
+    }
+    assert done["stack.json"] == ""
+    assert "Permission denied" in done["stack.lock"]
+
+
+def test_a_link_in_the_lock_s_place_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "stack.lock").symlink_to(tmp_path / "another")
+    with pytest.raises(DeployError, match=r"cannot make stack\.lock"), state.exclusive(tmp_path, owner.caller()):
+        pass
+    assert not (tmp_path / "another").exists()
 
 
 def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:

@@ -119,13 +119,14 @@ def test_a_folder_without_room_for_a_name_is_synced_as_it_is(
         return opened(path, flags, *mode)
 
     synced: list[int] = []
-    monkeypatch.setattr(os, "open", no_room)
-    monkeypatch.setattr(os, "fsync", synced.append)
-    if told:
-        with pytest.raises(OSError, match="Input/output error"):
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", no_room)
+        patch.setattr(os, "fsync", synced.append)
+        if told:
+            with pytest.raises(OSError, match="Input/output error"):
+                Names(folder).sync()
+        else:
             Names(folder).sync()
-    else:
-        Names(folder).sync()
     assert len(synced) == (not told)
 
 

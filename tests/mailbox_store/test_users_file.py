@@ -164,10 +164,10 @@ def test_what_is_no_file_is_told_and_leaves_nothing_open(
 ) -> None:
     path.unlink()
     path.mkdir() if kind == "folder" else os.mkfifo(path)
-    before = len(os.listdir("/proc/self/fd"))
+    before = sum(1 for _ in Path("/proc/self/fd").iterdir())
     for _ in range(4):
         users.refresh()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
     assert caplog.text.count("Not a regular file; the list as it was stays") == 1
     assert users.current.mailboxes == ("ana@b.example",)
 
