@@ -28,18 +28,18 @@ _EX_FAILED = 1
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _UP = Text(
-    "Correio takes mail on {host} port {port} for the users in {users}; their mailboxes are in {mailboxes}.\n"
-    "Type in another terminal: correio. Ctrl-C stops the server.",
-    "O Correio recebe mensagens em {host}, porta {port}, para os usuários de {users}; as caixas postais estão em "
-    "{mailboxes}.\nDigite em outro terminal: correio. Ctrl-C encerra o servidor.",
+    "Correio takes mail on {host} port {port}.\nUsers: {users}, mailboxes: {mailboxes}\n"
+    "Send one from another terminal: correio. Ctrl-C stops the server.",
+    "O Correio recebe mensagens em {host}, porta {port}.\nUsuários: {users}, caixas postais: {mailboxes}\n"
+    "Envie uma de outro terminal: correio. Ctrl-C encerra o servidor.",
 )
 _WAITING = Text("Waiting for a connection.", "Aguardando conexão.")
 _GATEWAY_GONE = Text("The gateway is away; it is being started again.", "O gateway caiu; está sendo reiniciado.")
 _GATEWAY_BACK = Text("The gateway is back.", "O gateway voltou.")
 _INTERRUPTED = Text("Interrupted; nothing was started.", "Interrompido; nada foi iniciado.")
 _STOPPING = Text(
-    "Stopping: mails under way can end. Ctrl-C once more stops at once.",
-    "Encerrando: as mensagens em andamento podem terminar. Outro Ctrl-C encerra já.",
+    "Stopping: mails under way can end. Ctrl-C once more waits for none.",
+    "Encerrando: o que está em andamento pode terminar. Outro Ctrl-C não espera.",
 )
 _AT_ONCE = Text("Stopping at once.", "Encerrando já.")
 _STOPPED = Text("Stopped; nothing is left running.", "Encerrado; nada continua rodando.")
@@ -115,7 +115,9 @@ class Screen:
         self._language = language
         self._look = Look(paint, language)
         self._gaps = Gaps()
+        # The sessions that are open; `_all` as long as none can be whose begin was not heard.
         self._open: set[str] = set()
+        self._all = True
 
     def say(self, text: Text, **values: object) -> None:
         """A word of our own."""
@@ -136,22 +138,28 @@ class Screen:
         """Its line, and that a connection is waited for where nobody has one any more."""
         if missed := self._gaps.before(event):
             click.echo(self._look.missed(missed), color=True)
-            self._open.clear()
+            self._forget()
+        session, kind = str(event.get("session", "")), event.get("event")
+        if kind == "connected":
+            self._open.add(session)
+        elif self._all and session not in self._open:
+            return  # the last words of who looked whether mail is taken
         line = self._look.line(event)
         if line is not None:
             click.echo(line, color=True)
-        session = str(event.get("session", ""))
-        if event.get("event") == "connected":
-            self._open.add(session)
-        elif event.get("event") == "closed":
+        if kind == "closed":
             self._open.discard(session)
             if not self._open:
                 self.say(_WAITING)
 
     def change(self, *, gone: bool) -> None:
         """The gateway is gone, and its connections with it; or it is back."""
-        self._open.clear()
+        self._forget()
         self.say(_GATEWAY_GONE if gone else _GATEWAY_BACK)
+
+    def _forget(self) -> None:
+        self._open.clear()
+        self._all = False
 
 
 class Requests:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -15,10 +16,14 @@ import pytest
 from client import VERSION
 from client.private_stack import PrivateStack
 from deploy import engine, images
-from tests.stack import ROOT
+from tests.client.pseudo_terminal import Screen
+from tests.deploy.deploying import processes_of
+from tests.stack import ROOT, free_port
 
 # The interpreter itself, not that of the tests' environment, without any package but its own library.
 BARE = [str(Path(sys.base_prefix) / "bin" / "python3"), "-I", "-S"]
+
+EXERCISE = (ROOT / "docs" / "exercicio.md").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +97,49 @@ def test_what_it_watches_needs_the_library_that_is_not_python(
         watch.send_signal(signal.SIGINT)
         watch.communicate(timeout=60)
     assert watch.returncode == 0
+
+
+@pytest.mark.stack
+def test_the_exercise_is_as_its_page_shows_it_on_two_screens(pyz: Path, folder: Path, tmp_path: Path) -> None:
+    page = dict(re.findall(r"^```(\w+).*\n((?:(?!```).*\n)*)```$", EXERCISE, re.MULTILINE))
+    (folder / "usuarios.txt").write_text(page["users"])
+    port = str(free_port())
+    serve = [sys.executable, "-m", "client", "serve", "usuarios.txt", "--lang", "pt"]
+    server = Screen(tmp_path, serve, folder, PYTHONPATH=str(ROOT), PORT=port)
+    try:
+        server.wait_for("Aguardando conexão.")
+        # It knows by itself the port of the server that was started in this folder.
+        client = Screen(tmp_path, [*BARE, str(pyz), "--lang", "pt"], folder, HOME=str(tmp_path))
+        try:
+            for line in page["client"].splitlines()[1:]:
+                prompt, typed = re.match(r"((?:smtp|mensagem)> |)(.*)", line).groups()
+                if prompt:
+                    client.wait_for(prompt.strip())
+                    client.type(f"{typed}\r")
+                else:
+                    client.wait_for(line.partition(", id ")[0])
+            assert client.end() == 0
+        finally:
+            client.close()
+        server.wait_for("encerrada")
+        server.wait_for("Aguardando conexão.")
+        server.type("\x03")
+        assert server.end() == 0
+    finally:
+        server.close()
+    assert processes_of(folder / "run") == []
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", server.raw).replace("^C", "^C\n").replace(port, "12000")
+    assert what_stays(shown) == what_stays(page["server"].partition("\n")[2])
+    mailbox = (folder / "mailboxes" / "maria@gmail.com.txt").read_text()
+    assert what_stays(mailbox) == what_stays(page["mailbox"])
+
+
+def what_stays(text: str) -> list[str]:
+    """The lines without the time, the ids, and who served them how fast."""
+    text = re.sub(r"  \[[0-9a-f]{8}(, [0-9.]+ ms)?\]", "", text)
+    text = re.sub(r"\b[0-9a-f]{4}([0-9a-f]{8})?-[0-9]+(\.1)?\b", "ID", text)
+    text = re.sub(r"[A-Z][a-z]{2},? .{6,13}[0-9:]{8} (20[0-9]{2}|\+0000)|[0-9:]{8}\.[0-9]{3}", "TIME", text)
+    return [line.rstrip() for line in text.strip().splitlines()]
 
 
 def test_a_python_that_is_too_old_is_told_so() -> None:
