@@ -18,7 +18,7 @@ GIVEN = $(strip $(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin 
 DEPLOY = @CORREIO_GIVEN="$(GIVEN)" $(RUN_PYTHON) -m deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help up down restart-workers restart-store restart-gateway status logs test test-long test-debian chaos lint bench curves budget client lock pictures clean
+.PHONY: help up down restart-workers restart-store restart-gateway status logs test test-long test-debian chaos lint bench log-costs curves budget client lock pictures clean
 
 help: ## show this
 	@echo "Correio, an SMTP server. Targets:"
@@ -79,6 +79,10 @@ lint: $(INSTALLED) ## check style, types and who imports whom
 # the disk to measure, OUT and PLOT; bench/options.py has them all. Peers that cannot run here are named and left out.
 bench: $(INSTALLED) $(BENCH)/.installed ## measure throughput, times and cost next to other servers (QUICK=1 ROUNDS=3)
 	@$(RUN_PYTHON) -m bench
+
+# Variables: BEFORE, a commit to compare with, MODE=docker, QUICK=1, ROUNDS, LOAD_SECONDS, FOLDER.
+log-costs: $(INSTALLED) ## measure what the log of conversations costs, now and at the commit BEFORE
+	@$(RUN_PYTHON) -m bench.logs
 
 curves: $(INSTALLED) $(BENCH)/.installed ## measure what grows with mailboxes, users, journal and connections
 	@$(RUN_PYTHON) -m bench.curves

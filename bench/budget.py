@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 
 from bench.inprocess import HERE as HARNESS
 from bench.inprocess import Services
+from runtime.event_log import Form
 
 BUDGET = Path(__file__).with_name("budget.json")
 # What the budget may exceed the count by, and on another Python the count the budget.
@@ -39,11 +40,15 @@ _MESSAGES = 30
 
 
 class Load(NamedTuple):
-    """Sessions that speak in lock-step; `same`: what they say was said a moment ago, so that its answer is known."""
+    """Sessions that speak in lock-step; `same`: what they say was said a moment ago, so that its answer is known.
+
+    `log`: whether that is logged, and for whom.
+    """
 
     sessions: int
     pipelined: bool = False
     same: bool = True
+    log: Form | None = None
 
 
 LOADS = {
@@ -51,6 +56,8 @@ LOADS = {
     "20 sessions": Load(20),
     "20 sessions, each mail from another sender": Load(20, same=False),
     "20 sessions, pipelined": Load(20, pipelined=True),
+    "20 sessions, logged": Load(20, log="human"),
+    "20 sessions, logged as JSON": Load(20, log="json"),
 }
 
 Calls = dict[str, dict[str, float]]
@@ -83,10 +90,10 @@ class Profiler:
 
 def count_load(load: Load) -> dict[str, Counter[str]]:
     """Calls by service and function of `sessions` × `_MESSAGES` messages in steady state."""
-    sessions, pipelined, same = load
+    sessions, pipelined, same, log = load
     profiler = Profiler()
     with tempfile.TemporaryDirectory(prefix="correio-budget-") as folder:
-        services = Services(Path(folder), sessions)
+        services = Services(Path(folder), sessions, log)
         try:
             services.greet()
             for number in range(_WARM_UP + _MESSAGES):

@@ -32,6 +32,8 @@ from mailbox_store.sqlite_journal import SqliteJournal
 from mailbox_store.store import Store
 from mailbox_store.users import Users, parse_users
 from runtime.bus import Bus
+from runtime.event_log import EventLog, Form
+from runtime.log_output import Output
 from session_worker.config import WorkerSettings
 from session_worker.service import Worker
 from wire.codec import encode
@@ -164,16 +166,25 @@ class FixedUsers:
 class Services:
     """Gateway, worker and store, with `sessions` clients that speak in lock-step.
 
-    :param folder: for the journal and the mailboxes.
+    :param folder: for the journal, the mailboxes and the log.
+    :param log: whether conversations and deliveries are logged, and for whom.
     """
 
-    def __init__(self, folder: Path, sessions: int) -> None:
+    def __init__(self, folder: Path, sessions: int, log: Form | None = None) -> None:
         self.profile: Callable[[str], AbstractContextManager[None]] = lambda _service: nullcontext()
         self._loops = {"gateway": ListLoop(), "session_worker": ListLoop()}
         self._now = time.time()
         self._turns = 0
         self._mailboxes = folder / "mailboxes"
         self._mailboxes.mkdir()
+        output = Output(lambda _lines, _why: b"", str(folder / "log"), ())
+        self._events = {
+            name: EventLog(output, name, log, lambda: int(self._now * 1e9)) if log else None
+            for name in (*self._loops, "store")
+        }
+        for name, loop in self._loops.items():
+            if events := self._events[name]:
+                events.soon = loop.call_soon
         self._router = ListSocket(zmq.ROUTER)
         registry = self._make_gateway()
         self._make_worker()
@@ -196,13 +207,18 @@ class Services:
         )
         dispatcher = Dispatcher(bus.send, PoisonCabinet(None), 30.0, lambda: 0.0)
         return Registry(
-            dispatcher, Conversation(None), Admission(10_000, 0), "mail.example.com", 300.0, lambda: self._now
+            dispatcher,
+            Conversation(self._events["gateway"]),
+            Admission(10_000, 0),
+            "mail.example.com",
+            300.0,
+            lambda: self._now,
         )
 
     def _make_worker(self) -> None:
         asyncio._set_running_loop(cast(asyncio.AbstractEventLoop, self._loops["session_worker"]))
         context = ListContext()
-        Worker(WorkerSettings(), cast(Any, context))
+        Worker(WorkerSettings(), cast(Any, context), self._events["session_worker"])
         self._to_store, self._to_gateway = context.sockets
         self._router.inbox.append([_WORKER, *encode([WorkerAlive("budget", 0)])])
 
@@ -216,6 +232,7 @@ class Services:
             lambda: int(self._now * 1000),
             lambda: self._turns * _TURN_SECONDS,
             watch=self._watch,
+            events=self._events["store"],
         )
         self._store.recover("budget")
         context = ListContext()

@@ -7,7 +7,7 @@ Limits: Linux. CPU time comes in ticks of 10 ms, so a measurement lasts a second
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -46,6 +46,22 @@ def cpu_seconds(pids: Iterable[int]) -> float:
         # utime, stime, cutime, cstime: fields 14 to 17, of which the list has lost two.
         ticks += sum(int(field) for field in _stat(pid)[11:15])
     return ticks / _TICKS
+
+
+def own_cpu_seconds(pid: int) -> float:
+    """User and system time of this process alone."""
+    return sum(int(field) for field in _stat(pid)[11:13]) / _TICKS
+
+
+def named(names: Collection[str]) -> set[int]:
+    """The processes whose programs have one of these names, of which the kernel keeps 15 octets."""
+    known = {name[:15] for name in names}
+    found = set()
+    for entry in _PROC.iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and (entry / "comm").read_text().rstrip("\n") in known:
+                found.add(int(entry.name))
+    return found
 
 
 def forget_peak(pids: Iterable[int]) -> None:

@@ -110,7 +110,7 @@ def table(result: Figures, peers: Sequence[str], queues: Sequence[str]) -> str:
             ratio = f" ({ours / theirs:.2f})" if theirs and peer != OURS else ""
             row.append(f"{theirs:,.0f}{ratio}" if theirs else "-")
         rows.append(row)
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def workers_table(result: Figures) -> str:
@@ -118,7 +118,7 @@ def workers_table(result: Figures) -> str:
     rows = [["stack", "messages/s"]]
     for by_peer in result.values():
         rows += [[peer, f"{rate(summary):,.0f}"] for peer, summary in by_peer.items() if peer.startswith(OURS + "-")]
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def times_table(result: Figures) -> str:
@@ -135,7 +135,7 @@ def times_table(result: Figures) -> str:
                 cells.append(f"{commit['p50']:.1f} / {commit['p99']:.1f}" if commit else "")
                 cells.append(f"{commit['messages']:.1f}" if commit else "")
                 rows.append([scenario, peer, *cells])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def cost_table(result: Figures) -> str:
@@ -145,7 +145,7 @@ def cost_table(result: Figures) -> str:
         for summary in by_peer.values():
             for role, cpu in summary.get("cpu_us", {}).items():
                 rows.append([scenario, role, f"{cpu:,.0f}", f"{summary['peak_kib'][role] / 1024:,.0f}"])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def problems(result: Figures) -> list[str]:
@@ -159,7 +159,8 @@ def problems(result: Figures) -> list[str]:
     return found
 
 
-def _aligned(rows: list[list[str]]) -> str:
+def aligned(rows: list[list[str]]) -> str:
+    """Rows of cells as a table; the first one is its head."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:

@@ -154,7 +154,7 @@ class Bench:
         roles = peer.processes()
         procfs.forget_peak(roles.values())
         commits = dict(peer.commits())
-        cpu = {role: procfs.cpu_seconds([pid]) for role, pid in roles.items()}
+        cpu = peer.cpu_seconds()
         began = time.monotonic()
         sent = by_generator(job) if scenario.own else by_smtp_source(job)
         stored, stored_seconds = self._settle(peer, counter, stored_before, sent, began)
@@ -170,7 +170,7 @@ class Bench:
             counter is None or stored == sent.acknowledged,
             sent.error,
             sent.cpu_seconds,
-            {role: procfs.cpu_seconds([pid]) - cpu[role] for role, pid in roles.items()},
+            {role: spent - cpu[role] for role, spent in peer.cpu_seconds().items()},
             {role: procfs.peak_kib([pid]) for role, pid in roles.items()},
             sent.dot_to_250,
             sent.connect_to_greeting,

@@ -46,21 +46,21 @@ class Conversation:
         self._feed = feed
         # Whether there is anybody to tell: all that a silent conversation costs is to look at this.
         self.told = False
-        # Whether any of them wants more than lines.
-        self._fields = False
+        # Whether the feed is to be told, and whether anybody wants more than lines.
+        self._watched = self._fields = False
         if feed is not None:
             feed.on_change = self._look
         self._look()
 
     def _look(self) -> None:
-        watched = self._feed is not None and self._feed.watched
-        self.told = watched or self._events is not None
-        self._fields = watched or (self._events is not None and self._events.fields)
+        self._watched = self._feed is not None and self._feed.watched
+        self.told = self._watched or self._events is not None
+        self._fields = self._watched or (self._events is not None and self._events.fields)
 
     def connected(self, session: str, peer: str) -> None:
         if self.told:
             peer = escaped(peer)
-            self._tell("connected", f"connection from {peer}", session, peer)
+            self._tell(session, f"connection from {peer}", {"event": "connected", "session": session, "peer": peer})
 
     def answered(self, session: str, peer: str, spoken: Input, done: StepDone, worker: bytes, begun: float) -> None:
         """A worker has done a step: it has used an input of the client, or some lines of it, and replied.
@@ -70,24 +70,18 @@ class Conversation:
         """
         if not self.told:
             return
-        fields = self._fields
-        by = self._by(worker, begun) if fields else {}
+        by = self._by(worker, begun) if self._fields else {}
         if isinstance(spoken, Lines):
             for line in spoken.lines[: done.consumed]:
-                text = "(line too long)" if line is None else printable(line)
-                told = {"text": text, "verb": _verb(text)} if fields else None
-                self._tell("client", f"C: {text}", session, peer, told)
+                self._line(session, peer, "(line too long)" if line is None else printable(line))
         elif isinstance(spoken, Body) and spoken.last:
-            size = spoken.offset + len(spoken.data)
-            text = "too big" if spoken.too_big else counted(size, "octet")
-            sizes = {"octets": size, "too_big": spoken.too_big}
-            self._tell("message", f"C: (message, {text})", session, peer, sizes)
+            self._message(session, peer, spoken)
             # A positive reply to a message names what was delivered (RFC 5321 section 4.2.1: 2yz).
-            if fields and done.replies.startswith(b"2"):
+            if self._fields and done.replies.startswith(b"2"):
                 delivery = delivery_in(printable(done.replies), session)
                 by |= {"delivery": delivery} if delivery else {}
         self._replies(session, peer, done.replies, by)
-        if "delivery" in by and self._feed is not None and self._feed.watched:
+        if "delivery" in by and self._feed is not None and self._watched:
             # The log has it with the reply.
             self._feed.tell(event="delivered", session=session, peer=peer, delivery=by["delivery"])
 
@@ -101,13 +95,13 @@ class Conversation:
         text = escaped(what)
         fields = {"event": "injected", "session": session, "peer": peer, "text": text}
         log.warning("%s ! injected: %s", session, text, extra=fields)
-        if self._feed is not None and self._feed.watched:
+        if self._feed is not None and self._watched:
             self._feed.tell(**fields)
 
     def closed(self, session: str, peer: str, why: str) -> None:
         if self.told:
             why = escaped(why)
-            self._tell("closed", f"closed: {why}", session, peer, {"why": why})
+            self._tell(session, f"closed: {why}", {"event": "closed", "session": session, "peer": peer, "why": why})
 
     def _by(self, worker: bytes, begun: float) -> dict[str, object]:
         """Which worker has replied, and how long that took."""
@@ -116,19 +110,32 @@ class Conversation:
             by["ms"] = round((self.clock() - begun) * 1000, 3)
         return by
 
+    def _line(self, session: str, peer: str, text: str) -> None:
+        fields: dict[str, object] = {}
+        if self._fields:
+            fields = {"event": "client", "session": session, "peer": peer, "text": text, "verb": _verb(text)}
+        self._tell(session, f"C: {text}", fields)
+
+    def _message(self, session: str, peer: str, message: Body) -> None:
+        size = message.offset + len(message.data)
+        text = "too big" if message.too_big else counted(size, "octet")
+        fields = {"event": "message", "session": session, "peer": peer, "octets": size, "too_big": message.too_big}
+        self._tell(session, f"C: (message, {text})", fields)
+
     def _replies(self, session: str, peer: str, replies: bytes, by: Mapping[str, object]) -> None:
         for line in replies.splitlines():
             text = printable(line)
-            self._tell("server", f"S: {text}", session, peer, {"text": text, **by} if self._fields else None)
+            fields: dict[str, object] = {}
+            if self._fields:
+                fields = {"event": "server", "session": session, "peer": peer, "text": text, **by}
+            self._tell(session, f"S: {text}", fields)
 
-    def _tell(
-        self, event: str, line: str, session: str, peer: str, fields: Mapping[str, object] | None = None
-    ) -> None:
-        told = {"event": event, "session": session, "peer": peer, **(fields or {})} if self._fields else {}
+    def _tell(self, session: str, line: str, fields: Mapping[str, object]) -> None:
+        """:param fields: `event`, `session` and more, for whoever wants them; nobody does without `_fields`."""
         if self._events is not None:
-            self._events.tell(f"{session} {line}", told)
-        if self._feed is not None and self._feed.watched:
-            self._feed.tell(**told)
+            self._events.tell(f"{session} {line}", fields)
+        if self._feed is not None and self._watched:
+            self._feed.tell(**fields)
 
 
 def _verb(text: str) -> str:

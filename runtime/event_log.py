@@ -16,14 +16,15 @@ from __future__ import annotations
 import os
 import re
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import Literal
 
 import msgspec
 
 from runtime.log_output import Output
 
+# LOG_FORMAT.
+Form = Literal["human", "json"]
 # C0, DEL and C1 control characters, the Unicode line ends, those that turn the direction of text around, and the
 # halves of UTF-16's pairs, which UTF-8 cannot hold.
 _OBEYED = [
@@ -52,98 +53,74 @@ def escaped(text: str) -> str:
     return text if text.isprintable() else text.translate(_ESCAPES)
 
 
-class EventLog(ABC):
+class EventLog:
     """Makes a line of each event, and writes what was told in a turn when `flush` is called.
 
     :param output: where the lines go.
     :param service: the name that each line carries.
+    :param form: for whom they are, LOG_FORMAT.
+    :param clock: ns since the epoch.
     """
 
-    # Whether lines show the fields of their events, and their time in UTC as programs want it.
-    fields: ClassVar[bool]
-
-    def __init__(self, output: Output, service: str) -> None:
+    def __init__(
+        self, output: Output, service: str, form: Form = "human", clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        # Whether lines show the fields of their events.
+        self.fields = form == "json"
         # Called with `flush` at the first event of a turn, to have it called at the turn's end. By default nobody is,
         # and whoever has the loop calls it.
         self.soon: Callable[[Callable[[], None]], object] | None = None
         self._output = output
         self._service = service
+        self._clock = clock
         self._pid = os.getpid()
-        self._lines: list[bytes] = []
+        self._lines: list[str] = []
         # The time of the latest line, its second in words, and how lines of that time begin.
         self._ms = self._second = -1
-        self._date = ""
-        self._head = b""
+        self._date = self._head = ""
 
-    @abstractmethod
     def tell(self, message: str, fields: Mapping[str, object]) -> None:
         """Something has happened.
 
         :param fields: what programs are told of it beside the message: `event`, `session` and more.
         """
+        # Some ten times a message: no call more than it takes.
+        ms = self._clock() // 1_000_000
+        if ms != self._ms:
+            self._begin(ms)
+        if self.fields:
+            # The fields go on in the object that the beginning has opened.
+            line = f"{self._head}{_json(message).decode()},{_json(fields)[1:].decode()}\n"
+        else:
+            line = f"{self._head}{message}\n"
+        if not self._lines:
+            if self.soon is not None:
+                self.soon(self.flush)
+        elif len(self._lines) >= _MOST_LINES:
+            self.flush()
+        self._lines.append(line)
 
     def flush(self) -> None:
         """Write what was told."""
-        fresh: list[bytes] = []
+        fresh: list[str] = []
         # One step: garbage that is collected in between may have something to log.
         lines, self._lines = self._lines, fresh
         if lines:
-            self._output.write(self._joined(lines), len(lines))
+            joined = "".join(lines)
+            if self.fields and not (joined.isascii() and "\x7f" not in joined):
+                joined = _NOT_PLAIN.sub(_as_escape, joined)
+            self._output.write(joined.encode("utf-8", "backslashreplace"), len(lines))
 
-    def _add(self, line: bytes) -> None:
-        if self.soon is not None and not self._lines:
-            self.soon(self.flush)
-        self._lines.append(line)
-        if len(self._lines) >= _MOST_LINES:
-            self.flush()
-
-    def _beginning(self) -> bytes:
-        """How a line of this moment begins."""
-        ms = time.time_ns() // 1_000_000
-        if ms != self._ms:
-            second, fraction = divmod(ms, 1000)
-            if second != self._second:
-                calendar = time.gmtime(second) if self.fields else time.localtime(second)
-                self._second, self._date = second, time.strftime("%Y-%m-%dT%H:%M:%S", calendar)
-            self._ms, self._head = ms, self._begin(f"{self._date}.{fraction:03d}").encode()
-        return self._head
-
-    @abstractmethod
-    def _begin(self, now: str) -> str: ...
-
-    def _joined(self, lines: list[bytes]) -> bytes:
-        return b"".join(lines)
-
-
-class ForPeople(EventLog):
-    """LOG_FORMAT=human."""
-
-    fields = False
-
-    def tell(self, message: str, fields: Mapping[str, object]) -> None:  # noqa: ARG002
-        self._add(b"%b%b\n" % (self._beginning(), message.encode("utf-8", "backslashreplace")))
-
-    def _begin(self, now: str) -> str:
-        return f"{now} {self._service}[{self._pid}] INFO "
-
-
-class ForPrograms(EventLog):
-    """LOG_FORMAT=json."""
-
-    fields = True
-
-    def tell(self, message: str, fields: Mapping[str, object]) -> None:
-        # The fields go on in the object that the beginning has opened.
-        self._add(self._beginning() + _json(message) + b"," + _json(fields)[1:] + b"\n")
-
-    def _begin(self, now: str) -> str:
-        return f'{{"time":"{now}Z","level":"INFO","service":"{self._service}","pid":{self._pid},"message":'
-
-    def _joined(self, lines: list[bytes]) -> bytes:
-        joined = b"".join(lines)
-        if joined.isascii() and b"\x7f" not in joined:
-            return joined
-        return _NOT_PLAIN.sub(_as_escape, joined.decode()).encode()
+    def _begin(self, ms: int) -> None:
+        """Say how lines of this time begin."""
+        second, fraction = divmod(ms, 1000)
+        if second != self._second:
+            calendar = time.gmtime(second) if self.fields else time.localtime(second)
+            self._second, self._date = second, time.strftime("%Y-%m-%dT%H:%M:%S", calendar)
+        now = f"{self._date}.{fraction:03d}"
+        self._ms, self._head = ms, f"{now} {self._service}[{self._pid}] INFO "
+        if self.fields:
+            self._head = f'{{"time":"{now}Z","level":"INFO","service":"{self._service}","pid":{self._pid},"message":'
 
 
 def _as_escape(found: re.Match[str]) -> str:

@@ -19,16 +19,12 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Literal
 
-from runtime.event_log import EventLog, ForPeople, ForPrograms
+from runtime.event_log import EventLog, Form
 from runtime.log_output import Output
 from runtime.words import counted
 
 log = logging.getLogger(__name__)
-
-# LOG_FORMAT.
-Form = Literal["human", "json"]
 
 
 def configure(service: str, level: str, form: Form = "human", file: str = "") -> EventLog | None:
@@ -47,7 +43,7 @@ def configure(service: str, level: str, form: Form = "human", file: str = "") ->
     except OSError as error:
         trouble = error.strerror or str(error)
         output = Output(_gap_line(formatter), "", standard)
-    events = (ForPrograms if form == "json" else ForPeople)(output, service)
+    events = EventLog(output, service, form)
     handler = _Handler(output, events)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)

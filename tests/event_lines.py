@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from typing import Any, cast
 
-from runtime.event_log import EventLog, ForPeople, ForPrograms
+from runtime.event_log import EventLog, Form
 from runtime.log_output import Output
 
 
@@ -35,9 +37,8 @@ class Lines:
         return [json.loads(line) for line in self.text.split("\n")[:-1]]
 
 
-def event_log(form: type[EventLog] = ForPeople, service: str = "test") -> tuple[EventLog, Lines]:
+def event_log(
+    form: Form = "human", service: str = "test", clock: Callable[[], int] = time.time_ns
+) -> tuple[EventLog, Lines]:
     lines = Lines()
-    return form(cast(Output, lines), service), lines
-
-
-__all__ = ["ForPeople", "ForPrograms", "Lines", "event_log"]
+    return EventLog(cast(Output, lines), service, form, clock), lines

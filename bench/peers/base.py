@@ -9,6 +9,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
+from bench import procfs
+
 ROOT = Path(__file__).parent.parent.parent
 # What `make bench` installs for the peers, outside of the tree's own environment.
 INSTALLED = ROOT / "build" / "bench"
@@ -58,6 +60,10 @@ class Peer(ABC):
     @abstractmethod
     def processes(self) -> dict[str, int]:
         """The processes by role; what they start belongs to them."""
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """The processor time that each role has taken so far."""
+        return {role: procfs.cpu_seconds([pid]) for role, pid in self.processes().items()}
 
 
 def greets(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""Correio itself, as `make up MODE=processes` runs it, but for the log of conversations."""
+"""Correio itself, as `make up MODE=processes` runs it: with default settings, each process with a log of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Correio(Peer):
 
     def start(self, folder: Path, recipients: int) -> None:
         users = "".join(address(number) + "\n" for number in range(max(recipients, self.users)))
-        self._stack = Stack(folder, self.workers, users, metrics=True, CONVERSATION="off", LOG_LEVEL="WARNING")
+        self._stack = Stack(folder, self.workers, users, metrics=True, logs=folder)
         try:
             self._stack.__enter__()
         except AssertionError as error:

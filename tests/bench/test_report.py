@@ -39,7 +39,7 @@ def test_a_load_that_failed_does_not_count_and_is_a_problem() -> None:
 
 def test_mail_that_was_acknowledged_and_not_stored_is_a_problem() -> None:
     lost = replace(SAMPLE, stored=97, settled=False)
-    assert report.problems(report.figures([lost])) == ["keep s=1, correio: 3 messages acknowledged and not stored"]
+    assert report.problems(report.figures([lost])) == ["keep s=1, correio: acknowledged and not stored: 3"]
 
 
 def test_times_are_told_as_percentiles_of_all_rounds() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,7 +34,10 @@ def sound(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_sound_machine_has_nothing_to_mend(sound: Path, serve: Serve, answers: Answers) -> None:
+def test_a_sound_machine_has_nothing_to_mend(
+    sound: Path, serve: Serve, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sysconfig, "get_config_var", {"CONFIG_ARGS": "'--enable-optimizations'"}.get)
     answers.ehlo = (*answers.ehlo, "ENHANCEDSTATUSCODES")
     findings = found(sound, serve(answers))
     findings.pop("docker")
@@ -85,6 +90,30 @@ def test_a_users_file_that_will_not_do_is_named(sound: Path, octets: bytes | Non
     finding = found(sound)["users"]
     assert (finding.state, said in finding.what) == (FAILED, True)
     assert finding.advice
+
+
+@pytest.mark.parametrize(
+    ("given", "prefix", "state"),
+    [
+        ("'--prefix=/root/.pyenv/versions/3.11.7' '--enable-shared'", "/root/.pyenv/versions/3.11.7", WARNING),
+        ("'--prefix=/root/.pyenv/versions/3.11.7' '--enable-optimizations'", "/root/.pyenv/versions/3.11.7", OK),
+        ("'--build=x86_64-linux-gnu' '--enable-optimizations' '--with-lto'", "/usr/local", OK),
+        # Debian's own says nothing of it.
+        ("'--enable-shared' '--prefix=/usr' '--with-computed-gotos'", "/usr", OK),
+        ("", "/usr/local", WARNING),
+        # Windows has no such thing.
+        (None, "C:\\Python", OK),
+    ],
+)
+def test_a_python_that_was_not_optimized_is_told(
+    sound: Path, monkeypatch: pytest.MonkeyPatch, given: str | None, prefix: str, state: str
+) -> None:
+    monkeypatch.setattr(sysconfig, "get_config_var", {"CONFIG_ARGS": given}.get)
+    monkeypatch.setattr(sys, "base_prefix", prefix)
+    finding = found(sound)["python"]
+    assert finding.state == state
+    assert ("without its optimizations" in finding.what) is (state == WARNING)
+    assert bool(finding.advice) is (state == WARNING)
 
 
 def test_a_mailbox_folder_that_will_not_do_is_named(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.conversation import Conversation, printable
-from tests.event_lines import ForPeople, ForPrograms, event_log
+from runtime.event_log import Form
 from tests.event_lines import Lines as EventLines
+from tests.event_lines import event_log
 from tests.gateway.fakes import gateway, run
 from wire.messages import Body, Connected, Lines, ReadLines, StepDone
 
@@ -77,7 +78,7 @@ def test_lines_are_told_as_far_as_they_were_used_and_messages_by_their_size() ->
 
 def test_a_log_line_has_session_peer_and_what_it_tells_as_fields_of_their_own() -> None:
     times = iter([1.0, *[1.0025] * 5])
-    events, log = event_log(ForPrograms)
+    events, log = event_log("json")
     speak(Conversation(events, clock=lambda: next(times)))
     events.flush()
     names = ("event", "text", "verb", "worker", "ms", "octets", "too_big", "delivery", "why")
@@ -116,7 +117,8 @@ def test_a_failure_on_cue_is_told_even_then(caplog: pytest.LogCaptureFixture) ->
 
 def test_what_the_client_can_choose_is_escaped_wherever_it_is_told() -> None:
     hostile = b"a\r\n\x1b[2J\x7f\x9b\xff" + "\u2028\u202e\x85".encode()
-    for form in (ForPeople, ForPrograms):
+    forms: list[Form] = ["human", "json"]
+    for form in forms:
         events, log = event_log(form)
         conversation = Conversation(events)
         done = StepDone("s-1", 0, 1, b"", b"500 " + hostile.replace(b"\n", b"") + b"\r\n", ReadLines())

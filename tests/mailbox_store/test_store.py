@@ -12,7 +12,7 @@ import pytest
 from mailbox_store.journal import JournalError, JournalFull, Message
 from mailbox_store.store import Store
 from mailbox_store.tidying import LEDGER_KEPT, LEDGER_REACH, PIECES_KEPT
-from tests.event_lines import ForPrograms, event_log
+from tests.event_lines import event_log
 from tests.mailbox_store.fakes import NOW, Clock, FakeWatch, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
 from wire.messages import Ask, Check, Deliver, Discard, Lookup, Question, Stage
 from wire.outcomes import Delivered, Discarded, Failed, Found, Outcome, Staged, Unwritable, Writable
@@ -289,7 +289,7 @@ def test_each_delivery_is_told_once_with_its_session_where_that_is_wanted(caplog
     with caplog.at_level(logging.INFO):
         bench.store.answer(asks[:1])
         assert caplog.messages == []
-    events, log = event_log(ForPrograms)
+    events, log = event_log("json")
     told = Store(
         MemoryJournal(), MemoryFiles(), FixedUsers(A, B), InlineExecutor(), lambda: NOW, Clock(), events=events
     )

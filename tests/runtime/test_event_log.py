@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,10 +18,10 @@ from hypothesis import strategies as st
 
 from runtime import event_log as module
 from runtime import logs
-from runtime.event_log import EventLog, escaped
-from tests.event_lines import ForPeople, ForPrograms, event_log
+from runtime.event_log import EventLog, Form, escaped
+from tests.event_lines import event_log
 
-FORMS = pytest.mark.parametrize("form", [ForPeople, ForPrograms])
+FORMS = pytest.mark.parametrize("form", ["human", "json"])
 HOSTILE = "a\nb\r\u2028c\x1b[2J\x7f\x9b31m\u202e\"}\n{é\U0001f4e7'"
 
 
@@ -49,7 +48,7 @@ VALUES = WELL_FORMED | st.integers(0, 2**40) | st.booleans() | st.floats(0, 1e6)
 def test_a_line_for_programs_is_ascii_and_one_object_with_all_that_was_told(
     message: str, fields: dict[str, object]
 ) -> None:
-    events, log = event_log(ForPrograms)
+    events, log = event_log("json")
     fields = {"event": "x", **{f"x{name}": value for name, value in fields.items()}}
     events.tell(message, fields)
     events.flush()
@@ -63,13 +62,11 @@ def test_a_line_for_programs_is_ascii_and_one_object_with_all_that_was_told(
     assert {name: told[name] for name in fields} == fields
 
 
-def lines_of_both(form: str, when_ns: int, message: str, fields: dict[str, object]) -> tuple[str, str]:
+def lines_of_both(form: Form, when_ns: int, message: str, fields: dict[str, object]) -> tuple[str, str]:
     """The line of an event, and the one that the logging module's record of it gives."""
     message = message if form == "json" else escaped(message)
-    events, log = event_log(ForPrograms if form == "json" else ForPeople, "gateway")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(time, "time_ns", lambda: when_ns)
-        events.tell(message, fields)
+    events, log = event_log(form, "gateway", lambda: when_ns)
+    events.tell(message, fields)
     events.flush()
     record = logging.LogRecord("x", logging.INFO, "", 0, "%s", (message,), None)
     record.created, record.msecs = when_ns / 1e9, float(when_ns // 1_000_000 % 1000)
@@ -85,30 +82,29 @@ TIMES = st.integers(0, 4_000_000_000_000 // 250).map(lambda quarter: quarter * 2
 @pytest.mark.parametrize("form", ["human", "json"])
 @given(TIMES, WELL_FORMED)
 @example(1_700_000_000_250_000_000, HOSTILE)
-def test_an_event_looks_as_a_line_of_the_logging_module(form: str, when_ns: int, message: str) -> None:
+def test_an_event_looks_as_a_line_of_the_logging_module(form: Form, when_ns: int, message: str) -> None:
     of_event, of_record = lines_of_both(form, when_ns, message, {"event": "client", "session": "s-1", "ms": 0.5})
     assert of_event == of_record
 
 
 @FORMS
-def test_each_line_has_its_own_time_within_a_turn_too(form: type[EventLog], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_line_has_its_own_time_within_a_turn_too(form: Form) -> None:
     # Forwards over a second's end, and back, as a clock that is set.
     times = [1_700_000_000_998, 1_700_000_000_999, 1_700_000_001_000, 1_700_000_001_000, 1_700_000_000_999]
     clock = iter(times)
-    monkeypatch.setattr(time, "time_ns", lambda: next(clock) * 1_000_000)
-    events, log = event_log(form)
+    events, log = event_log(form, clock=lambda: next(clock) * 1_000_000)
     for _ in times:
         events.tell("x", {"event": "x"})
     events.flush()
     seconds = [line.partition("T22:13:")[2][:6] for line in log.text.split("\n")[:-1]]
-    if form is ForPeople:
+    if form == "human":
         seconds = [line[17:23] for line in log.text.split("\n")[:-1]]
     assert seconds == ["20.998", "20.999", "21.000", "21.000", "20.999"]
     assert len(log.writes) == 1
 
 
 @FORMS
-def test_the_events_of_a_turn_are_one_write_at_its_end(form: type[EventLog]) -> None:
+def test_the_events_of_a_turn_are_one_write_at_its_end(form: Form) -> None:
     events, log = event_log(form)
     soon: list[Callable[[], None]] = []
     events.soon = soon.append
@@ -124,12 +120,12 @@ def test_the_events_of_a_turn_are_one_write_at_its_end(form: type[EventLog]) -> 
 
 
 @FORMS
-def test_a_turn_with_very_many_events_does_not_keep_them_to_its_end(form: type[EventLog]) -> None:
+def test_a_turn_with_very_many_events_does_not_keep_them_to_its_end(form: Form) -> None:
     events, log = event_log(form)
     for number in range(10 * module._MOST_LINES):
         events.tell(f"{number}", {"event": "x"})
-        assert len(events._lines) < module._MOST_LINES
-    assert len(log.writes) == 10
+        assert len(events._lines) <= module._MOST_LINES
+    assert len(log.writes) == 9
 
 
 @pytest.fixture
