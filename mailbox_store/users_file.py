@@ -113,6 +113,7 @@ class UsersFile:
         except OSError as error:
             raise ConfigError(f"MAILBOXES: {error.filename or 'the folder'}: {error.strerror}") from None
         self._to_create = missing[_AT_ONCE:]
+        self._rest_told = False
 
     def knows(self, mailbox: str) -> bool:
         """Is there such a mailbox, or was there since the start?"""
@@ -191,20 +192,22 @@ class UsersFile:
             log.error("! %s; the list as it was stays", what)
 
     def create_rest(self) -> None:
-        """Make the mailboxes that the start did not wait for."""
-        for begin in range(0, len(self._to_create), _AT_ONCE):
-            if not self._stop.is_set():
-                try:
-                    self._files.create(self._to_create[begin : begin + _AT_ONCE])
-                except OSError as error:
-                    log.error("! not every mailbox file could be made: %s", error)  # noqa: TRY400
-                    break
-        self._to_create = []
+        """Make the mailboxes that the start did not wait for. Those that cannot be made are tried again next time."""
+        while self._to_create and not self._stop.is_set():
+            try:
+                self._files.create(self._to_create[:_AT_ONCE])
+            except OSError as error:
+                if not self._rest_told:
+                    log.error("! not every mailbox file could be made yet: %s", error)  # noqa: TRY400
+                self._rest_told = True
+                return
+            del self._to_create[:_AT_ONCE]
 
     def _watch(self) -> None:
         self.create_rest()
         while not self._stop.wait(_INTERVAL):
             try:
+                self.create_rest()
                 self.refresh()
             except Exception:
                 log.exception("! could not look at %s", self._path)

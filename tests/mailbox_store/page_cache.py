@@ -150,6 +150,9 @@ class PageCache:
         if not path.endswith("-shm"):
             self._make(self._name(path))
 
+    def fails_to_write(self, path: str) -> bool:
+        return self.fails("write", self._name(path))
+
     def written(self, path: str, data: bytes, offset: int) -> None:
         node = self.state.names[self._name(path)]
         assert node is not None
@@ -238,6 +241,8 @@ class PageCache:
         def call(subject: Any, *args: Any, **how: Any) -> Any:
             if name == "close":
                 return self._close(real, subject)
+            if name in ("write", "pwrite") and subject in self._open and self.fails("write", self._open[subject]):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
             before = self._size(subject)
             given = real(subject, *args, **how)
             if subject in self._open if isinstance(subject, int) else self._inside(subject):

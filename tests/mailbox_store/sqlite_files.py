@@ -1,7 +1,7 @@
 """What SQLite does to its files, told to Python: a layer (a "VFS") over its own, put into the library as it runs.
 
 Gives: `tell`, which has an observer called after each write, cut, sync, removal and opening of a file below a folder.
-A sync is not done at all, for the observer says how it ended: with 0, or with an error that SQLite then meets.
+The observer says of a write whether it fails, and of a sync, which is not done at all: SQLite meets the error.
 Limits: the library is reached as the module `sqlite3` has loaded it; a Python that has SQLite built into itself and
 hides its names gives an AttributeError.
 """
@@ -16,7 +16,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
 
-IOERR_FSYNC = 1034
+_IOERR_WRITE, _IOERR_FSYNC = 778, 1034
 _int64 = ctypes.c_longlong
 
 
@@ -24,6 +24,8 @@ class Observer(Protocol):
     """What is told; `path` is what SQLite was given."""
 
     def opened(self, path: str) -> None: ...
+
+    def fails_to_write(self, path: str) -> bool: ...
 
     def written(self, path: str, data: bytes, offset: int) -> None: ...
 
@@ -133,8 +135,11 @@ class _Layer:
             close, write, cut = (_TYPES[name](getattr(own, name)) for name in ("xClose", "xWrite", "xTruncate"))
 
             def told_write(file: Any, data: int, size: int, offset: int) -> int:
+                told = self._told(file)
+                if told and told[0].fails_to_write(told[1]):
+                    return _IOERR_WRITE
                 code = write(file, data, size, offset)
-                if code == 0 and (told := self._told(file)):
+                if code == 0 and told:
                     told[0].written(told[1], ctypes.string_at(data, size), offset)
                 return code
 
@@ -146,7 +151,7 @@ class _Layer:
 
             def told_sync(file: Any, _flags: int) -> int:
                 told = self._told(file)
-                return 0 if told is None or told[0].synced(told[1]) else IOERR_FSYNC
+                return 0 if told is None or told[0].synced(told[1]) else _IOERR_FSYNC
 
             def told_close(file: Any) -> int:
                 self._paths.pop(ctypes.addressof(file.contents), None)

@@ -170,11 +170,14 @@ class _Fault:
         self.began = 0
         self.told = False
         self._left = errors
+        self._what = dice.choice(("sync", "sync", "write"))
         self._kind = dice.choice(self._KINDS)
         self._wait = dice.choice((0, 0, 1, 2, 3, 5, 8))
 
-    def strikes(self, name: str, step: int) -> bool:
+    def strikes(self, what: str, name: str, step: int) -> bool:
         """Does it fail, what is done with that file in that step?"""
+        if what != self._what:
+            return False
         if not self.began:
             if not (self._kind in name if self._kind.endswith("/") else name.endswith(self._kind)):
                 return False
@@ -229,7 +232,7 @@ class Explorer:
                     fault.told = True
                     kill()
 
-            cache.fails = lambda kind, name: kind == "sync" and fault.strikes(name, cache.steps + 1)
+            cache.fails = lambda step, name: fault.strikes(step, name, cache.steps + 1)
             cache.after = after_step
             with cache.watched(self._patch):
                 Process(root, told, after_telling).run("boot", work)

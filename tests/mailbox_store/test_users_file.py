@@ -189,12 +189,22 @@ def test_what_fails_for_a_while_is_told_once_and_tried_again(
     assert users.current.mailboxes == ("bob@b.example",)
 
 
-def test_the_start_does_not_wait_for_very_many_new_files(folder: Path) -> None:
+def test_the_start_does_not_wait_for_very_many_new_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "mail")
+
     path = folder / "users.txt"
     path.write_text("".join(f"user{number}@b.example\n" for number in range(7_000)))
     (folder / "mail").mkdir()
     users = UsersFile(path, DiskFiles(folder / "mail"), "home.example", "")
     assert len(list((folder / "mail").iterdir())) == 5_000
+    with monkeypatch.context() as patch:
+        patch.setattr(DiskFiles, "create", full)
+        users.create_rest()
+        users.create_rest()
+    assert caplog.text.count("not every mailbox file could be made yet") == 1
     users.create_rest()
     assert len(list((folder / "mail").iterdir())) == 7_000
     users.close()
