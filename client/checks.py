@@ -29,7 +29,7 @@ _OLDEST = (3, 11)
 _LEAST_SPACE = 100 * 1024 * 1024
 _ENGINE_SECONDS = 10.0
 # An address or a catch-all, roughly: letters of any script, no second @ but in quotes, no empty label.
-_ADDRESS = re.compile(r"""(?:"[^"]+"|[^\s@"<>,;]+)@(?:\[[^]\s]+]|[\w-]+(?:\.[\w-]+)*)""")
+_ADDRESS = re.compile(r"""\*@\*|(?:"[^"]+"|[^\s@"<>,;]+)@(?:\[[^]\s]+]|[\w-]+(?:\.[\w-]+)*)""")
 OK, WARNING, FAILED = "ok", "warning", "failed"
 # What Correio always offers (RFC 2920, 1870, 6152, 2034).
 _OFFERED = ("PIPELINING", "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES")

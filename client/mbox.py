@@ -106,7 +106,7 @@ def file_name(address: str) -> str:
 def file_names(address: str) -> tuple[str, ...]:
     """The files that the server may put an address's mail in; the first one that there is has it.
 
-    Its own, that of the address without `+tag`, and the catch-all of its domain.
+    Its own, that of the address without `+tag`, the catch-all of its domain, and that of all domains.
     """
     try:
         local, domain = parse(address)
@@ -115,7 +115,7 @@ def file_names(address: str) -> tuple[str, ...]:
     base = local.partition("+")[0]
     # Of +tag@domain nothing is left.
     others = [f"{quoted(base)}@{domain}"] if base else []
-    return tuple(dict.fromkeys(map(file_name, [address, *others, f"*@{domain}"])))
+    return tuple(dict.fromkeys(map(file_name, [address, *others, f"*@{domain}", "*@*"])))
 
 
 def find_file(folder: Path, address: str) -> str:

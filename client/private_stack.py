@@ -40,6 +40,8 @@ class PrivateStack:
         self.host = "127.0.0.1"
         self.port = 0
         self._settings = settings or {}
+        # Whoever is no user has a mailbox all the same.
+        self.takes_unknown = self._settings.get("UNKNOWN") == "create"
         self._users = list(users)
         self._stack: OwnedStack | None = None
 

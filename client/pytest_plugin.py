@@ -164,6 +164,8 @@ class Mail:
     def _check(self, address: str) -> None:
         """:raises NoMailbox: no mailbox takes mail for the address: a spelling mistake, and no empty mailbox."""
         __tracebackhide__ = True
+        if self._stack.takes_unknown:
+            return
         known = users(self._stack.users_file)
         if not any(name in known for name in file_names(address)):
             raise NoMailbox(f"{address} is no user of this server; these are: {', '.join(known.values())}")

@@ -30,6 +30,7 @@ from mailbox_store.room import why_no_mail
 from mailbox_store.service import Service
 from mailbox_store.sqlite_journal import SqliteJournal
 from mailbox_store.store import Store
+from mailbox_store.unlisted import Unlisted
 from mailbox_store.users_file import UsersFile
 from runtime import garbage, logs, signals
 from runtime.allocator import keep_freed
@@ -101,6 +102,7 @@ def _serve(settings: StoreSettings, events: EventLog | None) -> None:
             lambda: time.time_ns() // 1_000_000,
             time.monotonic,
             totals,
+            unlisted=_unlisted(settings, files, users),
             watch=watch,
             events=events,
         )
@@ -125,6 +127,15 @@ def _serve(settings: StoreSettings, events: EventLog | None) -> None:
         store.close()
     context.term()
     os.close(lock)
+
+
+def _unlisted(settings: StoreSettings, files: DiskFiles, users: UsersFile) -> Unlisted | None:
+    if settings.unknown != "create":
+        return None
+    try:
+        return Unlisted(files, users, time.monotonic)
+    except OSError as error:
+        raise ConfigError(f"MAILBOXES: {settings.mailboxes} cannot be listed: {error.strerror}") from None
 
 
 def _probes(settings: StoreSettings, vitals: Vitals, totals: Totals) -> Probes:

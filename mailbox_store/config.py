@@ -15,7 +15,7 @@ class ConfigError(Exception):
 
 
 class StoreSettings(Settings):
-    """USERS, MAILBOXES, MAILBOX_MODE, JOURNAL, DOMAIN, POSTMASTER, STORE_ENDPOINT and CONVERSATION."""
+    """USERS, MAILBOXES, MAILBOX_MODE, JOURNAL, DOMAIN, POSTMASTER, UNKNOWN, STORE_ENDPOINT and CONVERSATION."""
 
     # An address a line; each has a mailbox.
     users: str = "users.txt"
@@ -29,6 +29,8 @@ class StoreSettings(Settings):
     domain: str = "correio.localhost"
     # A user who gets what is sent to postmaster; empty: the first user.
     postmaster: str = ""
+    # Whether a recipient that no line of USERS takes gets a mailbox of its own.
+    unknown: Literal["off", "create"] = "off"
     store_endpoint: str = "tcp://127.0.0.1:12002"
     # Whether each delivery is told on the log.
     conversation: Literal["on", "off"] = "on"

@@ -77,6 +77,10 @@ class Files(Protocol):
         """Those that have no file."""
         ...
 
+    def names(self) -> list[str]:
+        """The mailboxes that have a file."""
+        ...
+
     def create(self, mailboxes: Iterable[str]) -> None:
         """Make an empty file for each that has none by now; they are durable then."""
         ...
@@ -197,6 +201,10 @@ class DiskFiles:
         with os.scandir(self._folder) as entries:
             there = {entry.name for entry in entries}
         return [mailbox for mailbox in mailboxes if mailbox + SUFFIX not in there]
+
+    def names(self) -> list[str]:
+        with os.scandir(self._folder) as entries:
+            return [entry.name.removesuffix(SUFFIX) for entry in entries if entry.name.endswith(SUFFIX)]
 
     def create(self, mailboxes: Iterable[str]) -> None:
         for mailbox in mailboxes:

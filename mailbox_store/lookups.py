@@ -12,6 +12,7 @@ from mailbox_store.epoch import MAILBOX, Epochs
 from mailbox_store.files import Files
 from mailbox_store.mailboxes import Mailboxes
 from mailbox_store.metrics import UNWRITABLE, Totals
+from mailbox_store.unlisted import Unlisted
 from mailbox_store.users import UsersSource
 from wire import outcomes
 from wire.messages import Check, Lookup
@@ -24,12 +25,20 @@ class Lookups:
     """Over the list of users and the mailboxes as they are now."""
 
     def __init__(
-        self, files: Files, users: UsersSource, mailboxes: Mailboxes, epochs: Epochs, totals: Totals
+        self,
+        files: Files,
+        users: UsersSource,
+        unlisted: Unlisted | None,
+        mailboxes: Mailboxes,
+        epochs: Epochs,
+        totals: Totals,
     ) -> None:
+        """:param unlisted: mailboxes of those who are no users; None: they have none."""
         # The one now; to be set before anything is looked up, for what changes from then on ends it.
         self.epoch = 0
         self._files = files
         self._users = users
+        self._unlisted = unlisted
         self._mailboxes = mailboxes
         self._epochs = epochs
         self._totals = totals
@@ -37,8 +46,12 @@ class Lookups:
         self._unwritable: set[str] = set()
 
     def lookup(self, question: Lookup) -> Said:
-        outcome = self._users.current.lookup(question.local, question.domain)
+        outcome: Said = self._users.current.lookup(question.local, question.domain)
+        if self._unlisted is not None and question.domain and not isinstance(outcome, outcomes.Found):
+            outcome = self._unlisted.lookup(question.local, question.domain)
         if isinstance(outcome, outcomes.Found):
+            if self._is_to_be_made(outcome.mailbox):
+                return outcome
             checked = self._check(Check((outcome.mailbox,)))
             writable = isinstance(checked, outcomes.Writable) and checked.epoch == self.epoch
             return outcomes.Found(outcome.mailbox, writable, self.epoch)
@@ -55,7 +68,11 @@ class Lookups:
             return outcomes.Writable(self.epoch)
         epoch = self.epoch
         for mailbox in question.mailboxes:
-            if not self._users.knows(mailbox):
+            if self._is_to_be_made(mailbox):
+                # Nobody can tell but by making it. Nor is it told of one that is, soon, what was told of none.
+                epoch = 0
+                continue
+            if not self._users.knows(mailbox) and not self._is_made(mailbox):
                 return outcomes.Unwritable(mailbox, "no such mailbox")
             try:
                 with self._mailboxes.open(mailbox):
@@ -69,6 +86,13 @@ class Lookups:
             if not self._files.in_folder(mailbox):
                 epoch = 0
         return outcomes.Writable(epoch)
+
+    def _is_to_be_made(self, mailbox: str) -> bool:
+        unlisted = self._unlisted
+        return unlisted is not None and not unlisted.is_made(mailbox) and unlisted.takes(mailbox)
+
+    def _is_made(self, mailbox: str) -> bool:
+        return self._unlisted is not None and self._unlisted.is_made(mailbox)
 
     def _tell_unwritable(self, mailbox: str, why: str) -> None:
         """Once, not for each client that tries again; what was said of it before is over then."""

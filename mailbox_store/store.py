@@ -31,6 +31,7 @@ from mailbox_store.recovery import recover, settle_boot
 from mailbox_store.rendering import Rendering
 from mailbox_store.room import SPACE_MARGIN
 from mailbox_store.tidying import LEDGER_REACH, Tidying
+from mailbox_store.unlisted import Unlisted
 from mailbox_store.users import UsersSource
 from runtime.event_log import EventLog, escaped
 from runtime.vitals import Figures
@@ -86,6 +87,7 @@ class Store:
         monotonic: Callable[[], float],
         totals: Totals | None = None,
         *,
+        unlisted: Unlisted | None = None,
         watch: Watch | None = None,
         events: EventLog | None = None,
     ) -> None:
@@ -94,6 +96,7 @@ class Store:
         :param clock: ms since the epoch.
         :param monotonic: seconds, for pauses.
         :param totals: where to count what is done.
+        :param unlisted: mailboxes of those who are no users; None: they have none.
         :param watch: tells what other programs do to the mailboxes; None: nobody does.
         :param events: where each delivery is logged; None: nowhere.
         """
@@ -101,6 +104,7 @@ class Store:
         self._journal = journal
         self._files = files
         self._users = users
+        self._unlisted = unlisted
         self._clock = clock
         self._monotonic = monotonic
         self._events = events
@@ -108,7 +112,7 @@ class Store:
         self.epoch = 0
         self._epochs = Epochs(watch, clock, monotonic, self.totals.epochs)
         self._mailboxes = Mailboxes(files, journal, monotonic)
-        self._lookups = Lookups(files, users, self._mailboxes, self._epochs, self.totals)
+        self._lookups = Lookups(files, users, unlisted, self._mailboxes, self._epochs, self.totals)
         self._checkpoint = Checkpoint(files, journal, self._mailboxes, executor, monotonic, self.totals)
         self._tidying = Tidying(journal, clock, monotonic)
         self._lengths = Lengths()
@@ -288,7 +292,7 @@ class Store:
         return outcomes.Delivered(repeat=False)
 
     def _deliver(self, question: Deliver, batch: _Batch) -> None:
-        self._check_delivery(question, batch.now)
+        new = self._check_delivery(question, batch.now)
         named = question.originals
         originals = tuple((question.mailboxes[place], address) for place, address in named) if named else ()
         message = Message(
@@ -315,6 +319,8 @@ class Store:
         except OSError as error:
             self._epochs.end(MAILBOX)
             raise _RefusedError(outcomes.TROUBLE, reason(error)) from None
+        if new and self._unlisted is not None:
+            self._unlisted.made(new)
         needed = sum(place.length for place in places)
         if needed + SPACE_MARGIN > batch.free:
             raise _RefusedError(
@@ -327,12 +333,19 @@ class Store:
         if question.staged:
             batch.ended.append(question.delivery)
 
-    def _check_delivery(self, question: Deliver, now: int) -> None:
+    def _check_delivery(self, question: Deliver, now: int) -> list[str]:
+        """Gives the mailboxes that are no users'.
+
+        :raises _RefusedError: where something of it makes no sense.
+        """
+        new = []
         if abs(now - question.time) > LEDGER_REACH:
             raise _RefusedError(outcomes.EXPIRED, f"the message's time, {question.time}, is too far from {now}")
         for mailbox in question.mailboxes:
             if not self._users.knows(mailbox):
-                raise _RefusedError(outcomes.TROUBLE, f"no such mailbox: {mailbox}")
+                new.append(mailbox)
+        if new and (self._unlisted is None or not self._unlisted.may_make(new)):
+            raise _RefusedError(outcomes.TROUBLE, f"no such mailbox: {new[0]}")
         if _CONTROL.search(question.sender):
             raise _RefusedError(outcomes.TROUBLE, "the sender holds a control character")
         for place, address in question.originals:
@@ -342,6 +355,7 @@ class Store:
             raise _RefusedError(outcomes.TROUBLE, "the trace does not end with a newline")
         if question.staged:
             self._check_pieces(question)
+        return new
 
     def _check_pieces(self, question: Deliver) -> None:
         end = 0

@@ -1,8 +1,8 @@
 """Who has a mailbox here: the users file's text, and the look-up of an address. Pure.
 
 The file has an address a line; `#` starts a comment, blank lines and blanks around an address do not count, and
-`*@domain` catches what no other line of that domain does. A mailbox is named by its address with letter case folded,
-and its file is that name and `.txt`.
+`*@domain` catches what no other line of that domain does, and `*@*` what no line at all does. A mailbox is named by
+its address with letter case folded, and its file is that name and `.txt`.
 
 Fails: `UsersError` for the first line that breaks a rule, naming the file, the line and the rule.
 Limits: a look-up is a few dictionary look-ups, however many users there are.
@@ -21,6 +21,7 @@ SUFFIX = ".txt"
 # NAME_MAX of Linux file systems, in octets.
 MAX_FILE_NAME = 255
 _CATCH_ALL = "*@"
+_EVERYTHING = "*@*"
 _TRAILING_COMMENT = re.compile(r"\s#.*$")
 _BOM = "\ufeff"
 
@@ -45,7 +46,7 @@ class Users(Record):
     names: frozenset[str]
 
     def lookup(self, local: str, domain: str) -> Found | NoSuchUser | NotOurDomain:
-        """The mailbox of an address: the address itself, it without its `+tag`, the domain's catch-all.
+        """The mailbox of an address: the address itself, it without its `+tag`, the domain's catch-all, that of all.
 
         :param local: the local part without quotes.
         :param domain: in lower case; empty to ask for a local part alone, as VRFY and `RCPT TO:<postmaster>` do.
@@ -64,6 +65,8 @@ class Users(Record):
         catch_all = _CATCH_ALL + domain
         if catch_all in self.names:
             return Found(catch_all)
+        if _EVERYTHING in self.names:
+            return Found(_EVERYTHING)
         return NoSuchUser() if ours else NotOurDomain()
 
     def _lookup_local(self, local: str) -> Found | NoSuchUser:
@@ -104,7 +107,8 @@ def parse_users(data: bytes, file: str, home: str, postmaster: str = "") -> User
         if mailbox in lines:
             raise UsersError(f"{file}:{number}: {entry}: the same mailbox as on line {lines[mailbox]}")
         lines[mailbox] = number
-        domains.add(address.domain.casefold())
+        if address.domain:
+            domains.add(address.domain.casefold())
         if address.local:
             first = first or mailbox
             local = address.local.casefold()
@@ -132,7 +136,7 @@ def _entry(line: bytes, number: int, file: str) -> str:
 
 
 def _parse_entry(entry: str) -> tuple[Address, str]:
-    """An address and its mailbox's name; a catch-all's address has no local part."""
+    """An address and its mailbox's name; a catch-all's address has no local part, that of `*@*` no domain either."""
     try:
         return _parse_bare(entry)
     except AddressError:
@@ -144,11 +148,26 @@ def _parse_entry(entry: str) -> tuple[Address, str]:
 
 
 def _parse_bare(entry: str) -> tuple[Address, str]:
+    if entry == _EVERYTHING:
+        return Address("", ""), entry
     if entry.startswith(_CATCH_ALL):
         domain = parse_domain(entry.removeprefix(_CATCH_ALL))
         return Address("", domain), (_CATCH_ALL + domain).casefold()
     address = parse(entry)
     return address, address.fold
+
+
+def own_mailbox(local: str, domain: str) -> str:
+    """The mailbox that an address would have if it were a user's, who gets what comes with a `+tag` as well.
+
+    :param local: without quotes.
+    :raises AddressError: it can have none.
+    """
+    if local == "*":
+        raise AddressError("a mailbox of that name takes what others do not, and only the users file makes one")
+    mailbox = Address(_without_tag(local)[-1], domain).fold
+    _check_file_name(mailbox)
+    return mailbox
 
 
 def _check_file_name(mailbox: str) -> None:

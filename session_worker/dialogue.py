@@ -305,7 +305,7 @@ def _vrfy(context: Context, command: Command) -> Talk:
         return Turn(context.session, replies.not_verifying())
     outcome = yield Lookup(wanted.local, wanted.domain)
     if isinstance(outcome, NoSuchUser | NotOurDomain):
-        raise Refusal(replies.no_such_user(wanted.given))
+        raise Refusal(replies.no_such_user(wanted.given, outcome.why if isinstance(outcome, NoSuchUser) else ""))
     if not isinstance(outcome, Found):
         raise Refusal(replies.refused(outcome, wanted.given))
     if not outcome.mailbox.isascii() and not wanted.utf8:

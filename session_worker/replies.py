@@ -297,7 +297,9 @@ def not_verifying() -> Reply:
     return _reply(252, "2.5.0", "VRFY is switched off here: try the address as a mail's recipient")
 
 
-def no_such_user(address: str) -> Reply:
+def no_such_user(address: str, why: str = "") -> Reply:
+    if why:
+        return _reply(550, "5.1.1", f"<{shown(address)}> can have no mailbox here: {why}")
     return _reply(550, "5.1.1", f"<{shown(address)}> is no user of this server; check the spelling and send another")
 
 
@@ -349,8 +351,8 @@ def failure_of(outcome: Outcome) -> str:
 def refused(outcome: Outcome, address: str) -> Reply:
     """The reply to an outcome that is none of those hoped for; `address` is what was asked about."""
     match outcome:
-        case NoSuchUser():
-            return no_such_user(address)
+        case NoSuchUser(why=why):
+            return no_such_user(address, why)
         case NotOurDomain():
             return _reply(
                 550, "5.7.1", f"<{shown(address)}> is not in a domain of this server, and it does not relay"

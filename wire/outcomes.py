@@ -25,7 +25,9 @@ class Found(Part, tag="found"):
 
 
 class NoSuchUser(Part, tag="no-user"):
-    """The domain is ours, the user is not."""
+    """The domain is ours, the user is not; or nobody can be a user of that name, and `why`."""
+
+    why: Text = ""
 
 
 class NotOurDomain(Part, tag="not-ours"):

@@ -164,12 +164,12 @@ def test_a_lock_that_is_not_given_back_is_not_waited_for(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("address", "names"),
     [
-        ("Ana@Example.org", ["ana@example.org", "*@example.org"]),
-        ("ana+shop+1@example.org", ["ana+shop+1@example.org", "ana@example.org", "*@example.org"]),
-        ("+tag@example.org", ["+tag@example.org", "*@example.org"]),
-        ("*@example.org", ["*@example.org"]),
-        ('"ana+shop"@example.org', ["ana+shop@example.org", "ana@example.org", "*@example.org"]),
-        ('"a @+b"@example.org', ['"a @+b"@example.org', '"a @"@example.org', "*@example.org"]),
+        ("Ana@Example.org", ["ana@example.org", "*@example.org", "*@*"]),
+        ("ana+shop+1@example.org", ["ana+shop+1@example.org", "ana@example.org", "*@example.org", "*@*"]),
+        ("+tag@example.org", ["+tag@example.org", "*@example.org", "*@*"]),
+        ("*@example.org", ["*@example.org", "*@*"]),
+        ('"ana+shop"@example.org', ["ana+shop@example.org", "ana@example.org", "*@example.org", "*@*"]),
+        ('"a @+b"@example.org', ['"a @+b"@example.org', '"a @"@example.org', "*@example.org", "*@*"]),
         ("ana", ["ana"]),
         ("@example.org", ["@example.org"]),
         ("", [""]),

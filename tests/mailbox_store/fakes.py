@@ -249,6 +249,9 @@ class MemoryFiles:
     def missing(self, mailboxes: Iterable[str]) -> list[str]:
         return [mailbox for mailbox in mailboxes if mailbox not in self.content]
 
+    def names(self) -> list[str]:
+        return list(self.content)
+
     def create(self, mailboxes: Iterable[str]) -> None:
         for mailbox in mailboxes:
             if mailbox not in self.content:

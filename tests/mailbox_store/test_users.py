@@ -29,6 +29,32 @@ def _error(text: bytes, postmaster: str = "") -> str:
     return str(caught.value)
 
 
+def test_a_line_for_all_takes_what_no_other_line_takes() -> None:
+    users = parse_users(TEXT + b"*@*\n", "users.txt", "home.example")
+    assert users.mailboxes[-1] == "*@*"
+    assert users.domains == USERS.domains
+    for local, domain, mailbox in (
+        ("ana+list", "example.org", "ana@example.org"),
+        ("who", "catch.example", "*@catch.example"),
+        ("who", "example.org", "*@*"),
+        ("who", "elsewhere.example", "*@*"),
+        ("*", "elsewhere.example", "*@*"),
+        ("postmaster", "example.org", "ana@example.org"),
+        ("postmaster", "elsewhere.example", "*@*"),
+        ("", "[192.0.2.1]", "*@*"),
+    ):
+        assert users.lookup(local, domain) == Found(mailbox)
+    assert users.lookup("who", "") == NoSuchUser()
+    alone = parse_users(b"*@* # all of them", "users.txt", "home.example")
+    assert (alone.mailboxes, alone.postmaster) == (("*@*",), "*@*")
+    assert parse_users(b"a@b\n*@*", "users.txt", "c", "*@*").postmaster == "*@*"
+
+
+@pytest.mark.parametrize("line", ["*@*.example", "*@", "*", "**@*", "*@* x"])
+def test_a_line_that_is_nearly_for_all_is_told(line: str) -> None:
+    assert _error(line.encode()).startswith(f"users.txt:1: {line}: ")
+
+
 def test_comments_blanks_mark_and_line_ends_do_not_count() -> None:
     assert USERS.mailboxes == (
         "ana@example.org",

@@ -92,9 +92,9 @@ class MemoryStore:
         if not domain and local != "postmaster":
             same = [user for user in folded if user.rpartition("@")[0] == local.casefold()]
             return self._found(same[0]) if len(same) == 1 else NoSuchUser()
-        if domain and domain.casefold() not in domains:
+        if domain and domain.casefold() not in domains and "*@*" not in folded:
             return NotOurDomain()
-        for name in (f"{local}@{domain}", f"{local.partition('+')[0]}@{domain}", f"*@{domain}"):
+        for name in (f"{local}@{domain}", f"{local.partition('+')[0]}@{domain}", f"*@{domain}", "*@*"):
             if found := folded.get(name.casefold()):
                 return self._found(found)
         return self._found(self.users[0].casefold()) if local.casefold() == "postmaster" else NoSuchUser()

@@ -37,7 +37,7 @@ questions = st.one_of(
 )
 answers = st.one_of(
     st.builds(outcomes.Found, names, st.booleans(), numbers),
-    st.just(outcomes.NoSuchUser()),
+    st.builds(outcomes.NoSuchUser, texts),
     st.just(outcomes.NotOurDomain()),
     st.builds(outcomes.Writable, numbers),
     st.builds(outcomes.Unwritable, names, texts),
