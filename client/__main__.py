@@ -12,6 +12,7 @@ import click
 
 from . import VERSION, doctor, listing, read, send, serve, shell, show, status, wait, watch
 from .options import Server, server_options
+from .output import guarded
 from .session import Wishes, hold, session_options
 from .width import Context, fit_streams
 
@@ -34,7 +35,8 @@ EXIT_INTERRUPTED = 130
 
 
 class Commands(click.Group):
-    """The commands: what they say fits the terminal, and a Ctrl-C that they leave to Python is no failure."""
+    """The commands: what they say fits the terminal, a Ctrl-C that they leave to Python is no failure, and an output
+    that takes nothing is told in one line."""
 
     context_class = Context
 
@@ -43,10 +45,16 @@ class Commands(click.Group):
         fit_streams()
         return super().main(*args, **extra)
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the command line, and give help."""
+        with guarded():
+            return super().make_context(*args, **extra)
+
     def invoke(self, context: click.Context) -> Any:
         """Do the command, with `EXIT_INTERRUPTED` where it is interrupted."""
         try:
-            return super().invoke(context)
+            with guarded():
+                return super().invoke(context)
         except KeyboardInterrupt:
             if sys.stderr.isatty():
                 click.echo(err=True)  # the terminal has shown ^C
@@ -58,7 +66,7 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     cls=Commands,
     epilog="Exit status of a session: 0 after the server's farewell (221), 1 otherwise, 3 if nobody listens. "
-    "130 after Ctrl-C, of every command that ends by it.",
+    "130 after Ctrl-C, of every command that ends by it; 4 where standard output takes nothing (a full disk).",
 )
 @server_options
 @session_options

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ import click
 
 from .checks import FAILED, OK, checks
 from .options import Server, json_option, mailboxes_option, server_options
+from .output import write_json
 from .run_folder import run_folder
 from .terminal import harmless_text
 
@@ -41,7 +41,7 @@ def command(server: Server, users: Path | None, mailboxes: Path, as_json: bool) 
     """
     findings = list(checks(server, users or _users_of_stack(), mailboxes))
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
+        write_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
             click.echo(f"{finding.state:8} {finding.check:10} {harmless_text(finding.what)}")

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 
 from .color import Paint
 from .language import Language, Text, counted
+from .pattern import found
 from .terminal import harmless_line
 
 # The blank ends the version: without it this would be the beginning of a version 10 as well.
@@ -28,6 +29,8 @@ Event: TypeAlias = dict[str, Any]
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _KEPT = 50
+# An address needs microseconds; an expression that takes longer is one that may take years.
+_SEARCH_SECONDS = 0.1
 _SESSIONS = 1000
 # MAIL FROM:<a@b>, RCPT TO:a@b, VRFY a@b: what follows the verb, its word and its bracket (RFC 5321 section 4.1.1).
 _ADDRESS = re.compile(r"^(?:MAIL\s+FROM:|RCPT\s+TO:|VRFY\s)\s*<?([^<>\s]+)", re.IGNORECASE)
@@ -135,7 +138,12 @@ class Chosen:
 
     def _names(self, event: Event, address: re.Pattern[str]) -> bool:
         said = _ADDRESS.match(str(event.get("text", ""))) if event.get("event") == "client" else None
-        return said is not None and address.search(said[1]) is not None
+        if said is None:
+            return False
+        try:
+            return found(address, said[1], _SEARCH_SECONDS)
+        except TimeoutError:  # it does not fit, and neither the terminal nor the feed waits for it
+            return False
 
 
 def _shorten(sessions: dict[str, Any]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from .mbox import open_mailbox
 from .options import complete_address, json_option, mailboxes_option
+from .output import as_line
 from .stored import StoredMail, mails
 from .terminal import harmless_line
 
@@ -34,7 +34,7 @@ def command(address: str, mailboxes: Path, as_json: bool) -> None:
     with open_mailbox(mailboxes, address) as mailbox:
         for mail in mails(mailbox, address):
             found = True
-            click.echo(json.dumps(mail.summary(), ensure_ascii=False) if as_json else _line(mail))
+            click.echo(as_line(mail.summary()).encode() if as_json else _line(mail))
     if not found and not as_json:
         click.echo(f"No mail for {address}.")
 

@@ -1,6 +1,6 @@
 """Mailbox files: finding one, and reading its messages (mboxrd, RFC 4155 appendix A has the family).
 
-Gives: `open_mailbox`, which finds the one that has an address's mail, and `entries`, the messages one after another.
+Gives: `open_mailbox`, which finds the one that has an address's mail; `entries`, the messages one after another.
 Fails: `MailboxError`, in words for a person. A file that somebody has edited never fails: whatever stands before the
 first `From ` line is an entry too, and a missing empty line between two messages is no matter.
 Limits: one message is in memory at a time. The file is only read; the lock that finds its end is given back at once.
@@ -14,10 +14,11 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,7 +35,9 @@ _NAMES_COMPARED = 5000
 _NAMES_TOLD = 5
 # Of 1: a letter or two apart, not merely the same domain.
 _NEAR = 0.8
-_QUOTED_FROM = re.compile(rb">+From ")
+_QUOTED_FROM = re.compile(rb"\n>(?=>*From )")
+# Read at once; a message may be as large as the server takes them.
+_PIECE = 1024 * 1024
 
 
 class MailboxError(click.ClickException):
@@ -66,36 +69,62 @@ class MailboxFile:
     size: int
     shared: bool = False
 
-    def lines(self, start: int = 0) -> Iterator[bytes]:
-        """The lines as they stand in the file, from an offset that begins one."""
+    def pieces(self, start: int = 0, until: float = inf) -> Iterator[bytes]:
+        """What stands in the file from an offset on.
+
+        :param until: when, by the monotonic clock, to stop.
+        :raises TimeoutError: that was before the end.
+        """
         self.file.seek(start)
         left = self.size - start
-        while left and (line := self.file.readline(left)):
-            left -= len(line)
-            yield line
+        while left > 0 and (octets := self.file.read(min(left, _PIECE))):
+            if time.monotonic() > until:
+                raise TimeoutError
+            left -= len(octets)
+            yield octets
 
 
-def entries(lines: Iterator[bytes]) -> Iterator[Entry]:
+def messages(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """What stands in a mailbox from each `From ` line to the next, octet by octet.
+
+    :param pieces: of the mailbox, cut anywhere.
+    """
+    held = bytearray()
+    searched = 0
+    for piece in pieces:
+        held += piece
+        while (end := held.find(b"\nFrom ", searched)) >= 0:
+            yield bytes(held[: end + 1])
+            del held[: end + 1]
+            searched = 0
+        searched = max(0, len(held) - len(b"\nFrom"))
+    if held:
+        yield bytes(held)
+
+
+def entries(pieces: Iterable[bytes]) -> Iterator[Entry]:
     """The messages of a mailbox.
 
-    :param lines: its lines with their line ends.
+    :param pieces: of the mailbox, cut anywhere.
     """
-    from_line, content = b"", list[bytes]()
-    for line in lines:
-        if line.startswith(b"From "):
-            yield from _entry(from_line, content)
-            from_line, content = line.rstrip(b"\r\n"), []
-        else:
-            content.append(line[1:] if _QUOTED_FROM.match(line) else line)
-    yield from _entry(from_line, content)
+    for message in messages(pieces):
+        if found := entry(message):
+            yield found
 
 
-def _entry(from_line: bytes, content: list[bytes]) -> Iterator[Entry]:
+def entry(message: bytes) -> Entry | None:
+    """One of the `messages`; None where there is nothing but empty lines."""
+    from_line, content = b"", message
+    if message.startswith(b"From "):
+        from_line, _, content = message.partition(b"\n")
+        from_line = from_line.rstrip(b"\r")
     # The empty line after a message belongs to the mailbox.
-    if content and content[-1] in (b"\n", b"\r\n"):
-        content.pop()
-    if from_line or any(line.strip() for line in content):
-        yield Entry(from_line, b"".join(content))
+    if empty := re.search(rb"(?:\A|(?<=\n))\r?\n\Z", content[-3:]):
+        content = content[: len(content) - len(empty[0])]
+    if not from_line and not content.strip():
+        return None
+    # The line end that the expression begins with makes it ten times as fast; the first line has none before it.
+    return Entry(from_line, _QUOTED_FROM.sub(b"\n", b"\n" + content)[1:])
 
 
 def file_name(address: str) -> str:
@@ -135,9 +164,10 @@ def is_there(folder: Path, address: str) -> bool:
 
 
 @contextmanager
-def open_mailbox(folder: Path, address: str) -> Iterator[MailboxFile]:
+def open_mailbox(folder: Path, address: str, until: float = inf) -> Iterator[MailboxFile]:
     """Open the mailbox that has an address's mail (`file_names`) for reading.
 
+    :param until: when, by the monotonic clock, not to wait any more for the end of an append.
     :raises MailboxError: there is none, or it cannot be read.
     """
     own = file_name(address)
@@ -158,12 +188,12 @@ def open_mailbox(folder: Path, address: str) -> Iterator[MailboxFile]:
         os.close(descriptor)
         raise MailboxError(f"{folder / name} is not a file")
     with os.fdopen(descriptor, "rb") as file:
-        yield MailboxFile(file, _complete_size(file), shared=name != own)
+        yield MailboxFile(file, _complete_size(file, until), shared=name != own)
 
 
-def _complete_size(file: BinaryIO) -> int:
+def _complete_size(file: BinaryIO, until: float) -> int:
     """Where the file ends while nobody is in the middle of an append."""
-    deadline = time.monotonic() + LOCK_SECONDS
+    deadline = min(time.monotonic() + LOCK_SECONDS, until)
     while True:
         try:
             fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

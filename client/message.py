@@ -2,7 +2,8 @@
 
 Gives: `scan`, which learns what must be known before the first octet is sent; `compose`, which adds the header
 fields that are missing (RFC 5322) and chooses an encoding (RFC 2045) that the server can take; `Message.pieces`,
-the octets in pieces. A header that is there is kept as it is, but for Bcc, which nobody is to read.
+the octets in pieces. A header that is there is kept as it is, but for Bcc, which nobody is to read, and what programs
+put on top of it: a byte order mark, a line `From `.
 Fails: `MessageError`, in words for whoever wrote the message.
 Limits: memory is bounded by a few pieces whatever the size; the input is read three times, so it must be seekable.
 """
@@ -19,6 +20,7 @@ from email.header import Header
 from email.utils import formatdate, make_msgid, quote
 from typing import BinaryIO, Literal
 
+from .fields import MAX_FIELDS, is_telling_at, split, top
 from .smtp import canonical
 
 # Read and sent at once; large enough that the system calls do not count.
@@ -30,14 +32,7 @@ MAX_TEXT_LINE = 998
 # RFC 2045 section 6.8: lines of at most 76 characters, four for each three octets; so 57 octets a line.
 _BASE64_PIECE = 57 * 1024
 
-# RFC 5322 section 3.6.8: field-name = 1*ftext; ftext = %d33-57 / %d59-126. Blanks before the colon are obsolete.
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:.*")
 _FIELD_TEXT = re.compile(r"([!-9;-~]+):[ \t]*(.*)", re.DOTALL)
-# A first paragraph "Note: buy milk" looks like a header. It counts as one only with a field that mail really has.
-_TELLING = frozenset(
-    b"from to cc bcc subject date message-id sender reply-to received return-path mime-version content-type "
-    b"in-reply-to references resent-from resent-to list-id".split()
-)
 # RFC 5322 section 3.6: fields that a message has at most once.
 _ONCE = frozenset(b"from to cc bcc subject date message-id sender reply-to in-reply-to references".split())
 # RFC 5322 section 3.6.3: whom these name the others must not learn, so they are left out.
@@ -158,26 +153,23 @@ def _is_utf8(decoder: codecs.IncrementalDecoder, octets: bytes, *, last: bool = 
 
 
 def _header(file: BinaryIO) -> tuple[bytes, frozenset[bytes]]:
-    """The header at the start of the file and the names in it; the file stands at the body then."""
-    lines: list[bytes] = []
-    names: set[bytes] = set()
-    blind = False
-    room = MAX_HEADER
-    while (line := file.readline(room)).strip(b"\r\n"):
-        room -= len(line)
-        field = _FIELD.match(line)
-        if field:
-            names.add(field[1].lower())
-            blind = field[1].lower() in _BLIND
-        elif not (names and line[:1] in b" \t"):
-            names.clear()
-            break
-        if not blind:
-            lines.append(line)
-    if room and names & _TELLING:
-        return b"".join(lines), frozenset(names)
-    file.seek(0)
-    return b"", frozenset()
+    """The header at the start of the file and the names in it; the file stands at the body then.
+
+    :raises MessageError: there is one, and it is too large.
+    """
+    octets = file.read(MAX_HEADER + 1)
+    begin = top(octets)
+    header = split(octets, begin, octets_at_most=MAX_HEADER - begin)
+    if header.problem and (header.is_telling or is_telling_at(octets, header.body_at)):
+        raise MessageError(f"the message's header has over {MAX_HEADER // 1024} KiB or {MAX_FIELDS} fields")
+    ended = octets.endswith((b"\n\n", b"\n\r\n"), 0, header.body_at) or header.body_at == len(octets)
+    if not (ended and header.is_telling):
+        file.seek(len(codecs.BOM_UTF8) if octets.startswith(codecs.BOM_UTF8) else 0)
+        return b"", frozenset()
+    file.seek(header.body_at)
+    kept = (field for field in header.fields if field.key.encode() not in _BLIND)
+    names = frozenset(field.key.encode() for field in header.fields)
+    return b"".join(octets[field.start : field.end] for field in kept), names
 
 
 def compose(scanned: Scan, fields: Fields, *, eight_bit_offered: bool) -> Message:
@@ -204,6 +196,8 @@ def compose(scanned: Scan, fields: Fields, *, eight_bit_offered: bool) -> Messag
         utf8_header = not header.decode().isascii()
     except UnicodeDecodeError:
         raise MessageError("the message's header is not UTF-8") from None
+    if max(map(len, header.split(b"\n"))) > MAX_TEXT_LINE + len(b"\r"):
+        raise MessageError(f"a line of the header has over {MAX_TEXT_LINE} octets (RFC 5322 section 2.1.1): fold it")
     left = encoding in ("as-is", "8bit") and not scanned.ascii
     return Message(header, scanned.body_at, encoding, left, utf8_header)
 

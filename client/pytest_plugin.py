@@ -31,7 +31,7 @@ from .private_stack import PrivateStack, takes_mail
 from .stored import StoredMail
 from .users_file import add_user, users
 from .wait import there_is
-from .waiting import Wanted, all_mail, wait_for
+from .waiting import Seen, Wanted, all_mail, wait_for
 
 __all__ = ["Mail", "MailTimeout", "NoMailbox", "StoredMail"]
 
@@ -124,9 +124,10 @@ class Mail:
         wanted = Wanted(
             re.compile(subject) if subject else None, sender, after.id if isinstance(after, StoredMail) else after
         )
-        mail = wait_for(self.mailboxes, to, wanted, timeout)
+        seen = Seen()
+        mail = wait_for(self.mailboxes, to, wanted, timeout, seen)
         if mail is None:
-            raise MailTimeout(f"no such mail for {to} within {timeout:g} s. {there_is(self.mailboxes, to)}")
+            raise MailTimeout(f"no such mail for {to} within {timeout:g} s. {there_is(self.mailboxes, to, seen)}")
         return mail
 
     def mailbox(self, address: str) -> list[StoredMail]:

@@ -8,34 +8,35 @@ Limits: one message is in memory at a time.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from .mbox import Entry, MailboxFile, open_mailbox
+from .mbox import MailboxFile, open_mailbox
 from .options import complete_address, mailboxes_option
+from .output import write
 from .stored import StoredMail, mails
 from .terminal import harmless_line, harmless_text
 
 _RULE = "-" * 72
-_PIECE = 64 * 1024
+# Nobody reads more on a terminal; and half a second goes into making so much of it harmless.
+_SHOWN_AT_MOST = 2 * 1024 * 1024
 
 
-def render(number: int, entry: Entry) -> str:
-    """One message as text that is safe for a terminal.
-
-    :param number: its place in the mailbox, counted from 1.
-    """
-    mail = StoredMail(number, entry)
+def render(mail: StoredMail) -> str:
+    """One message as text that is safe for a terminal."""
     summary = {
         "From": mail.sender_field or mail.sender or "(nobody)",
+        **{name: value for name in ("To", "Cc") if (value := mail.field(name))},
         "Date": mail.date or "(none)",
         "Subject": mail.subject or "(none)",
         "Id": mail.id or "(none)",
     }
-    lines = [f"Message {number}", *(f"{name}: {harmless_line(value)}" for name, value in summary.items())]
-    text = harmless_text(mail.shown).rstrip("\n")
+    lines = [f"Message {mail.number}", *(f"{name}: {harmless_line(value)}" for name, value in summary.items())]
+    shown = mail.shown
+    text = harmless_text(shown[:_SHOWN_AT_MOST]).rstrip("\n")
+    if len(shown) > _SHOWN_AT_MOST:
+        text += f"\n[{len(shown) - _SHOWN_AT_MOST} more characters: correio show --raw, or --json]"
     return "\n".join([*lines, "", *([text, ""] if text else [])])
 
 
@@ -63,13 +64,11 @@ def command(address: str, mailboxes: Path, raw: bool) -> None:
             if found:
                 click.echo(_RULE)
             found = True
-            click.echo(render(mail.number, mail.entry))
+            click.echo(render(mail))
         if not found:
             click.echo(f"No mail for {address}.")
 
 
 def _copy(mailbox: MailboxFile) -> None:
-    left = mailbox.size
-    while left and (octets := mailbox.file.read(min(left, _PIECE))):
-        sys.stdout.buffer.write(octets)
-        left -= len(octets)
+    for octets in mailbox.pieces():
+        write(octets)

@@ -8,12 +8,13 @@ Limits: an input that cannot be read twice is copied to a temporary file first.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from email.utils import parseaddr
 from typing import BinaryIO, cast
 
@@ -21,13 +22,19 @@ import click
 
 from .connection import connect
 from .delivery import Envelope, deliver
-from .message import Fields, Mailbox, MessageError
+from .message import PIECE, Fields, Mailbox, MessageError
 from .options import Server, server_options
 from .smtp import Reply
 from .terminal import harmless_text
 
 # An input that cannot be read twice is kept in memory up to this size, else in a temporary file.
 _SPOOL_IN_MEMORY = 1024 * 1024
+
+
+class InputError(click.ClickException):
+    """The message cannot be read."""
+
+    exit_code = 2
 
 
 @click.command(
@@ -122,15 +129,43 @@ def _mailbox(text: str, option: str) -> Mailbox:
 
 @contextmanager
 def _seekable(file: BinaryIO) -> Iterator[BinaryIO]:
-    """The input itself if it is a file on disk, else a copy of it."""
+    """The input itself if it is a file on disk, else a copy of it; text in UTF-16 as UTF-8."""
     if file.isatty():
         click.echo("Type the message; Ctrl-D on a line of its own ends it.", err=True)
-    if _is_on_disk(file):
-        yield file
-        return
-    with tempfile.SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY) as copy:
-        shutil.copyfileobj(file, copy)
-        yield cast(BinaryIO, copy)
+    with _spooled() as copy, _spooled() as utf8:
+        try:
+            found = file
+            if not _is_on_disk(file):
+                shutil.copyfileobj(file, copy)
+                found = copy
+            if _is_utf16(found) and _to_utf8(found, utf8):
+                found = utf8
+        except OSError as error:
+            raise InputError(
+                f"The message cannot be read, or not be kept until it is sent: {error.strerror}"
+            ) from None
+        yield found
+
+
+def _spooled() -> AbstractContextManager[BinaryIO]:
+    return cast(AbstractContextManager[BinaryIO], tempfile.SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY))
+
+
+def _is_utf16(file: BinaryIO) -> bool:
+    """Whether it begins as what PowerShell's > and Notepad write."""
+    file.seek(0)
+    return file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def _to_utf8(file: BinaryIO, copy: BinaryIO) -> bool:
+    """Copy a text in UTF-16; false if it is none, and only begins so."""
+    file.seek(0)
+    try:
+        for text in codecs.iterdecode(iter(lambda: file.read(PIECE), b""), "utf-16"):
+            copy.write(text.encode())
+    except UnicodeError:
+        return False
+    return True
 
 
 def _is_on_disk(file: BinaryIO) -> bool:

@@ -5,13 +5,13 @@ Where the stack's RUN folder is at hand, its services' own figures are told as w
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
 from .options import Server, json_option, server_options
+from .output import write_json
 from .probe import Probe, probe
 from .run_folder import EXIT_NO_SERVER, run_option
 from .services import services, table, versions
@@ -47,7 +47,7 @@ def command(server: Server, run: Path, as_json: bool) -> None:
             "services": {service.name: service.as_json() for service in found},
             "versions": versions(found),
         }
-        click.echo(json.dumps(told, ensure_ascii=False))
+        write_json(told)
     else:
         click.echo("\n".join([*_in_words(seen), *(f"  {line}" for line in table(found))]))
     sys.exit(0 if seen.takes_mail else 1 if seen.listening else EXIT_NO_SERVER)

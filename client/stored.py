@@ -2,53 +2,45 @@
 
 Gives: `StoredMail`, a view of an `mbox.Entry`; `mails`, those of an address. Texts are decoded but not made safe for
 a terminal; they can be written as UTF-8, for no half of a surrogate pair is in them.
-Fails: never for what is in the message. A field or text that cannot be decoded appears as it is, and a message that
-cannot be taken apart is one text.
-Limits: the message is in memory, and taken apart when it is first asked for.
+Fails: never for what is in the message. A field or text that cannot be decoded appears as it is, a message that
+cannot be taken apart is one text, and `problems` says why.
+Limits: the message is in memory, and taken apart when it is first asked for. Time is linear in its size.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from email import message_from_bytes, policy
-from email.header import decode_header, make_header
-from email.message import EmailMessage, Message
-from email.parser import BytesHeaderParser
-from email.utils import getaddresses, parsedate_to_datetime
+from email.message import EmailMessage
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
 from .address import fold
+from .fields import Header, split, top
 from .language import counted
 from .mbox import Entry, MailboxFile, entries
+from .parts import Part, Parts, take_apart
+from .values import addresses
 
 # What the server writes above each message, session_worker/trace.py: its Received field (RFC 5321 section 4.4), with
 # `for` where there was one recipient in all. The client's name comes first and may be any word, even `id`.
 _TRACE = re.compile(
     r"from\s+\S+\s+\(\S+\)\s+by\s+\S+\s+with\s+\S+\s+id\s+(?P<id>[^\s;]+)(?:\s+for\s+<(?P<only>.*)>)?\s*;"
 )
+_TRACE_FIELDS = frozenset({"return-path", "delivered-to", "x-original-to", "received"})
+_MARKS_OF_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
-# Python's decoders make them of what "unicode_escape" or UTF-7 may say; no UTF-8 has them.
-_HALF_OF_PAIR = re.compile("[\ud800-\udfff]")
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A part that has no parts; `text` is what it says if it is text, `octets` how large it is."""
-
-    type: str
-    name: str
-    octets: int
-    text: str
-    attached: bool = False
-
-    def is_text(self, subtype: str = "") -> bool:
-        kind, _, found = self.type.partition("/")
-        return kind == "text" and subtype in ("", found) and not self.attached
+# Python's email package takes time by lines times levels, and by the square of a field's length.
+_EMAIL_LINES = 500_000
+_EMAIL_LEVELS = 20
+_EMAIL_PARTS = 1000
+_EMAIL_FIELD = 8 * 1024
 
 
 @dataclass(frozen=True)
@@ -65,26 +57,68 @@ class StoredMail:
 
     @cached_property
     def message(self) -> EmailMessage:
-        """The message for Python's email package; where that cannot take it apart, one text under its header."""
-        try:
-            return message_from_bytes(self.raw, policy=policy.default)
-        except Exception:
-            message = EmailMessage()
-            for name, value in self._header.raw_items():
-                # What describes the body is what cannot be understood, or is not true of one text.
-                if not name.lower().startswith("content-"):
-                    message.set_raw(name, value)
-            message.set_payload(self._body.decode("ascii", "surrogateescape"))
-            return message
+        """The message for Python's email package; where that would not be done in time, one text under its header.
+
+        Fields of more than `_EMAIL_FIELD` octets are not in it, and what puts blanks before a colon is put right.
+        """
+        content, header = self._opened
+        body = content[header.body_at :]
+        if self._is_for_email_package():
+            with suppress(Exception):
+                return message_from_bytes(_plain_header(header) + b"\n" + body, policy=policy.default)
+        message = EmailMessage()
+        for field in header.fields:
+            # What describes the body is what cannot be understood, or is not true of one text.
+            if not field.key.startswith("content-") and len(field.value) <= _EMAIL_FIELD:
+                message.set_raw(field.name, field.value)
+        message.set_payload(body.decode("ascii", "surrogateescape"))
+        return message
+
+    def _is_for_email_package(self, levels: int = _EMAIL_LEVELS) -> bool:
+        taken = self._taken
+        # It looks into attached messages, too.
+        attached = (part for part in taken.leaves if part.type.startswith("message/"))
+        return (
+            levels > taken.depth
+            and not self._header.problem
+            and not taken.problem
+            and taken.longest_field <= _EMAIL_FIELD
+            and len(taken.leaves) <= _EMAIL_PARTS
+            and self.raw.count(b"\n") <= _EMAIL_LINES
+            and all(
+                StoredMail(0, Entry(b"", part.octets))._is_for_email_package(levels - taken.depth - 1)
+                for part in attached
+            )
+        )
 
     @cached_property
-    def _header(self) -> Message:
-        # The older policy keeps the fields as they are; the newer one takes apart what it reads, and may fail.
-        return BytesHeaderParser().parsebytes(self.raw)
+    def _opened(self) -> tuple[bytes, Header]:
+        """The octets and their header: the trace, and the sender's below it.
+
+        Where a mark or a line `From ` stands on top of a message, it is no header for the server, which puts an empty
+        line before a text. It is the message's own beginning all the same.
+        """
+        content = self.raw
+        trace = split(content)
+        if not all(field.key in _TRACE_FIELDS for field in trace.fields):
+            return content, trace
+        at = trace.body_at
+        if content.startswith(_MARKS_OF_UTF16, at):
+            # The line end that every message is stored with is one octet, and none of this text.
+            text = content[at : at + (len(content) - at) // 2 * 2]
+            content = content[:at] + text.decode("utf-16", "replace").encode()
+        below = split(content, top(content, at))
+        if not below.is_telling:
+            return content, trace
+        return content, Header(trace.fields + below.fields, below.body_at, below.problem)
 
     @property
-    def _body(self) -> bytes:
-        return str(self._header.get_payload()).encode("ascii", "surrogateescape")
+    def _header(self) -> Header:
+        return self._opened[1]
+
+    @cached_property
+    def _taken(self) -> Parts:
+        return take_apart(*self._opened)
 
     @cached_property
     def _from_line(self) -> tuple[str, str, str]:
@@ -119,36 +153,47 @@ class StoredMail:
     def received(self) -> str:
         """When the server had the whole of it: ISO 8601, UTC; "" where its trace does not say."""
         try:
-            return parsedate_to_datetime(self.field("Received").rpartition(";")[2].strip()).isoformat()
+            return parsedate_to_datetime(self._header.value("received").rpartition(";")[2].strip()).isoformat()
         except Exception:
             return ""
 
     @property
     def text(self) -> str:
         """Its plain text; where it has none, "".  Line ends are LF."""
-        return "".join(part.text for part in self._parts if part.is_text("plain"))
+        return _together(part.text for part in self.parts if part.is_text("plain"))
 
     @property
     def html(self) -> str:
         """Its HTML text; where it has none, ""."""
-        return "".join(part.text for part in self._parts if part.is_text("html"))
+        return _together(part.text for part in self.parts if part.is_text("html"))
 
     @property
     def shown(self) -> str:
-        """What it says, for a person: its plain text, or any text where there is none; other parts are named."""
+        """What it says, for a person: plain text, HTML where that says nothing; other parts are named."""
         return "\n".join(self._texts())
 
     @property
+    def parts(self) -> list[Part]:
+        """All parts, those that are text of its own and those that are attached, in their order."""
+        return self._taken.leaves
+
+    @property
+    def problems(self) -> list[str]:
+        """Why something of it is not shown as its sender may have meant it."""
+        found = [self._header.problem, self._taken.problem, *(part.problem for part in self.parts)]
+        return list(dict.fromkeys(problem for problem in found if problem))
+
+    @property
     def addresses(self) -> set[str]:
-        """Every address in From: and the envelope's sender, in lower case."""
-        return {address.casefold() for address in [*_addresses([self.sender_field]), self.sender] if address}
+        """Every address in From: and the envelope's sender, in the form in which addresses are compared."""
+        return {fold(address) for address in [*self._in_fields("from"), self.sender] if address}
 
     def is_for(self, address: str) -> bool:
         """Whether it was sent to this address, or into the mailbox of this address; letter case aside.
 
         The server names the recipients of the envelope; what did not come through it has those of its header.
         """
-        recipients = self._envelope or _addresses(map(self.field, ("To", "Cc", "Resent-To", "Resent-Cc")))
+        recipients = self._envelope or self._in_fields("to", "cc", "resent-to", "resent-cc")
         return fold(address) in map(fold, recipients)
 
     @cached_property
@@ -156,24 +201,21 @@ class StoredMail:
         """The recipients that the server has written above its trace; behind that a sender may say what it likes."""
         if self._trace is None:
             return []
-        above = takewhile(lambda item: item[0].lower() != "received", self._header.raw_items())
-        named = [_unfolded(value) for name, value in above if name.lower() in ("delivered-to", "x-original-to")]
+        above = takewhile(lambda field: field.key != "received", self._header.fields)
+        named = [field.value for field in above if field.key in ("delivered-to", "x-original-to")]
         return [*named, *([self._trace["only"]] if self._trace["only"] else [])]
+
+    def _in_fields(self, *names: str) -> list[str]:
+        return [address for name in names for field in self._header.all(name) for address in addresses(field.value)]
 
     def field(self, name: str) -> str:
         """A header field, the first of its name, unfolded and decoded; "" where there is none."""
-        return _decoded(self._plain(name))
-
-    def _plain(self, name: str) -> str:
-        for given, value in self._header.raw_items():
-            if given.lower() == name.lower():
-                return _unfolded(value)
-        return ""
+        return next((field.text for field in self._header.all(name.lower())), "")
 
     @cached_property
     def _trace(self) -> re.Match[str] | None:
         # As it stands: what looks like an encoded word is a name or an address here.
-        return _TRACE.match(self._plain("Received"))
+        return _TRACE.match(self._header.value("received"))
 
     def summary(self) -> dict[str, Any]:
         """What `correio list --json` says of it."""
@@ -190,91 +232,54 @@ class StoredMail:
 
     def as_json(self) -> dict[str, Any]:
         """What `correio show --json` says of it: the summary, every header field, the texts, the parts."""
-        parts = [{"type": part.type, "name": part.name, "octets": part.octets} for part in self._parts]
-        headers = [[name, _decoded(_unfolded(value))] for name, value in self._header.raw_items()]
-        return {**self.summary(), "headers": headers, "text": self.text, "html": self.html, "parts": parts}
-
-    @cached_property
-    def _parts(self) -> list[_Part]:
-        try:
-            return [_part(part) for part in message_from_bytes(self.raw).walk() if not part.is_multipart()]
-        except Exception:  # deep nesting is a RecursionError, a strange boundary a ValueError, and so on
-            return [_Part("text/plain", "", len(self._body), self._body.decode("utf-8", "replace"))]
+        return {
+            **self.summary(),
+            "headers": [[field.name, field.text] for field in self._header.fields],
+            "text": self.text,
+            "html": self.html,
+            "parts": [{"type": part.type, "name": part.name, "octets": len(part.octets)} for part in self.parts],
+            "problems": self.problems,
+        }
 
     def _texts(self) -> Iterator[str]:
-        plain = any(part.is_text("plain") for part in self._parts)
-        for part in self._parts:
-            if part.is_text("plain") or (not plain and part.is_text()):
-                yield part.text
+        plain = [part for part in self.parts if part.is_text("plain") and not _is_blank(part.text)]
+        says = {part.alternative for part in plain}
+        any_text = plain or any(part.is_text("html") and not _is_blank(part.text) for part in self.parts)
+        for part in self.parts:
+            # HTML is another form of the plain text beside it, or of all plain text where it stands for itself.
+            html = part.is_text("html") and not (part.alternative in says if part.alternative else plain)
+            if part.is_text("plain") or html or (part.is_text() and not any_text):
+                if not _is_blank(part.text):
+                    yield part.text
             else:
                 name = f", {part.name}" if part.name else ""
-                yield f"[{part.type}, {counted(part.octets, 'octet')}{name}]"
+                yield f"[{part.type}, {counted(len(part.octets), 'octet')}{name}]"
+        yield from (f"[{problem}]" for problem in self.problems)
 
 
 def mails(mailbox: MailboxFile, address: str) -> Iterator[StoredMail]:
     """The messages in the mailbox of an address; where it is shared, those that were sent to it."""
-    for number, entry in enumerate(entries(mailbox.lines()), 1):
+    for number, entry in enumerate(entries(mailbox.pieces()), 1):
         mail = StoredMail(number, entry)
         if not mailbox.shared or mail.is_for(address):
             yield mail
 
 
-def _addresses(fields: Iterable[str]) -> list[str]:
-    """The addresses in these fields; one that cannot be taken apart names nobody."""
-    found: list[str] = []
-    for field in fields:
-        with suppress(Exception):  # comments in comments, a thousand deep, are a RecursionError
-            found += (address for _, address in getaddresses([field]))
-    return found
+def _plain_header(header: Header) -> bytes:
+    """The fields that are not too long, each on one line."""
+    fields = (f"{field.name}: {field.value}" for field in header.fields if len(field.value) <= _EMAIL_FIELD)
+    return "".join(f"{field}\n" for field in fields).replace("\r", " ").encode()
 
 
-def _clean(text: str) -> str:
-    return _HALF_OF_PAIR.sub("\ufffd", text)
-
-
-def _unfolded(value: Any) -> str:
-    # Octets over 127 stand in a message as surrogates; in a header they are UTF-8 (RFC 6532).
-    octets = str(value).encode("utf-8", "surrogateescape")
-    return re.sub(r"\r?\n(?=[ \t])", "", octets.decode("utf-8", "replace")).strip()
-
-
-def _decoded(value: str) -> str:
-    """The encoded words of a field in plain (RFC 2047), or the field as it is where they are not valid."""
-    try:
-        return _clean(str(make_header(decode_header(value)))).strip()
-    except Exception:  # any codec of Python's may be asked for, and each has errors of its own
-        return _clean(value)
-
-
-def _part(part: Message) -> _Part:
-    octets = _octets(part)
-    return _Part(
-        _clean(part.get_content_type()),
-        _name(part),
-        len(octets),
-        _text(part, octets) if part.get_content_maintype() == "text" else "",
-        part.get_content_disposition() == "attachment",
+def _together(texts: Iterable[str]) -> str:
+    """Texts one below the other."""
+    together = list(texts)
+    return "".join(
+        text if text.endswith("\n") or not text or number == len(together) else f"{text}\n"
+        for number, text in enumerate(together, 1)
     )
 
 
-def _octets(part: Message) -> bytes:
-    payload = part.get_payload(decode=True)
-    return payload if isinstance(payload, bytes) else b""
-
-
-def _text(part: Message, octets: bytes) -> str:
-    try:
-        charset = part.get_content_charset("utf-8")
-        # ASCII is a subset of UTF-8, and text that says nothing of its charset is UTF-8 more often than not.
-        text = octets.decode("utf-8" if charset in ("us-ascii", "ascii") else charset, "replace")
-    except Exception:  # see _decoded
-        text = octets.decode("utf-8", "replace")
-    return _clean(text.replace("\r\n", "\n"))
-
-
-def _name(part: Message) -> str:
-    try:
-        name = part.get_filename()
-    except Exception:
-        return ""
-    return _decoded(name) if name else ""
+def _is_blank(text: str) -> bool:
+    # Beside blanks: what stands in place of a text and is not seen.
+    return not text.strip(" \t\r\n\f\v\u00a0\u200b\u200c\u200d\ufeff")

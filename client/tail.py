@@ -11,10 +11,12 @@ with an empty line of its text: the store leaves one only if it is killed in the
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
-from .mbox import Entry, MailboxFile, NoMailbox, entries, is_there, open_mailbox
+from .mbox import MailboxFile, NoMailbox, entry, is_there, messages, open_mailbox
 from .stored import StoredMail
 
 
@@ -31,9 +33,10 @@ class Tail:
         self._begin()
         self._given: set[str] = set()
 
-    def read(self) -> Iterator[StoredMail]:
+    def read(self, until: float = inf) -> Iterator[StoredMail]:
         """The whole messages that have come since the last read.
 
+        :param until: when to stop, by the monotonic clock; the next read goes on from there.
         :raises MailboxError: the mailbox cannot be read.
         """
         # Asked first, for what is said of a mailbox that is not there takes a look at all the others.
@@ -41,17 +44,17 @@ class Tail:
             self._begin()
             return
         try:
-            with open_mailbox(self._folder, self._address) as mailbox:
+            with open_mailbox(self._folder, self._address, until) as mailbox:
                 self._find_place(mailbox)
-                for entry in self._whole(mailbox):
-                    self._number += 1
-                    mail = StoredMail(self._number, entry)
+                for mail in self._whole(mailbox, until):
                     if (mail.id and mail.id in self._given) or (mailbox.shared and not mail.is_for(self._address)):
                         continue
                     self._given.add(mail.id)
                     yield mail
         except NoMailbox:  # gone since it was looked for
             self._begin()
+        except TimeoutError:
+            return
 
     def _begin(self) -> None:
         self._file = (0, 0)
@@ -61,21 +64,24 @@ class Tail:
     def _find_place(self, mailbox: MailboxFile) -> None:
         """Go on where the last read ended, or at the beginning of a file that is another one now."""
         status = os.fstat(mailbox.file.fileno())
-        begins = next(mailbox.lines(self._offset), b"From ") if mailbox.size >= self._offset else b""
+        begins = next(mailbox.pieces(self._offset), b"From ") if mailbox.size >= self._offset else b""
         if (status.st_dev, status.st_ino) != self._file or not begins.startswith((b"From ", b"\n")):
             self._begin()
             self._file = (status.st_dev, status.st_ino)
 
-    def _whole(self, mailbox: MailboxFile) -> Iterator[Entry]:
-        lines: list[bytes] = []
-        for line in mailbox.lines(self._offset):
-            if line.startswith(b"From ") and lines:
-                yield from self._take(lines)
-                lines = []
-            lines.append(line)
-        if len(lines) > 1 and lines[-1] in (b"\n", b"\r\n"):
-            yield from self._take(lines)
+    def _whole(self, mailbox: MailboxFile, until: float) -> Iterator[StoredMail]:
+        before = b""
+        for octets in messages(mailbox.pieces(self._offset, until)):
+            yield from self._take(before)
+            before = octets
+            if time.monotonic() > until:
+                return
+        # What follows the others shows that they are whole; the last one, that its empty line is there.
+        if before.count(b"\n") > 1 and before.endswith((b"\n\n", b"\n\r\n")):
+            yield from self._take(before)
 
-    def _take(self, lines: list[bytes]) -> Iterator[Entry]:
-        self._offset += sum(map(len, lines))
-        yield from entries(iter(lines))
+    def _take(self, octets: bytes) -> Iterator[StoredMail]:
+        self._offset += len(octets)
+        if found := entry(octets):
+            self._number += 1
+            yield StoredMail(self._number, found)

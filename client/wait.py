@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -11,12 +10,13 @@ import click
 from .language import counted
 from .mbox import MailboxError, open_mailbox
 from .options import complete_address, json_option, mailboxes_option
+from .output import write_json
+from .pattern import compiled
 from .read import render
 from .terminal import harmless_line
-from .waiting import Wanted, all_mail, wait_for
+from .waiting import Seen, Wanted, wait_for
 
 EXIT_TIMED_OUT = 1
-_TOLD = 5
 
 
 class TimedOut(click.ClickException):
@@ -44,8 +44,8 @@ class Pattern(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> re.Pattern[str]:
         try:
-            return re.compile(str(value))
-        except re.error as error:
+            return compiled(str(value))
+        except ValueError as error:
             self.fail(f"{value!r} is no regular expression: {error}", param, ctx)
 
 
@@ -92,23 +92,28 @@ def command(
       $ correio wait --to ana@example.org --after "$id" --json | jq -r .text
     """
     wanted = Wanted(subject, sender, after, new)
-    mail = wait_for(mailboxes, address, wanted, timeout)
+    seen = Seen()
+    mail = wait_for(mailboxes, address, wanted, timeout, seen)
     if mail is None:
-        raise TimedOut(f"No such mail for {address} within {timeout:g} s. {there_is(mailboxes, address)}")
-    click.echo(json.dumps(mail.as_json(), ensure_ascii=False) if as_json else render(mail.number, mail.entry))
+        raise TimedOut(f"No such mail for {address} within {timeout:g} s. {there_is(mailboxes, address, seen)}")
+    if as_json:
+        write_json(mail.as_json())
+    else:
+        click.echo(render(mail))
 
 
-def there_is(mailboxes: Path, address: str) -> str:
-    """What is in the mailbox instead, in words for whoever waited in vain."""
+def there_is(mailboxes: Path, address: str, seen: Seen) -> str:
+    """What was in the mailbox instead, in words for whoever waited in vain."""
     try:
-        with open_mailbox(mailboxes, address):
+        with open_mailbox(mailboxes, address, until=0):
             pass
-        found = list(all_mail(mailboxes, address))
     except MailboxError as error:
         return error.message
-    if not found:
+    if not seen.count:
         return "The mailbox is empty."
-    lines = [f"{mail.id or '(no id)'}  {mail.sender_field or mail.sender}  {mail.subject}" for mail in found[-_TOLD:]]
-    last = f", the last {_TOLD} of them" if len(found) > _TOLD else ""
-    has = f"The mailbox has {counted(len(found), 'message')}{last}:"
-    return "\n  ".join([has, *map(harmless_line, lines)])
+    last = (f"{mail.id or '(no id)'}  {mail.sender_field or mail.sender}  {mail.subject}" for mail in seen.last)
+    only = f", the last {len(seen.last)} of them" if seen.count > len(seen.last) else ""
+    lines = [f"The mailbox has {counted(seen.count, 'message')}{only}:", *map(harmless_line, last)]
+    if seen.unsearched:
+        lines.append(f"(for {counted(seen.unsearched, 'subject')} searching for the pattern took too long)")
+    return "\n  ".join(lines)

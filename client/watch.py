@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
 import re
 import sys
@@ -14,8 +13,9 @@ from typing import TYPE_CHECKING
 import click
 
 from .color import CHOICES, Paint, wanted
-from .events import Chosen, Event, Gaps, Look, Network, Wanted
+from .events import Chosen, Gaps, Look, Network, Wanted
 from .options import json_option
+from .output import write_json
 from .run_folder import run_option
 from .wait import Pattern
 
@@ -37,8 +37,7 @@ class Peer(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.
 
 @click.command(
     name="watch",
-    epilog="Exit status: 0 after Ctrl-C, 1 the output was closed, 2 wrong usage, 3 no stack runs there or it has no "
-    "feed.",
+    epilog="Exit status: 0 after Ctrl-C, 2 wrong usage, 3 no stack runs there or it has no feed.",
 )
 @click.option(
     "--session", default="", metavar="ID", help="Only this session: its id, its short one, or a delivery's."
@@ -85,12 +84,12 @@ def _follow(feed: Feed, chosen: Chosen, look: Look, *, as_json: bool) -> None:
             click.echo("The stack has gone; waiting for it to come back." if gone else "The stack is back.", err=True)
             continue
         if missed := gaps.before(happened):
-            click.echo(json.dumps({"event": "missed", "count": missed}) if as_json else look.missed(missed))
+            if as_json:
+                write_json({"event": "missed", "count": missed})
+            else:
+                click.echo(look.missed(missed))
         for event in chosen.take(happened):
-            line = _json(event) if as_json else look.line(event)
-            if line is not None:
+            if as_json:
+                write_json(event)
+            elif (line := look.line(event)) is not None:
                 click.echo(line, color=True)
-
-
-def _json(event: Event) -> str:
-    return json.dumps(event, ensure_ascii=False)

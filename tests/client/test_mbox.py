@@ -64,7 +64,7 @@ def test_empty_lines_are_no_message() -> None:
 def test_a_mailbox_is_found_in_any_letter_case(tmp_path: Path) -> None:
     (tmp_path / "ana@example.org.txt").write_bytes(b"x\n")
     with open_mailbox(tmp_path, "Ana@Example.ORG") as found:
-        assert list(found.lines()) == [b"x\n"]
+        assert list(found.pieces()) == [b"x\n"]
 
 
 def test_a_name_is_compared_in_normal_form() -> None:
@@ -126,7 +126,7 @@ def test_what_is_appended_while_it_is_read_is_left_for_the_next_time(tmp_path: P
     with open_mailbox(tmp_path, "a@b") as box:
         with path.open("ab") as file:
             file.write(b"half an app")
-        assert b"".join(box.lines()) == FROM + b"\none\n"
+        assert b"".join(box.pieces()) == FROM + b"\none\n"
 
 
 def lock_of_another_process(path: Path) -> str:
@@ -158,7 +158,7 @@ def test_a_lock_that_is_not_given_back_is_not_waited_for(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(fcntl, "lockf", held)
     with open_mailbox(tmp_path, "a@b") as box:
-        assert list(box.lines()) == [b"x\n"]
+        assert list(box.pieces()) == [b"x\n"]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_the_first_of_these_mailboxes_that_is_there_counts(tmp_path: Path) -> No
     for name, shared in (("*@b", True), ("a@b", True), ("a+c@b", False)):
         (tmp_path / f"{name}.txt").write_text(f"From {name}\n")
         with open_mailbox(tmp_path, "A+C@b") as found:
-            assert (list(found.lines()), found.shared) == ([f"From {name}\n".encode()], shared)
+            assert (list(found.pieces()), found.shared) == ([f"From {name}\n".encode()], shared)
 
 
 @pytest.mark.parametrize("domain", ["b/../..", "../b", "b\0"])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from client.__main__ import main
 from client.mbox import Entry
 from client.read import render
+from client.stored import StoredMail
 
 FROM = b"From ana@example.org Mon Nov 23 07:05:55 2026"
 TRACE = (
@@ -20,7 +21,7 @@ TRACE = (
 
 
 def rendered(message: bytes) -> str:
-    return render(1, Entry(FROM, TRACE + message))
+    return render(StoredMail(1, Entry(FROM, TRACE + message)))
 
 
 def test_a_message_is_shown_with_who_when_what_and_its_delivery_id() -> None:
@@ -100,7 +101,7 @@ def test_of_several_parts_the_plain_text_is_shown_and_the_others_are_named() -> 
 
 @given(st.binary(max_size=300), st.binary(max_size=50))
 def test_any_octets_can_be_shown(content: bytes, from_line: bytes) -> None:
-    shown = render(1, Entry(from_line, content))
+    shown = render(StoredMail(1, Entry(from_line, content)))
     shown.encode()
     assert not set(shown) & set(map(chr, {*range(9), *range(11, 32), 127, *range(128, 160)}))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -13,9 +15,11 @@ from hypothesis import strategies as st
 
 from client.__main__ import main
 from client.mbox import Entry, entries
+from client.output import as_line
+from client.read import render
 from client.stored import StoredMail
 from session_worker import state
-from session_worker.trace import received
+from session_worker.trace import received as received_field
 from tests.client.boxes import entry, put
 
 
@@ -80,7 +84,7 @@ def test_the_client_s_name_is_not_taken_for_the_delivery_id(name: str, recipient
     """The field is the one that a worker writes."""
     recipients = (state.Recipient(recipient, "ana@example.org"),)
     mail = state.Transaction("bo@example.net", recipients=recipients)
-    trace = received(state.Session("127.0.0.1", name), mail, "correio.localhost", "9f3a-7.2", 1_795_000_000_000)
+    trace = received_field(state.Session("127.0.0.1", name), mail, "correio.localhost", "9f3a-7.2", 1_795_000_000_000)
     found = StoredMail(1, Entry(b"", trace + b"Subject: Hello\n\nhi\n"))
     assert (found.id, found.is_for(recipient)) == ("9f3a-7.2", True)
 
@@ -146,7 +150,7 @@ def test_a_field_that_cannot_be_decoded_spoils_no_other() -> None:
     assert mail.is_for("ana@example.org")
 
 
-@pytest.mark.parametrize("name", ["messages in messages", "a boundary of 5,000 digits"])
+@pytest.mark.parametrize("name", ["parts in parts", "a boundary of 5,000 digits"])
 def test_a_message_that_cannot_be_taken_apart_is_one_text(name: str) -> None:
     head, _, body = HOSTILE[name].partition(b"\n\n")
     mail = StoredMail(1, Entry(b"", b"Subject: Hello\n" + head + b"\n\n" + body))
@@ -191,3 +195,198 @@ def test_any_octets_are_a_mailbox(tmp_path_factory: pytest.TempPathFactory, cont
     for command in (["list"], ["list", "--json"], ["read"]):
         result = CliRunner().invoke(main, [*command, "ana@example.org", "--mailboxes", str(folder)])
         assert (result.exit_code, result.exception) == (0, None)
+
+
+TRACE = b"Return-Path: <s@x>\nDelivered-To: ana@x\nReceived: from h ([::1])\n\tby c with ESMTP id a.1; now\n"
+
+
+def received(message: bytes) -> StoredMail:
+    """As the store writes what a client sent: with an empty line before what begins with no field."""
+    between = b"" if re.match(rb"[!-9;-~]+[ \t]*:|\n", message) else b"\n"
+    return stored(b"From s@x now\n" + TRACE + between + re.sub(rb"(?m)^(>*From )", rb">\1", message) + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("message", "subject", "text"),
+    [
+        (b"Subject : spaced colon\nTo: q@x\n\nbody\n", "spaced colon", "body\n"),
+        (b"From : s@x\nSubject: s\n\nbody\n", "s", "body\n"),
+        (b"\xef\xbb\xbfFrom: s@x\nSubject: s\n\nbody\n", "s", "body\n"),
+        (b"From s@x Mon Nov 23 07:05:55 2026\nSubject: s\n\nbody\n", "s", "body\n"),
+        (b">From s@x Mon Nov 23 07:05:55 2026\nFrom: s@x\nSubject: s\n\nbody\n", "s", "body\n"),
+        (b"\xef\xbb\xbfFrom s@x now\nSubject: s\n\nbody\n", "s", "body\n"),
+        ("\ufeffSubject: é\n\nbody é\n".encode("utf-16-le"), "é", "body é\n"),
+        ("\ufeffSubject: é\r\n\r\nbody é\r\n".encode("utf-16-be"), "é", "body é\n"),
+        (b"X-Note: a\rSubject: spoofed\nSubject: real\n\nbody\n", "real", "body\n"),
+        (b"Subject: before\r\rX: y\nTo: q@x\n\nbody\n", "before\r\rX: y", "body\n"),
+        (b"Subject: s\n\nreal\rfake\n", "s", "real\rfake\n"),
+        (b"Subject: a\n \n b\n\nbody\n", "a  b", "body\n"),
+        (b"Subject: s\n\nna\0ul\n", "s", "na\0ul\n"),
+        # These are texts.
+        (b"From me to you\nno header\n", "", "From me to you\nno header\n"),
+        (b"\xef\xbb\xbfjust text\n", "", "just text\n"),
+        (b"\xef\xbb\xbfNote: buy milk\n\nplease\n", "", "Note: buy milk\n\nplease\n"),
+        (b"\n\xef\xbb\xbftext\n", "", "text\n"),
+        (b"just text\n", "", "just text\n"),
+    ],
+)
+def test_a_message_begins_where_its_sender_began_it(message: bytes, subject: str, text: str) -> None:
+    mail = received(message)
+    assert (mail.id, mail.sender, mail.subject, mail.text) == ("a.1", "s@x", subject, text)
+
+
+@pytest.mark.parametrize(
+    "message", [b"\xef\xbb\xbfFrom: s@x\nSubject : s\n\nbody\n", b"From s@x now\nSubject : s\n\nbody\n"]
+)
+def test_python_s_email_package_is_given_the_message_as_it_is_read_here(message: bytes) -> None:
+    mail = received(message).message
+    assert (mail["Subject"], mail.get_content()) == ("s", "body\n")
+
+
+def test_a_name_in_the_sender_field_is_no_address() -> None:
+    mail = received(b"From: =?utf-8?q?boss=40corp=2Eexample=2C?= <joe@client.example>\n\nx\n")
+    assert mail.addresses == {"joe@client.example", "s@x"}
+    assert mail.sender_field == '"boss@corp.example," <joe@client.example>'
+
+
+B = b"MIME-Version: 1.0\nContent-Type: multipart/%s; boundary=b\n\n"
+
+
+def both(kind: bytes, *parts: tuple[bytes, bytes]) -> StoredMail:
+    body = b"".join(b"--b\nContent-Type: " + head + b"\n\n" + text + b"\n" for head, text in parts)
+    return received(b"Subject: s\n" + B % kind + body + b"--b--\n")
+
+
+PLAIN, HTML = b"text/plain", b"text/html"
+INNER = b"multipart/alternative; boundary=i\n\n--i\n\n%s\n--i\nContent-Type: text/html\n\n<p>x\n--i--"
+
+
+@pytest.mark.parametrize(
+    ("mail", "text", "html", "shown"),
+    [
+        (both(b"mixed", (PLAIN, b"alpha"), (PLAIN, b"beta")), "alpha\nbeta", "", "alpha\nbeta"),
+        (both(b"mixed", (PLAIN, b"alpha\n"), (PLAIN, b""), (PLAIN, b"beta")), "alpha\nbeta", "", None),
+        (both(b"alternative", (PLAIN, b"p"), (HTML, b"<p>x")), "p", "<p>x", "p\n[text/html, 4 octets]"),
+        (both(b"alternative", (PLAIN, b""), (HTML, b"<p>x")), "", "<p>x", "<p>x"),
+        (both(b"alternative", (PLAIN, b" \n\xc2\xa0\n"), (HTML, b"<p>x")), " \n\u00a0\n", "<p>x", "<p>x"),
+        (both(b"mixed", (HTML, b"a"), (HTML, b"b")), "", "a\nb", "a\nb"),
+        (both(b"mixed", (INNER % b"", b""), (PLAIN, b"footer")), "footer", "<p>x", "<p>x\nfooter"),
+        (
+            both(b"mixed", (INNER % b"p", b""), (PLAIN, b"footer")),
+            "p\nfooter",
+            "<p>x",
+            "p\n[text/html, 4 octets]\nfooter",
+        ),
+        (
+            both(b"mixed", (PLAIN + b"\nContent-Disposition: attachment; filename=n.txt", b"abc")),
+            "",
+            "",
+            "[text/plain, 3 octets, n.txt]",
+        ),
+        (both(b"mixed", (PLAIN + b"\nContent-Disposition: inline; filename=n.txt", b"abc")), "abc", "", "abc"),
+        (
+            both(b"mixed", (PLAIN, b"t"), (b"message/rfc822; name=f.eml", b"Subject: i\n\nINNER")),
+            "t",
+            "",
+            "t\n[message/rfc822, 17 octets, f.eml]",
+        ),
+        (
+            both(
+                b"report",
+                (PLAIN, b"t"),
+                (b"message/delivery-status", b"Action: failed"),
+                (b"text/rfc822-headers", b"To: x"),
+            ),
+            "t",
+            "",
+            "t\n[message/delivery-status, 14 octets]\n[text/rfc822-headers, 5 octets]",
+        ),
+        (
+            both(b"signed", (PLAIN, b"t"), (b"application/pgp-signature", b"s")),
+            "t",
+            "",
+            "t\n[application/pgp-signature, 1 octet]",
+        ),
+        (both(b"mixed", (b"text/calendar", b"BEGIN")), "", "", "BEGIN"),
+        (received(b"Content-Type: multipart/alternative\n\nhuman text\n"), "human text\n", "", "human text\n"),
+    ],
+)
+def test_texts_stand_apart_and_html_is_shown_where_plain_says_nothing(
+    mail: StoredMail, text: str, html: str, shown: str | None
+) -> None:
+    assert (mail.text, mail.html) == (text, html)
+    assert shown is None or mail.shown == shown
+
+
+def test_an_attached_mail_is_a_part_and_no_text_of_the_mail_s_own() -> None:
+    inner, outer = EmailMessage(), EmailMessage()
+    inner.set_content("INNER")
+    inner.add_alternative("<p>INNER</p>", subtype="html")
+    outer.set_content("outer text")
+    outer.add_attachment(inner, filename="forwarded.eml")
+    told = received(outer.as_bytes()).as_json()
+    assert (told["text"], told["html"]) == ("outer text\n", "")
+    assert [(part["type"], part["name"]) for part in told["parts"]] == [
+        ("text/plain", ""),
+        ("message/rfc822", "forwarded.eml"),
+    ]
+
+
+def test_what_is_not_shown_as_it_was_meant_says_why() -> None:
+    assert received(b"Subject: s\n\nx\n").as_json()["problems"] == []
+    mail = received(b"Content-Type: text/plain; charset=x-none\n\ncaf\xe9\n")
+    assert mail.as_json()["problems"] == ["the charset 'x-none' is not known: shown as windows-1252"]
+    assert mail.shown == "café\n\n[the charset 'x-none' is not known: shown as windows-1252]"
+    assert received(b"Content-Type: text/plain; charset=x-none\n\ncaf\xc3\xa9\n").as_json()["problems"] == []
+
+
+MIB = 1024 * 1024
+LARGE = {
+    "an encoded word in punycode": b"Subject: =?punycode?q?"
+    + b"a" * 500_000
+    + b"-"
+    + b"bcd" * 160_000
+    + b"?=\n\nx\n",
+    "a million fields": b"X: y\n" * 1_000_000 + b"\nx\n",
+    "a header folded a million times": b"Subject: a\n" + b" b\n" * 1_000_000 + b"\nx\n",
+    "a million parts": B % b"mixed" + b"--b\n\nx\n" * 1_000_000,
+    "a part in a part in": b"".join(b"Content-Type: multipart/x; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(99))
+    + b"--b\n" * 1_000_000,
+    "messages in messages": b"Content-Type: message/rfc822\n\n" * 300_000 + b"x",
+    "a boundary of a megabyte": b"Content-Type: multipart/mixed; boundary="
+    + b"b" * MIB
+    + b"\n\n--"
+    + b"b" * MIB
+    + b"\n\nx\n",
+    "a name in 100,000 sections": b"Content-Type: text/plain"
+    + b"".join(b";name*%d*=x" % n for n in range(100_000))
+    + b"\n\nx",
+    "a list of a million commas": b"From: " + b"," * 700_000 + b"\n\nx\n",
+    "a list of 100,000 addresses": b"From: " + b"a@b," * 100_000 + b"\nTo: " + b"a@b," * 90_000 + b"\n\nx\n",
+    "comments in comments": b"From: " + b"(" * 300_000 + b"\nTo: " + b"(" * 300_000 + b"\n\nx\n",
+    "encoded words": b"From: " + b"=?utf-8?q?a=2C?=" * 45_000 + b"\n\nx\n",
+    "labels": b"Subject: " + b"".join(b"=?x%d?q?a?=" % n for n in range(60_000)) + b"\n\nx\n",
+    "base64 that is none": b"Content-Transfer-Encoding: base64\n\n" + b"A=!" * 4 * MIB,
+    "quoted-printable that is none": b"Content-Transfer-Encoding: quoted-printable\n\n" + b"=\n=z" * 3 * MIB,
+    "empty lines": b"Subject: s\n\n" + b"\n" * 12 * MIB,
+    "lines From": b"Subject: s\n\n" + b"From \n" * 2 * MIB,
+    "octets that are no UTF-8": b"Subject: s\n\n" + b"\xff" * 12 * MIB,
+    "octets that are no Japanese": b"Content-Type: text/html; charset=iso-2022-jp\n\n\x1b$B" + b"\xff" * 6 * MIB,
+    "marks that turn text around": b"Subject: s\n\n" + "\u202e".encode() * 4 * MIB,
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_hostile_message_takes_two_seconds_at_most(name: str) -> None:
+    mail = received(LARGE[name])
+    began = time.process_time()
+    json.loads(as_line(mail.as_json()))
+    assert time.process_time() - began < 2
+    began = time.process_time()
+    assert render(mail)
+    assert mail.addresses
+    mail.is_for("ana@example.org")
+    assert time.process_time() - began < 2
+    began = time.process_time()
+    assert isinstance(mail.message, EmailMessage)
+    assert time.process_time() - began < 5
