@@ -15,8 +15,7 @@ thing: what is written back to it stays in the log until its sync has succeeded,
 Fails: see `journal.py`; on opening, `ConfigError` for a file of a newer schema.
 Limits: the file keeps the size of its fullest moment and reuses the pages. The write-ahead log is written back by
 `maintain`, in the second thread; where that cannot keep up, a commit that finds the log over `LOG_LIMIT` does the
-rest itself, in some milliseconds. Nothing is taken in where the disk has no room for the log and for writing it back:
-a log that has filled the disk could neither be written back nor begun anew, so the journal would stay full for good.
+rest itself, in some milliseconds. Nothing is taken in where the disk has no room for it (`journal_room.py`).
 """
 
 from __future__ import annotations
@@ -30,9 +29,10 @@ from pathlib import Path
 
 import msgspec
 
-from mailbox_store.durable import FULL as NO_ROOM
 from mailbox_store.durable import rewrite, sync_path
 from mailbox_store.journal import Entry, Forgotten, JournalError, JournalFull, Message, Pending, Place
+from mailbox_store.journal_errors import disk_translated, sqlite_translated
+from mailbox_store.journal_room import Room
 from mailbox_store.ledger import Ledger
 from mailbox_store.schema import LOG_LIMIT, connect, files_needed, open_tables
 from mailbox_store.texts import FULL, Spot
@@ -42,41 +42,9 @@ from runtime.histogram import Histogram
 LARGE = 32 * 1024
 # Files of texts that a small disk holds.
 _FILES = 64
-# What one transaction may add: a batch of the store, 8 MiB of mail and mostly no more than 4 MiB over that. Several
-# gateways can make it more; one that finds no room then fails, and its questions are tried one by one.
-_BATCH = 12 * 1024 * 1024
-
-
-class _Translated:
-    """SQLite's errors become the journal's. A class, for a generator costs as much as a statement."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, sqlite3.Error):
-            full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-            raise (JournalFull if full else JournalError)(f"journal: {error}") from error
-
-
-class _DiskTranslated:
-    """The same of the system's errors."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, OSError):
-            raise _of_disk(error) from error
-
-
-def _of_disk(error: OSError) -> JournalError:
-    return (JournalFull if error.errno in NO_ROOM else JournalError)(f"journal: {error}")
-
-
 # The column of a message's recipients that have other addresses than their mailboxes.
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[tuple[str, str], ...]).decode
-_translated = _Translated()
-_disk_translated = _DiskTranslated()
 
 
 class SqliteJournal:
@@ -96,18 +64,19 @@ class SqliteJournal:
         """
         self._commits = Histogram() if commits is None else commits
         self._path = str(path)
-        self._folder = Path(self._path).parent
         self._log = self._path + "-wal"
         self._large = large
-        with _translated, _disk_translated:
+        folder = str(Path(self._path).parent)
+        with sqlite_translated, disk_translated:
             # It holds mail. SQLite gives the files beside it the same mode.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             rewrite(self._log)
             self._db = connect(self._path)
-            space = os.statvfs(self._folder)
+            space = os.statvfs(folder)
             share = space.f_blocks * space.f_frsize // _FILES
             self._texts = open_tables(self._db, self._path, min(FULL, share) if full is None else full)
             self._ledger = Ledger(self._db)
+        self._room = Room(self._db, folder, self._log)
         self._next = self._first_free()
         # Texts were let go of since the text files were last looked through.
         self._freed = False
@@ -120,7 +89,7 @@ class SqliteJournal:
         query = (
             "SELECT max((SELECT ifnull(max(number), 0) FROM ledger), (SELECT ifnull(max(number), 0) FROM message))"
         )
-        with _translated:
+        with sqlite_translated:
             return int(self._db.execute(query).fetchone()[0]) + 1
 
     @contextmanager
@@ -129,13 +98,13 @@ class SqliteJournal:
             self._write_over()
         first, mark = self._next, self._texts.mark
         try:
-            with _translated:
-                self._full = not self._has_room()
+            with sqlite_translated:
+                self._full = not (self._room.is_enough() or self._make_room())
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
                 began = time.monotonic()
                 if self._texts.unsynced:
-                    with _disk_translated:
+                    with disk_translated:
                         self._texts.sync()
                 self._uncertain = True
                 self._db.execute("COMMIT")
@@ -162,7 +131,7 @@ class SqliteJournal:
 
     def _write_over(self) -> None:
         """Write over the records of a commit that failed."""
-        with _translated, _disk_translated:
+        with sqlite_translated, disk_translated:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 self._db.execute("INSERT OR REPLACE INTO setting VALUES ('written_over', ?)", (str(self._next),))
@@ -179,7 +148,7 @@ class SqliteJournal:
         """After a commit: keep log and text files small."""
         # All of it is tried again after the next commit; this one has succeeded.
         with suppress(sqlite3.Error, JournalError):
-            if self._log_size() > LOG_LIMIT:
+            if self._room.log_size() > LOG_LIMIT:
                 # The only writer writes the rest back, so the next transaction begins the log anew.
                 self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         if self._freed:
@@ -189,7 +158,7 @@ class SqliteJournal:
                     self._texts.keep(files_needed(self._db))
 
     def known(self, delivery: str) -> bool:
-        with _translated:
+        with sqlite_translated:
             return self._ledger.knows(delivery)
 
     def add(self, message: Message, places: Sequence[Place]) -> list[Entry]:
@@ -199,7 +168,7 @@ class SqliteJournal:
             Entry(number, rank, place.mailbox, place.start, place.lead, place.length)
             for rank, place in enumerate(places)
         ]
-        with _translated:
+        with sqlite_translated:
             self._db.execute(
                 "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -225,14 +194,14 @@ class SqliteJournal:
         """The columns of a message's data."""
         if len(data) < self._large:
             return data, None, None, None
-        with _disk_translated:
+        with disk_translated:
             spot = self._texts.put(data)
         return b"", spot.file, spot.place, spot.size
 
     def message(self, number: int) -> Message:
         query = """SELECT delivery, time, sender, trace, staged, data, file, place, size, originals
                    FROM message WHERE number=?"""
-        with _translated:
+        with sqlite_translated:
             row = self._db.execute(query, (number,)).fetchone()
         if row is None:
             raise JournalError(f"journal: there is no message {number}")
@@ -241,18 +210,18 @@ class SqliteJournal:
         return Message(delivery, time_, sender, trace, staged, text, _decode(originals) if originals else ())
 
     def _get(self, spot: Spot) -> bytes:
-        with _disk_translated:
+        with disk_translated:
             return self._texts.get(spot)
 
     def received(self, number: int) -> int | None:
-        with _translated:
+        with sqlite_translated:
             row = self._db.execute("SELECT time FROM message WHERE number=?", (number,)).fetchone()
         return row[0] if row else None
 
     def pieces(self, message: Message) -> Iterator[bytes]:
         if message.staged:
             query = "SELECT file, place, size FROM piece WHERE delivery=? ORDER BY offset"
-            with _translated:
+            with sqlite_translated:
                 spots = self._db.execute(query, (message.delivery,)).fetchall()
             for spot in spots:
                 yield self._get(Spot(*spot))
@@ -260,10 +229,10 @@ class SqliteJournal:
 
     def stage(self, delivery: str, offset: int, data: bytes, now: int) -> int:
         self._take_in()
-        with _translated:
+        with sqlite_translated:
             query = "SELECT 1 FROM piece WHERE delivery=? AND offset=?"
             if self._db.execute(query, (delivery, offset)).fetchone() is None:
-                with _disk_translated:
+                with disk_translated:
                     spot = self._texts.put(data)
                 row = (delivery, offset, spot.size, now, spot.file, spot.place)
                 self._db.execute("INSERT INTO piece VALUES (?, ?, ?, ?, ?, ?)", row)
@@ -271,25 +240,25 @@ class SqliteJournal:
             return int(self._db.execute(query, (delivery,)).fetchone()[0])
 
     def extents(self, delivery: str) -> list[tuple[int, int]]:
-        with _translated:
+        with sqlite_translated:
             return self._db.execute(
                 "SELECT offset, size FROM piece WHERE delivery=? ORDER BY offset", (delivery,)
             ).fetchall()
 
     def discard(self, delivery: str) -> None:
         self._freed = True
-        with _translated:
+        with sqlite_translated:
             self._db.execute("DELETE FROM piece WHERE delivery=?", (delivery,))
 
     def move(self, entries: Sequence[Entry]) -> None:
-        with _translated:
+        with sqlite_translated:
             self._db.executemany(
                 "UPDATE entry SET start=?, lead=?, length=? WHERE number=? AND rank=?",
                 [(entry.start, entry.lead, entry.length, entry.number, entry.rank) for entry in entries],
             )
 
     def set_appended(self, entries: Iterable[Entry]) -> None:
-        with _translated:
+        with sqlite_translated:
             self._db.executemany(
                 "UPDATE entry SET appended=1 WHERE number=? AND rank=?",
                 [(entry.number, entry.rank) for entry in entries],
@@ -298,7 +267,7 @@ class SqliteJournal:
     def forget(self, done: Forgotten) -> None:
         messages = [(number,) for number in done.messages]
         self._freed = True
-        with _translated:
+        with sqlite_translated:
             self._db.executemany(
                 "DELETE FROM entry WHERE number=? AND rank=?", [(entry.number, entry.rank) for entry in done.entries]
             )
@@ -311,40 +280,40 @@ class SqliteJournal:
 
     def pending(self) -> list[Pending]:
         query = "SELECT number, rank, mailbox, start, lead, length, appended FROM entry ORDER BY mailbox, number"
-        with _translated:
+        with sqlite_translated:
             return [Pending(Entry(*row[:6]), bool(row[6])) for row in self._db.execute(query)]
 
     def prune(self, before: int, after: int, limit: int) -> int:
-        with _translated:
+        with sqlite_translated:
             return self._ledger.prune(before, after, limit)
 
     def drop_stale(self, before: int) -> int:
         query = """SELECT delivery FROM piece WHERE delivery NOT IN (SELECT delivery FROM message)
                    GROUP BY delivery HAVING max(kept)<?"""
-        with _translated:
+        with sqlite_translated:
             stale = self._db.execute(query, (before,)).fetchall()
             self._freed = True
             self._db.executemany("DELETE FROM piece WHERE delivery=?", stale)
         return len(stale)
 
     def boot(self) -> str:
-        with _translated:
+        with sqlite_translated:
             row = self._db.execute("SELECT value FROM setting WHERE name='boot'").fetchone()
         return row[0] if row else ""
 
     def set_boot(self, boot: str) -> None:
-        with _translated:
+        with sqlite_translated:
             self._db.execute("INSERT OR REPLACE INTO setting VALUES ('boot', ?)", (boot,))
             self._db.execute("UPDATE entry SET appended=0")
 
     def maintain(self) -> None:
-        with _translated:
+        with sqlite_translated:
             if self._caretaker is None:
                 self._caretaker = connect(self._path)
             self._caretaker.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def close(self) -> None:
-        with _translated:
+        with sqlite_translated:
             if self._caretaker is not None:
                 self._caretaker.close()
             if self._uncertain:
@@ -359,37 +328,15 @@ class SqliteJournal:
             raise JournalFull("journal: its disk has too little room left")
 
     def has_room(self) -> bool:
-        with _translated:
-            return self._has_room()
+        # Room is made of texts, too, that the next process could miss.
+        if self._uncertain:
+            self._write_over()
+        with sqlite_translated:
+            return self._room.is_enough() or self._make_room()
 
-    def _has_room(self) -> bool:
-        """Whether a transaction fits the disk, and can be written back from the log as well."""
-        free = self._free()
-        # Nearly always there is room enough if no page of the database were unused, and none need be asked for.
-        if free >= 2 * _BATCH + self._log_size() or free >= self._needed():
-            return True
-        # All that was written back is room again once the log is cut.
+    def _make_room(self) -> bool:
+        """All that was written back is room again once the log is cut."""
         with suppress(sqlite3.Error):
             self._texts.clear(files_needed(self._db))
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        return self._free() >= self._needed()
-
-    def _needed(self) -> int:
-        page = int(self._db.execute("PRAGMA page_size").fetchone()[0])
-        unused = page * int(self._db.execute("PRAGMA freelist_count").fetchone()[0])
-        return _BATCH + max(0, self._log_size() + _BATCH - unused)
-
-    def _free(self) -> int:
-        try:
-            space = os.statvfs(self._folder)
-        except OSError as error:
-            raise _of_disk(error) from error
-        return space.f_bavail * space.f_frsize
-
-    def _log_size(self) -> int:
-        try:
-            return os.stat(self._log).st_size  # noqa: PTH116  # a Path would cost more than the call
-        except FileNotFoundError:
-            return 0
-        except OSError as error:
-            raise _of_disk(error) from error
+        return self._room.is_enough()

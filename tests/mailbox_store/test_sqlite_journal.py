@@ -40,7 +40,9 @@ def test_only_its_owner_can_read_it(folder: Path) -> None:
     assert set(modes.values()) == {0o600}
 
 
-def test_nothing_is_taken_in_where_the_log_could_not_be_written_back(folder: Path) -> None:
+def test_nothing_is_taken_in_where_the_log_could_not_be_written_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     journal = SqliteJournal(folder / "journal", full=LARGE)
     with journal.transaction():
         entries = journal.add(_message("first", bytes(100_000)), [Place("a@b", 0, 0, 1)])
@@ -48,18 +50,18 @@ def test_nothing_is_taken_in_where_the_log_could_not_be_written_back(folder: Pat
         with journal.transaction():
             journal.stage("piece", 0, bytes(LARGE), 1)
             journal.discard("piece")
-    journal._free = lambda: 8 * 1024 * 1024  # type: ignore[method-assign]
+    monkeypatch.setattr(journal._room, "free", lambda: 8 * 1024 * 1024)
     with pytest.raises(JournalFull), journal.transaction():
         journal.add(_message("second"), [Place("a@b", 1, 0, 1)])
     with pytest.raises(JournalFull), journal.transaction():
         journal.stage("third", 0, b"x", 1)
     assert not journal.has_room()
     # The log was cut on the way, text files that nothing is in have gone, and forgetting goes on.
-    assert journal._log_size() == 0
+    assert journal._room.log_size() == 0
     assert len(list((folder / "journal.texts").iterdir())) == 1
     with journal.transaction():
         journal.forget(Forgotten(entries, [entries[0].number]))
-    del journal._free  # type: ignore[method-assign]
+    monkeypatch.undo()
     assert journal.has_room()
     with journal.transaction():
         journal.add(_message("second"), [Place("a@b", 1, 0, 1)])
@@ -211,8 +213,8 @@ def _once(name: str) -> Callable[[str, str], bool]:
     """Has the next sync of that file fail."""
     left = [name]
 
-    def fails(_kind: str, path: str) -> bool:
-        if path not in left:
+    def fails(step: str, path: str) -> bool:
+        if step != "sync" or path not in left:
             return False
         left.clear()
         return True
@@ -249,7 +251,7 @@ def test_what_is_known_after_a_commit_is_not_taken_back_by_an_error_of_the_upkee
             raise JournalError("journal: it cannot be looked at")
 
         # After the commit the size of the log is asked for once more.
-        monkeypatch.setattr(journal, "_log_size", fail)
+        monkeypatch.setattr(journal._room, "log_size", fail)
     assert journal.known("it")
     monkeypatch.undo()
     journal.close()
@@ -276,6 +278,10 @@ def test_before_a_text_of_a_failed_commit_is_touched_another_commit_writes_over_
     # The next process may find it, so its text must be there, whatever this one is asked meanwhile.
     with pytest.raises(JournalError):
         take("refused too", b"t")
+    monkeypatch.setattr(journal._room, "free", lambda: 0)
+    with pytest.raises(JournalError, match="disk I/O error"):
+        journal.has_room()
+    monkeypatch.delattr(journal._room, "free")
     assert told == ["put"]
     assert journal._texts.get(refused) == b"r" * LARGE
     commits.fail = False
