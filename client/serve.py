@@ -1,7 +1,7 @@
 """`correio serve`: a whole server in the foreground, its conversations on the screen, until Ctrl-C.
 
-`owned_stack.py` starts and stops it, `feed.py` hears what is said, `events.py` makes lines of it. The options are the
-settings of `make up`, from the one table that they have.
+`owned_stack.py` starts and stops it, `feed.py` hears what is said, `events.py` makes lines of it, and `complaints.py`
+finds what the services warn of. The options are the settings of `make up`, from the one table that they have.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,16 +17,23 @@ from pathlib import Path
 import click
 
 from .color import CHOICES, Paint, wanted
+from .complaints import Complaints
 from .events import Event, Gaps, Look
 from .language import Language, Text
 from .options import language_option
 from .owned_stack import OwnedStack, StackError, table
 from .run_folder import NoStack, read_stack, run_option
+from .terminal import harmless_line
 
 # The settings that the command line has in a form of their own: the argument, and the option of all commands.
 _OF_THEIR_OWN = ("USERS", "RUN")
 _EX_FAILED = 1
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# A signal that was passed on follows in milliseconds; a person needs longer to press twice, and has read something.
+_ONE_REQUEST_SECONDS = 0.2
+# Between two looks into the logs, and the lines of one look that a screen has room for.
+_LOOK_SECONDS = 1.0
+_MOST_LINES = 20
 
 _UP = Text(
     "Correio takes mail on {host} port {port}.\nUsers: {users}, mailboxes: {mailboxes}\n"
@@ -152,6 +160,11 @@ class Screen:
             if not self._open:
                 self.say(_WAITING)
 
+    def complain(self, lines: list[str]) -> None:
+        """What the services warn of; of a flood, its end."""
+        for line in lines[-_MOST_LINES:]:
+            click.echo(self._paint.hint(f"! {harmless_line(line)}"), color=True)
+
     def change(self, *, gone: bool) -> None:
         """The gateway is gone, and its connections with it; or it is back."""
         self._forget()
@@ -165,12 +178,15 @@ class Screen:
 class Requests:
     """The signals that ask for an end, each heard once: as KeyboardInterrupt inside `heard`, or at its next begin.
 
-    A signal that was ignored before stays so: nohup(1), and a shell for what it starts in the background.
+    The same signal twice at once is one request: a terminal's Ctrl-C reaches every program of its group, and some
+    pass on what they get as well (timeout(1), npm, make). A signal that was ignored before stays so: nohup(1), and a
+    shell for what it starts in the background.
     """
 
     def __init__(self) -> None:
         self._waiting = 0
         self._listening = False
+        self._last = (0, -_ONE_REQUEST_SECONDS)
         self._before = {number: signal.getsignal(number) for number in _STOPS}
 
     def __enter__(self) -> Requests:
@@ -192,9 +208,12 @@ class Requests:
         finally:
             self._listening = False
 
-    def _ask(self, *_: object) -> None:
-        self._waiting += 1
-        self._hear()
+    def _ask(self, number: int, _: object) -> None:
+        before, when = self._last
+        self._last = (number, time.monotonic())
+        if number != before or self._last[1] - when >= _ONE_REQUEST_SECONDS:
+            self._waiting += 1
+            self._hear()
 
     def _hear(self) -> None:
         if self._listening and self._waiting:
@@ -243,7 +262,11 @@ def _watch(stack: OwnedStack, screen: Screen) -> None:
             mailboxes=_near(started.mailboxes),
         )
         screen.say(_WAITING)
+        complaints, looked = Complaints(stack.run), 0.0
         while not stack.ended():
+            if time.monotonic() - looked >= _LOOK_SECONDS:
+                looked = time.monotonic()
+                screen.complain(list(complaints.read()))
             happened = feed.turn()
             if isinstance(happened, Change):
                 screen.change(gone=happened is Change.GONE)

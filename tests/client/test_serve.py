@@ -18,6 +18,7 @@ from client import owned_stack
 from client.__main__ import main
 from client.color import Paint
 from client.language import Language
+from client.serve import Requests
 from client.serve import Screen as Shown
 from tests.client.pseudo_terminal import Screen
 from tests.deploy.deploying import environment, processes_of
@@ -93,9 +94,10 @@ def test_ctrl_c_once_more_waits_for_nobody(here: Path) -> None:
             session.begin("ana@gmail.com")
             server.send_signal(signal.SIGINT)
             read_until(server, "Stopping:")
-            server.send_signal(signal.SIGINT)
+            # The same signal twice may be one that was passed on; this is another one.
+            server.send_signal(signal.SIGTERM)
             read_until(server, "Stopping at once.")
-            server.send_signal(signal.SIGINT)  # a third changes nothing
+            server.send_signal(signal.SIGHUP)  # a third changes nothing
             read_until(server, "Stopped; nothing is left running.")
     assert server.returncode == 0
     assert processes_of(here / "run") == []
@@ -130,6 +132,16 @@ def test_killed_it_leaves_nothing_running_and_starts_again(here: Path) -> None:
         server.terminate()
         read_until(server, "Stopped")
     assert (here / "mailboxes" / "ana@gmail.com.txt").read_text().count("of its last moment") == 1
+
+
+@pytest.mark.stack
+def test_what_the_services_warn_of_is_on_the_screen(here: Path) -> None:
+    with serve(here) as server:
+        read_until(server, "Waiting for a connection.")
+        (here / "users.txt").write_text(USERS + "no address\n")
+        read_until(server, "users.txt:4: ")
+        server.terminate()
+        read_until(server, "Stopped")
 
 
 @pytest.mark.stack
@@ -282,6 +294,25 @@ def test_connections_whose_end_was_missed_are_not_waited_for(capsys: pytest.Capt
     # One that is older than the gap.
     screen.show(event("closed", "g-1", 12))
     assert capsys.readouterr().out.count("Aguardando conexão.\n") == 2
+
+
+def test_a_request_that_comes_twice_at_once_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("client.serve.time.monotonic", lambda: now[0])
+    before = signal.getsignal(signal.SIGTERM)
+    with Requests() as requests:
+        for later in (0.0, 0.05, 5.0, 0.05):
+            now[0] += later
+            os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt), requests.heard():
+                raise AssertionError("it was asked for before")
+        with requests.heard():
+            pass  # no third one
+        now[0] += 5.0
+        with pytest.raises(KeyboardInterrupt), requests.heard():
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.skipif(shutil.which("nohup") is None, reason="no nohup here")
