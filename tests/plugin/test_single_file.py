@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,13 @@ def run(pyz: Path, elsewhere: Path, *arguments: str, typed: str = "") -> str:
         said, complaints = client.communicate(typed.encode(), timeout=60)
     assert (client.returncode, complaints) == (0, b"")
     return said.decode()
+
+
+def test_its_lock_has_every_library_of_the_client() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {re.split(r"[^a-z_-]", each)[0].replace("_", "-") for each in project["dependencies"]}
+    locked = re.findall(r"^([a-z-]+)==", (ROOT / "requirements" / "client.txt").read_text(), re.MULTILINE)
+    assert needed <= set(locked)
 
 
 def test_it_needs_python_alone(pyz: Path, elsewhere: Path) -> None:
