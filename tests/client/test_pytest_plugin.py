@@ -55,6 +55,14 @@ def test_an_address_without_a_mailbox_is_no_empty_mailbox(mail):
     mail.send(to="ana+tag@example.com", subject="tagged")
     assert [each.subject for each in mail.mailbox("ana+tag@example.com")] == ["tagged"]
 
+def test_each_of_several_recipients_in_one_mailbox_finds_the_mail(mail):
+    addresses = ["ana+one@example.com", "Ana+Two@example.com", "ana@example.com"]
+    sent = mail.send(to=addresses, message=b"To: somebody@else.example\\nSubject: blind copies\\n\\nx")
+    for address in addresses:
+        assert [each.id for each in mail.mailbox(address)] == [sent]
+        assert mail.wait(to=address.lower()).id == sent
+    assert mail.mailbox("ana+three@example.com") == []
+
 def test_a_user_can_be_added(mail):
     mail.add_user("dora@example.org")
     mail.send(to="dora@example.org")
@@ -100,7 +108,7 @@ def test_what_tests_are_given(tmp_path: Path, workers: list[str]) -> None:
     (tmp_path / "test_it.py").write_text(TESTS)
     done = run(tmp_path, *workers, "-W", "error")
     assert done.returncode == 0, done.stdout
-    assert "7 passed" in done.stdout
+    assert "8 passed" in done.stdout
 
 
 def test_a_user_is_added_once_the_server_takes_its_mail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +149,33 @@ def test_users_and_settings_come_from_the_ini_file_or_a_fixture(tmp_path: Path) 
     )
     (tmp_path / "test_ini.py").write_text("def test_it(mail):\n    mail.send(to='anybody@catch.example')\n")
     assert run(tmp_path).returncode == 0
+
+
+ANYBODY = """
+def test_it(mail):
+    sent = mail.send(to=["new@far.example", "Other+tag@x.example"])
+    for address in ("New@far.example", "new@far.example", "other+tag@x.example"):
+        assert [each.id for each in mail.mailbox(address)] == [sent]
+    assert mail.mailbox("nobody@far.example") == []
+    assert sorted(path.name for path in mail.mailboxes.iterdir()) == {names}
+"""
+
+
+@pytest.mark.parametrize(
+    ("ini", "names"),
+    [
+        (
+            "mail_settings =\n  UNKNOWN=create\nmail_users =\n  a@b",
+            ["a@b.txt", "new@far.example.txt", "other@x.example.txt"],
+        ),
+        ("mail_users =\n  *@*", ["*@*.txt"]),
+    ],
+)
+def test_a_server_may_take_mail_for_anybody(tmp_path: Path, ini: str, names: list[str]) -> None:
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\n{ini}\n")
+    (tmp_path / "test_it.py").write_text(ANYBODY.replace("{names}", repr(names)))
+    done = run(tmp_path)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize(
