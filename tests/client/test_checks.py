@@ -28,7 +28,7 @@ def found(folder: Path, port: int = 1) -> dict[str, Finding]:
 @pytest.fixture
 def sound(tmp_path: Path) -> Path:
     (tmp_path / "users.txt").write_text(
-        "# course\nana@example.org\n*@example.org\njos\u00e9@ex\u00e1mple.org\n", "utf-8"
+        "# course\nana@example.org\n*@example.org\n*@*\njos\u00e9@ex\u00e1mple.org\n", "utf-8"
     )
     (tmp_path / "mailboxes").mkdir()
     return tmp_path
@@ -43,7 +43,7 @@ def test_a_sound_machine_has_nothing_to_mend(
     findings.pop("docker")
     assert {finding.state for finding in findings.values()} == {OK}
     assert f"pid {os.getpid()}" in findings["port"].what
-    assert findings["users"].what.endswith("users.txt: 3 users")
+    assert findings["users"].what.endswith("users.txt: 4 users")
 
 
 def test_a_users_file_that_is_elsewhere_is_no_failure_where_mail_is_taken(

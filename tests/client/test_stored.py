@@ -78,7 +78,23 @@ def test_what_did_not_come_through_the_server_is_for_those_of_its_header() -> No
     assert [own.is_for(f"{name}@example.org") for name in ("ana", "jo", "bo")] == [True, True, False]
 
 
-@pytest.mark.parametrize("name", ["id", "for", "by", "with", "[IPv6:::1]", "x;id", "x(id", "=?utf-8?q?a_id_b?="])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "id",
+        "for",
+        "by",
+        "with",
+        "[IPv6:::1]",
+        "x;id",
+        "x(id",
+        "my pc",
+        "(none)",
+        "é id x",
+        "a) by b with c id d;",
+        "=?utf-8?q?a_id_b?=",
+    ],
+)
 @pytest.mark.parametrize("recipient", ["ana@example.org", '"a> id b;"@example.org', "=?x?q?y?=@example.org"])
 def test_the_client_s_name_is_not_taken_for_the_delivery_id(name: str, recipient: str) -> None:
     """The field is the one that a worker writes."""

@@ -26,6 +26,22 @@ def test_it_is_folded_and_has_lf_line_ends() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("my pc", "my?pc"),
+        ("(none)", "?none?"),
+        ("bücher.example", "b?cher.example"),
+        ("a) by b with c id d; (x", "a??by?b?with?c?id?d???x"),
+        ("x\u2028y", "x?y"),
+        ("[IPv6:::1]", "[IPv6:::1]"),
+        ("bob's-pc", "bob's-pc"),
+    ],
+)
+def test_a_name_that_is_no_domain_breaks_no_header(name: str, written: str) -> None:
+    assert _received(replace(_SESSION, hello=name)).startswith(f"Received: from {written} ([192.0.2.7])\n\tby ")
+
+
 def test_several_recipients_do_not_learn_of_each_other() -> None:
     other = Recipient("joao@example.com", "joao@example.com")
     received = _received(mail=replace(_MAIL, recipients=(*_MAIL.recipients, other)))
