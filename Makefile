@@ -98,14 +98,15 @@ lock: $(INSTALLED) ## resolve the requirements anew
 	$(LOCK) -o requirements/client.txt
 	$(LOCK:pyproject.toml=bench/requirements.in) -o bench/requirements.txt
 
-# The libraries are taken for two Pythons, and lie over each other: they differ in one file, ZeroMQ's own, which is made
-# for 3.11 alone, and for 3.12 and all that follow. What names this machine or this hour is left out, so whoever builds
-# the same again gets the same file.
+# The libraries are taken for each Python, and lie over each other: they differ in the modules that are no Python, and
+# these have the version in their names. What names this machine or this hour is left out, so whoever builds the same
+# again gets the same file.
+CLIENT_PYTHONS := 3.11 3.12 3.13 3.14
 DIST ?= dist
 SITE := build/client/site
 client: $(INSTALLED) ## build dist/correio.pyz: the client in one file that runs where Python is
 	@rm -rf build/client build/lib build/bdist.* && mkdir -p $(SITE) $(DIST)
-	@for version in 3.11 3.12; do \
+	@for version in $(CLIENT_PYTHONS); do \
 		$(VENV)/bin/uv pip install --quiet --link-mode copy --python-version $$version --only-binary :all: \
 			--require-hashes --requirement requirements/client.txt --target build/client/$$version && \
 		rm -r build/client/$$version/bin && cp -R build/client/$$version/. $(SITE) || exit; done
@@ -115,7 +116,7 @@ client: $(INSTALLED) ## build dist/correio.pyz: the client in one file that runs
 	@$(VENV)/bin/shiv --site-packages $(SITE) --console-script correio --reproducible --compressed \
 		--preamble client/__preamble__.py \
 		--output-file $(DIST)/correio.pyz
-	@echo "$(DIST)/correio.pyz: for Python 3.11 and newer on machines of this kind ($$(uname -s) $$(uname -m))"
+	@echo "$(DIST)/correio.pyz: for Python $(CLIENT_PYTHONS) on machines of this kind ($$(uname -s) $$(uname -m))"
 
 pictures: $(INSTALLED) ## make the recording in README.md anew
 	@$(RUN_PYTHON) -m docs.recording

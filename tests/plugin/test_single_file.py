@@ -34,7 +34,7 @@ def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ["make", "--no-print-directory", "-C", str(ROOT), "client", f"DIST={folder}", f"VENV={sys.prefix}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=170)
     assert done.returncode == 0, done.stderr
-    assert f"{folder}/correio.pyz: for Python 3.11 and newer" in done.stdout
+    assert f"{folder}/correio.pyz: for Python 3.11 3.12 3.13 3.14 on machines of this kind" in done.stdout
     return folder / "correio.pyz"
 
 
@@ -80,6 +80,17 @@ def test_it_needs_python_alone(pyz: Path, elsewhere: Path) -> None:
     assert run(pyz, elsewhere, "--version") == f"correio, version {VERSION}\n"
 
 
+def test_what_is_not_python_is_there_for_every_python(pyz: Path) -> None:
+    with zipfile.ZipFile(pyz) as file:
+        names = file.namelist()
+    compiled = {name.partition(".cpython-311-")[0] for name in names if ".cpython-311-" in name}
+    assert compiled
+    for minor in (12, 13, 14):
+        for module in compiled:
+            ours = (f"{module}.abi3.so", f"{module}.cpython-3{minor}-")
+            assert [name for name in names if name.startswith(ours)], (module, minor)
+
+
 @pytest.mark.stack
 def test_a_session_a_mail_and_its_mailbox(pyz: Path, elsewhere: Path, stack: PrivateStack) -> None:
     where = ("--port", str(stack.port))
@@ -113,11 +124,12 @@ def test_the_exercise_is_as_its_page_shows_it_on_two_screens(pyz: Path, folder: 
     (folder / "usuarios.txt").write_text(page["users"])
     port = str(free_port())
     serve = [sys.executable, "-m", "client", "serve", "usuarios.txt", "--lang", "pt"]
-    server = Screen(tmp_path, serve, folder, PYTHONPATH=str(ROOT), PORT=port)
+    # So wide that no line is broken.
+    server = Screen(tmp_path, serve, folder, columns=300, PYTHONPATH=str(ROOT), PORT=port)
     try:
         server.wait_for("Aguardando conexão.")
         # It knows by itself the port of the server that was started in this folder.
-        client = Screen(tmp_path, [*BARE, str(pyz), "--lang", "pt"], folder, HOME=str(tmp_path))
+        client = Screen(tmp_path, [*BARE, str(pyz), "--lang", "pt"], folder, columns=300, HOME=str(tmp_path))
         try:
             for line in page["client"].splitlines()[1:]:
                 prompt, typed = re.match(r"((?:smtp|mensagem)> |)(.*)", line).groups()
