@@ -237,6 +237,10 @@ class Stack:
                 hung.append(name)
         assert not hung, f"{hung} did not end within {DEADLINE} s of SIGTERM"
 
+    def pids(self) -> dict[str, int]:
+        """The process of each service; one that has ended may be among them."""
+        return {name: process.pid for name, process in list(self.processes.items())}
+
     def connect(self) -> Connection:
         return Connection(self.port)
 

@@ -90,6 +90,16 @@ class ContainerStack:
         finally:
             bus.connect(container, aliases=_ALIASES.get(name, []))
 
+    def pids(self) -> dict[str, int]:
+        """The process of each service, on this machine; without those that are not running."""
+        pids = {}
+        for name in ("gateway", *self.worker_names, "mailbox_store"):
+            # The first one is the container's own init.
+            with suppress(APIError):
+                listed = self._container(name).top()
+                pids[name] = int(listed["Processes"][-1][listed["Titles"].index("PID")])
+        return pids
+
     def takes_mail(self) -> bool:
         return takes_mail(self.port)
 

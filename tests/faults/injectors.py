@@ -18,6 +18,8 @@ from pathlib import Path
 import zmq
 
 from tests.faults.container_stack import ContainerStack
+from tests.faults.large_crowd import large_crowd
+from tests.faults.load import Journal
 from tests.stack import Stack
 from wire.codec import encode
 from wire.messages import Ask, Body, Check, Close, Deliver, Discard, ReadLines, Stage, Step, StepDone
@@ -32,10 +34,16 @@ class Injector:
         reached from here, so frames are for one of processes.
     :param seed: makes the same choices and the same lengths every time.
     :param addresses: those of the mailboxes.
+    :param journal: where faults note what they send themselves.
+    :param crowd: how many clients a large crowd has.
     """
 
-    def __init__(self, stack: Stack | ContainerStack, seed: int, addresses: list[str]) -> None:
+    def __init__(
+        self, stack: Stack | ContainerStack, seed: int, addresses: list[str], journal: Journal, crowd: int
+    ) -> None:
         self.stack = stack
+        self._journal = journal
+        self._crowd = crowd
         self.counts: dict[str, int] = {}
         self.taken: dict[str, list[Path]] = {address: [] for address in addresses}
         self._dice = random.Random(f"{seed}/faults")
@@ -60,6 +68,7 @@ class Injector:
             ],
             "users": [self.break_users, self.rewrite_users],
             "clients": [self.vanish, self.never_read, self.crowd],
+            "large-crowd": [self.large_crowd],
         }
 
     async def run(self, kinds: list[str], stop: asyncio.Event) -> None:
@@ -268,3 +277,7 @@ class Injector:
             await self._pause(0.5)
         for writer in writers:
             writer.transport.abort()
+
+    async def large_crowd(self) -> None:
+        """Thousands that send a large message each, all at once."""
+        await asyncio.to_thread(large_crowd, self._journal, self.stack.port, self._addresses, self._crowd)

@@ -18,12 +18,16 @@ _LINE = 65536
 
 @dataclass
 class Sent:
-    """One message and what became of it. `delivery` is the id of its 250, "" while there was none."""
+    """One message and what became of it. `delivery` is the id of its 250, "" while there was none.
+
+    `size`: of its text, in octets, where that was not left to chance.
+    """
 
     number: int
     recipients: tuple[str, ...]
     delivery: str = ""
     refusal: str = ""
+    size: int = 0
 
 
 @dataclass
@@ -50,13 +54,17 @@ def reverse_path(number: int) -> str:
     return f"m{number}@load.example.net"
 
 
-def text(seed: int, number: int, largest: int) -> bytes:
-    """The text of a message, with LF line ends: from nothing to `largest` octets, full of what is hard to store."""
+def text(seed: int, number: int, largest: int, size: float = 0) -> bytes:
+    """The text of a message, with LF line ends: from nothing to `largest` octets, full of what is hard to store.
+
+    :param size: how large it is, or a little larger; 0: that is left to chance.
+    """
     dice = random.Random(f"{seed}/{number}")
-    if dice.random() < 0.05:
-        return b""
-    # Most messages are small, a few nearly as large as allowed.
-    size = largest ** dice.random() ** 6
+    if not size:
+        if dice.random() < 0.05:
+            return b""
+        # Most messages are small, a few nearly as large as allowed.
+        size = largest ** dice.random() ** 6
     awkward = [b"From the start", b">From quoted", b".", b"..", b"", b"\x00\xff 8-bit", b"x" * 70, b"id 0-0.1"]
     lines = [b"Subject: %d" % number, b""]
     filler = dice.randbytes(32).hex().encode()
@@ -80,7 +88,10 @@ class Refused(Exception):
 class Sender:
     """One connection after another to 127.0.0.1, each sending messages until told to stop."""
 
-    def __init__(self, journal: Journal, port: int, addresses: list[str], name: int, largest: int) -> None:
+    def __init__(
+        self, journal: Journal, port: int, addresses: list[str], name: int, largest: int, size: int = 0
+    ) -> None:
+        self._size = size
         self._journal = journal
         self._port = port
         self._addresses = addresses
@@ -119,9 +130,9 @@ class Sender:
         # Numbers of different connections never meet: the name is in the last digits.
         self._count += 1
         number = self._count * 1000 + self._name
-        octets = stuffed(text(self._journal.seed, number, self._largest))
+        octets = stuffed(text(self._journal.seed, number, self._largest, self._size))
         recipients = tuple(self._dice.sample(self._addresses, self._how_many(len(octets))))
-        message = self._journal.sent[number] = Sent(number, recipients)
+        message = self._journal.sent[number] = Sent(number, recipients, size=self._size)
         commands = [
             f"MAIL FROM:<{reverse_path(number)}>",
             *(f"RCPT TO:<{address}>" for address in recipients),

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.background import MARIA, USERS, load, without_errors
-from tests.faults.test_bounds import MIB, peak_memory
+from tests.faults.peaks import peaks
+from tests.faults.test_bounds import MIB
 from tests.stack import Connection, Stack, wait_until
 from wire.limits import MAX_PIECE
 
@@ -32,9 +33,9 @@ BEGIN = f"EHLO client.example.net\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<{MARI
 @contextmanager
 def bounded(stack: Stack, **most: float) -> Iterator[None]:
     """Check that no service's peak memory grows by more than it may, in MiB, during the block."""
-    before = peak_memory(stack)
+    before = peaks(stack.pids())
     yield
-    growth = {name: (peak - before[name]) / MIB for name, peak in peak_memory(stack).items()}
+    growth = {name: (peak - before[name]) / MIB for name, peak in peaks(stack.pids()).items()}
     print({name: f"+{mib:.1f} MiB" for name, mib in growth.items()})
     for name, mib in growth.items():
         assert mib < most[name.partition("-")[0]], growth

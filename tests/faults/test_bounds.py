@@ -8,21 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests import mailboxes
+from tests.faults.peaks import peaks
 from tests.stack import Stack
 from wire.limits import MAX_PIECE
 
 pytestmark = pytest.mark.stack
 
 MIB = 1024 * 1024
-
-
-def peak_memory(stack: Stack) -> dict[str, int]:
-    """The highest resident size of each process so far, in octets (Linux: VmHWM)."""
-    peaks = {}
-    for name, process in stack.processes.items():
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        peaks[name] = int(status.split("VmHWM:")[1].split()[0]) * 1024
-    return peaks
 
 
 def send(stack: Stack, text: bytes, recipient: str = "maria@example.com") -> None:
@@ -38,10 +30,10 @@ def test_a_message_of_25_mib_costs_no_service_more_than_a_few_pieces(folder: Pat
         # the large one comes, in both workers.
         for pieces in (2, 3) * 6:
             send(stack, (b"w" * 69 + b"\n") * (pieces * MAX_PIECE // 70))
-        before = peak_memory(stack)
+        before = peaks(stack.pids())
         text = b"Subject: 25 MiB\n\n" + (b"x" * 69 + b"\n") * (25 * MIB // 70)
         send(stack, text)
-        growth = {name: peak - before[name] for name, peak in peak_memory(stack).items()}
+        growth = {name: peak - before[name] for name, peak in peaks(stack.pids()).items()}
         print({name: f"{octets / MIB:.1f} MiB" for name, octets in growth.items()})
         assert max(growth.values()) < 3 * MAX_PIECE, growth
         assert mailboxes.read(stack.mailboxes / "maria@example.com.txt")[-1].text == text

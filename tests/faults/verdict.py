@@ -62,7 +62,7 @@ def judge(journal: Journal, files: Mapping[str, Iterable[Path]], largest: int) -
     @cache  # a message may be in fifty mailboxes, and making its text takes longer than reading it
     def expected(number: int) -> bytes:
         # Under the trace lines an empty message has only the empty line that ends the header section.
-        return sha256(text(journal.seed, number, largest) or b"\n").digest()
+        return sha256(text(journal.seed, number, largest, journal.sent[number].size) or b"\n").digest()
 
     found: dict[int, Counter[str]] = {}
     for address, paths in files.items():

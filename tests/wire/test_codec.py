@@ -88,7 +88,7 @@ def test_the_numbers_of_the_specification_are_those_of_the_code() -> None:
     assert limits.MAX_BATCH == 10_000
     assert limits.MAX_ENVELOPE == 16 * 1024 * 1024
     assert (limits.BODY_PIECE, limits.MAX_PIECE) == (256 * 1024, 1024 * 1024)
-    assert (limits.SMALL_STEP, limits.IN_FLIGHT) == (32 * 1024, 8 * 1024 * 1024)
+    assert (limits.SMALL_STEP, limits.IN_FLIGHT) == (32 * 1024, 2 * 1024 * 1024)
     assert (limits.MAX_STATE, limits.MAX_REPLIES) == (1024 * 1024, 1024 * 1024)
     assert (limits.MAX_LINES, limits.MAX_LINE, limits.MAX_TRACE) == (128, 2048, 4096)
     assert (limits.MAX_ID, limits.MAX_TEXT, limits.MAX_RECIPIENTS) == (64, 1024, 1000)
