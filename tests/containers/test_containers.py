@@ -60,6 +60,16 @@ def test_every_container_becomes_healthy(containers: ContainerStack) -> None:
         wait_until(lambda each=each: is_healthy(each), f"{each.name} is healthy")
 
 
+def test_the_logs_are_shown_whole_in_the_order_of_time(containers: ContainerStack) -> None:
+    send(containers, "ana@example.com", b"in the logs")
+    everything = deploy("logs", containers.folder, TAIL="all", FOLLOW="no").stdout.splitlines()
+    times = [line[:23] for line in everything if line.startswith("2")]
+    assert times == sorted(times)
+    for said in (" gateway[", " session_worker[", " store[", "stored for 1 mailbox", " C: (message, "):
+        assert any(said in line for line in everything), said
+    assert len(deploy("logs", containers.folder, TAIL="1", FOLLOW="no").stdout.splitlines()) == 4
+
+
 def test_containers_have_no_power_and_cannot_write_to_themselves(containers: ContainerStack) -> None:
     for each in containers.containers():
         host = each.attrs["HostConfig"]

@@ -5,6 +5,7 @@ A block behind `<!-- run as: NAME -->` is the file NAME.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -16,11 +17,19 @@ from click.testing import CliRunner
 
 from client.__main__ import COMMANDS, main
 from session_worker.fault_rules import STAGES, parse, word
-from tests.stack import ROOT, free_port, takes_mail, wait_until
+from tests.stack import ROOT, free_port, takes_mail
 
 CI = (ROOT / "docs" / "ci.md").read_text()
 CLI = (ROOT / "docs" / "cli.md").read_text()
 MARKED = re.compile(r"<!-- run as: (\S+) -->\n```\w+\n(.*?)```\n", re.DOTALL)
+
+
+# A program that sends at once and only once, as one that a compose file starts may.
+SEND = (
+    "import smtplib; smtplib.SMTP('gateway', 12000, 'program.example', 5)"
+    ".sendmail('', ['ana@example.com'], 'Subject: at once\\n\\n')"
+)
+PROGRAM = ["python3", "-c", SEND]
 
 
 def example(name: str) -> str:
@@ -72,15 +81,36 @@ def test_the_compose_example_takes_mail_and_the_mailbox_is_a_file_beside_it(fold
     (folder / "mail").mkdir()
     (folder / "mail" / "users.txt").write_text("ana@example.com\n")
     port = free_port()
-    settings = {"CORREIO_TAG": built.stdout.strip(), "PORT": str(port), "CORREIO_UID": str(os.geteuid())}
+    tag = built.stdout.strip()
+    settings = {
+        "CORREIO_TAG": tag,
+        "PORT": str(port),
+        "CORREIO_UID": str(os.geteuid()),
+        "PROGRAM": f"correio/gateway:{tag}",
+    }
     compose = ["docker", "compose"]
     if run([*compose, "version"], folder).returncode:
         compose = ["docker-compose"]
-    compose += ["--file", "compose.yaml", "--project-name", f"correio-example-{port}"]
+    # The program sends at once, and only once.
+    (folder / "program.yaml").write_text(json.dumps({"services": {"program": {"entrypoint": PROGRAM}}}))
+    compose += ["--file", "compose.yaml", "--file", "program.yaml", "--project-name", f"correio-example-{port}"]
     try:
         up = run([*compose, "up", "--detach"], folder, **settings)
         assert up.returncode == 0, up.stderr
-        wait_until(lambda: takes_mail(port), "the stack takes mail", deadline=60)
+        assert takes_mail(port)
+        boxes = str(folder / "mail" / "mailboxes")
+        programs = [
+            "wait",
+            "--to",
+            "ana@example.com",
+            "--subject",
+            "at once",
+            "--mailboxes",
+            boxes,
+            "--timeout",
+            "20",
+        ]
+        assert run([sys.executable, "-m", "client", *programs], ROOT).returncode == 0
         sent = run(
             [sys.executable, "-m", "client", "--port", str(port), "send", "--from", "a@b.example", "--to",
              "ana@example.com", os.devnull], ROOT,
@@ -91,7 +121,7 @@ def test_the_compose_example_takes_mail_and_the_mailbox_is_a_file_beside_it(fold
             "--to",
             "ana@example.com",
             "--mailboxes",
-            str(folder / "mail" / "mailboxes"),
+            boxes,
             "--timeout",
             "5",
         ]
