@@ -23,7 +23,7 @@ NOUNS = (
     "answer|client|connection|copie|cop|deliverie|entrie|error|event|file|line|mailboxe|mailbox file|message|octet|"
     "question|recipient|service|setting|step|user|worker"
 )
-LIMIT = r"limit|\w*limits?\.|(?:\w+\.)?_?MAX_|self\._limit"
+LIMIT = r"limit|\w*limits?\.|(?:\w+\.)?_?(?:MAX|MOST)_|self\._(?:limit|most)"
 NUMBER = re.compile(rf"(?:%d|\{{(?!{LIMIT})[^{{}}]+\}}) (?:new |more |bad |open )?(?:{NOUNS})s\b")
 
 
