@@ -134,7 +134,7 @@ def _unfolded(value: bytes) -> str:
 
 def top(octets: bytes, at: int = 0) -> int:
     """Where the message begins, if a byte order mark or a line `From ` was put on top of it."""
-    if octets.startswith(codecs.BOM_UTF8, at):
+    while octets.startswith(codecs.BOM_UTF8, at):  # two, where two programs put it there
         at += len(codecs.BOM_UTF8)
     line = _FROM_LINE.match(octets, at)
     return line.end() if line else at

@@ -196,7 +196,7 @@ def compose(scanned: Scan, fields: Fields, *, eight_bit_offered: bool) -> Messag
         utf8_header = not header.decode().isascii()
     except UnicodeDecodeError:
         raise MessageError("the message's header is not UTF-8") from None
-    if max(map(len, header.split(b"\n"))) > MAX_TEXT_LINE + len(b"\r"):
+    if any(len(line.removesuffix(b"\r")) > MAX_TEXT_LINE for line in header.split(b"\n")):
         raise MessageError(f"a line of the header has over {MAX_TEXT_LINE} octets (RFC 5322 section 2.1.1): fold it")
     left = encoding in ("as-is", "8bit") and not scanned.ascii
     return Message(header, scanned.body_at, encoding, left, utf8_header)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from .language import counted
 from .mbox import MailboxError, open_mailbox
 from .options import complete_address, json_option, mailboxes_option
 from .output import write, write_json
@@ -78,7 +79,7 @@ def _parts(mail: StoredMail, number: int | None) -> list[tuple[int, Part]]:
     """The parts with their numbers; only one if its number is given."""
     found = [each for each in enumerate(mail.parts, 1) if number in (None, each[0])]
     if not found:
-        raise MailboxError(f"Message {mail.number} has no part {number}; it has {len(mail.parts)}")
+        raise MailboxError(f"Message {mail.number} has no part {number}; it has {counted(len(mail.parts), 'part')}")
     return found
 
 

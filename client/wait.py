@@ -17,6 +17,8 @@ from .terminal import harmless_line
 from .waiting import Seen, Wanted, wait_for
 
 EXIT_TIMED_OUT = 1
+# Characters: enough to tell a mail by.
+_LINE = 200
 
 
 class TimedOut(click.ClickException):
@@ -113,7 +115,10 @@ def there_is(mailboxes: Path, address: str, seen: Seen) -> str:
         return "The mailbox is empty."
     last = (f"{mail.id or '(no id)'}  {mail.sender_field or mail.sender}  {mail.subject}" for mail in seen.last)
     only = f", the last {len(seen.last)} of them" if seen.count > len(seen.last) else ""
-    lines = [f"The mailbox has {counted(seen.count, 'message')}{only}:", *map(harmless_line, last)]
+    lines = [
+        f"The mailbox has {counted(seen.count, 'message')}{only}:",
+        *(harmless_line(line)[:_LINE] for line in last),
+    ]
     if seen.unsearched:
         lines.append(f"(for {counted(seen.unsearched, 'subject')} searching for the pattern took too long)")
     return "\n  ".join(lines)

@@ -5,6 +5,7 @@ import mailbox
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -191,3 +192,25 @@ def test_no_other_mailbox_is_looked_for_outside_of_the_folder(tmp_path: Path, do
     (tmp_path / "*@b").mkdir()
     with pytest.raises(MailboxError, match="not the address of a mailbox"), open_mailbox(tmp_path, f"a@{domain}"):
         pass
+
+
+@given(st.lists(messages, max_size=4), st.integers(1, 9))
+def test_it_does_not_matter_where_the_file_is_cut_for_reading(written: list[bytes], size: int) -> None:
+    octets = b"".join(FROM + b"\n" + quoted(message) for message in written)
+    pieces = (octets[start : start + size] for start in range(0, len(octets), size))
+    assert list(entries(pieces)) == read(octets)
+
+
+@pytest.mark.parametrize("unit", [b"\n", b"From \n", b">From \n", b">", b"\nFrom", b"\r\n", b"x"])
+def test_a_message_is_found_in_time_linear_in_its_size(unit: bytes) -> None:
+    octets = FROM + b"\n" + unit * (8 * 1024 * 1024 // len(unit))
+    pieces = [octets[start : start + 1024 * 1024] for start in range(0, len(octets), 1024 * 1024)]
+    began = time.process_time()
+    assert list(entries(pieces))
+    assert time.process_time() - began < 5
+
+
+def test_reading_stops_when_its_time_is_over(tmp_path: Path) -> None:
+    (tmp_path / "a@b.txt").write_bytes(b"x\n")
+    with open_mailbox(tmp_path, "a@b") as box, pytest.raises(TimeoutError):
+        list(box.pieces(until=0))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.message import PIECE, Fields, Mailbox, MessageError, compose, scan
+from client.message import MAX_HEADER, PIECE, Fields, Mailbox, MessageError, compose, scan
 
 ANA = Mailbox("", "ana@example.org")
 JOAO = Mailbox("", "joao@example.com")
@@ -200,3 +200,62 @@ def test_an_address_that_is_not_ascii_makes_the_header_utf8() -> None:
 def test_a_field_that_cannot_be_is_an_error(octets: bytes, fields: Fields, says: str) -> None:
     with pytest.raises(MessageError, match=says):
         made(octets, fields)
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        b"\xef\xbb\xbf",
+        b"From ana@example.org Mon Nov 23 07:05:55 2026\n",
+        b"\xef\xbb\xbfFrom ana@x now\r\n",
+        b">From x\n",
+    ],
+)
+def test_what_programs_put_on_top_of_a_header_is_not_sent(above: bytes) -> None:
+    sent = made(above + b"From: eva@example.com\nSubject : hi\n\nFrom here\n")
+    assert sent.startswith(b"From: eva@example.com\r\nSubject : hi\r\nDate: ")
+    assert sent.endswith(b">\r\n\r\nFrom here\r\n")
+
+
+def test_a_mark_on_top_of_a_text_is_not_sent() -> None:
+    assert made(b"\xef\xbb\xbfjust text\n").partition(b"\r\n\r\n")[2] == b"just text\r\n"
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"Subject: x\n" * 30_000,
+        b"Subject: x\nTo: " + b",\n ".join(b"user%06d@client.example" % n for n in range(12_000)) + b"\n\nbody\n",
+        b"To: " + b"a@b,\n " * 50_000 + b"\n\nbody\n",
+        b"\xef\xbb\xbfTo : " + b"a@b,\n " * 50_000 + b"\n\nbody\n",
+        b"X: y\n" * 5000 + b"Subject: x\nY: " + b"y" * MAX_HEADER,
+        b"Subject: x\n" + b"X: y\n" * 10_000 + b"\nbody\n",
+    ],
+)
+def test_a_header_over_the_limit_is_refused_and_not_sent_as_text(octets: bytes) -> None:
+    with pytest.raises(MessageError, match="header has over 256 KiB or 10000 fields"):
+        made(octets)
+
+
+@pytest.mark.parametrize(
+    ("octets", "fields"),
+    [
+        (b"Subject: " + b"x" * 990 + b"\n\n", FIELDS),
+        (b"Subject: x\nX: " + b"y" * 996 + b"\r\n\r\n", FIELDS),
+        (b"text", Fields(ANA, (JOAO,), extra=("X: " + "y" * 2000,))),
+    ],
+)
+def test_a_line_of_the_header_over_the_limit_is_refused(octets: bytes, fields: Fields) -> None:
+    with pytest.raises(MessageError, match="a line of the header has over 998 octets"):
+        made(octets, fields)
+
+
+def test_lines_up_to_the_limit_are_sent_as_they_are() -> None:
+    field = b"Subject: " + b"x" * 989
+    assert len(field) == 998
+    assert field + b"\r\n" in made(field + b"\n\nbody\n")
+
+
+def test_a_text_as_large_as_any_is_no_header_over_the_limit() -> None:
+    text = b"Note: x\n" * 40_000
+    assert made(text).partition(b"\r\n\r\n")[2] == text.replace(b"\n", b"\r\n")

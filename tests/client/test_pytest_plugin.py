@@ -18,6 +18,7 @@ pytestmark = pytest.mark.stack
 
 TESTS = """
 import smtplib
+import time
 import pytest
 
 def test_a_mail_that_is_sent_is_there(mail):
@@ -86,6 +87,20 @@ def test_a_user_that_is_there_or_cannot_be_keeps_no_other_out(mail):
     mail.add_user("josé@example.org")
     mail.send(to="fred@example.org")
     assert mail.wait(to="fred@example.org")
+
+def test_the_time_of_wait_holds_whatever_the_pattern_and_the_mail(mail):
+    for subject in ("a" * 20_000 + "!", "=?punycode?q?" + "a" * 400 + "-" + "bcd" * 100 + "?="):
+        mail.send(to="ana@example.com", message=f"Subject: {subject}\\n\\nx\\n".encode())
+    began = time.process_time()
+    with pytest.raises(AssertionError, match="subjects? searching for the pattern took too long"):
+        mail.wait(to="ana@example.com", subject="(a+)+$", timeout=1)
+    assert time.process_time() - began < 2
+
+def test_a_mail_is_read_as_the_commands_read_it(mail):
+    mail.send(to="ana@example.com", message=b"\\xef\\xbb\\xbfSubject : s\\nContent-Type: multipart/x\\n\\nx\\n")
+    found = mail.wait(to="ana@example.com", subject="^s$")
+    assert ([part.type for part in found.parts], found.problems, found.text) == (["text/plain"], [], "x\\n")
+    assert found.message["Subject"] == "s"
 """
 
 
@@ -108,7 +123,7 @@ def test_what_tests_are_given(tmp_path: Path, workers: list[str]) -> None:
     (tmp_path / "test_it.py").write_text(TESTS)
     done = run(tmp_path, *workers, "-W", "error")
     assert done.returncode == 0, done.stdout
-    assert "8 passed" in done.stdout
+    assert "10 passed" in done.stdout
 
 
 def test_a_user_is_added_once_the_server_takes_its_mail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

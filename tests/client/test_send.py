@@ -122,3 +122,39 @@ def test_a_large_message_from_a_pipe_takes_little_memory(serve: Any) -> None:
     done = send(serve(server), *ENDS, input=line * 1_000_000, preexec_fn=limit)
     assert (done.returncode, done.stderr) == (0, b"")
     assert size > 100_000_000
+
+
+@pytest.mark.parametrize("from_pipe", [True, False])
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_a_file_in_utf16_is_sent_as_utf8(
+    serve: Any, answers: Any, tmp_path: Path, codec: str, from_pipe: bool
+) -> None:
+    octets = "\ufeffSubject: Olá\r\n\r\nolá ✉\r\n".encode(codec)
+    letter = tmp_path / "letter.txt"
+    letter.write_bytes(octets)
+    source: dict[str, Any] = {"input": octets} if from_pipe else {}
+    done = send(serve(answers), *ENDS, *([] if from_pipe else [str(letter)]), **source)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert answers.bodies[0].startswith("Subject: Olá\r\n".encode())
+    assert answers.bodies[0].endswith("\r\n\r\nolá ✉\r\n".encode())
+
+
+def test_what_only_begins_as_utf16_is_sent_octet_by_octet(serve: Any, answers: Any) -> None:
+    assert send(serve(answers), *ENDS, input=b"\xff\xfe\x00\xd8x").returncode == 0
+    assert b"application/octet-stream" in answers.bodies[0]
+    assert answers.bodies[0].endswith(b"\r\n\r\n//4A2Hg=\r\n")
+
+
+def test_a_header_over_the_limit_is_wrong_usage_and_nothing_is_sent(serve: Any, answers: Any) -> None:
+    done = send(serve(answers), *ENDS, input=b"Subject: x\nTo: " + b"a@b,\n " * 50_000 + b"\n\nbody\n")
+    assert done.returncode == 2
+    assert b"the message's header has over 256 KiB" in done.stderr
+    assert answers.bodies == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="only Linux has a file that cannot be read")
+def test_an_input_that_cannot_be_read_is_told_in_one_line() -> None:
+    done = send(1, *ENDS, "/proc/self/mem")
+    assert done.returncode == 2
+    said = b"Error: The message cannot be read, or not be kept until it is sent: Input/output error\n"
+    assert done.stderr == said

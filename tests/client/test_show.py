@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 
 from client.__main__ import main
 from tests.client.boxes import entry, put
+from tests.client.pseudo_terminal import Terminal
 
 
 @pytest.fixture
@@ -49,3 +51,72 @@ def test_of_a_shared_mailbox_only_the_address_s_own_mail_is_shown(tmp_path: Path
     assert run(tmp_path, "ana+x@example.org")[1].splitlines()[0] == "Message 1"
     assert run(tmp_path, "ana+x@example.org", "2")[0] == 1
     assert run(tmp_path, "ana@example.org", "3")[0] == 0
+
+
+PDF = b"%PDF \0\xff"
+WITH_PARTS = (
+    "hi\nContent-Type: multipart/mixed; boundary=b",
+    "--b\n\nolá \x1b[2J\n--b\nContent-Type: application/pdf\nContent-Transfer-Encoding: base64\n"
+    f'Content-Disposition: attachment; filename="../in.pdf"\n\n{base64.b64encode(PDF).decode()}\n'
+    "--b\nContent-Type: text/html; name=p.html\n\n<script>x</script>\n--b--\n",
+)
+
+
+@pytest.fixture
+def with_parts(tmp_path: Path) -> Path:
+    put(tmp_path, entry("a.1", *WITH_PARTS[:1], text=WITH_PARTS[1]))
+    return tmp_path
+
+
+def test_a_part_is_written_as_its_octets(with_parts: Path) -> None:
+    result = CliRunner().invoke(main, ["show", "ana@example.org", "--part", "2", "--mailboxes", str(with_parts)])
+    assert (result.exit_code, result.stdout_bytes) == (0, PDF)
+    assert run(with_parts, "ana@example.org", "--part", "1") == (0, "olá \x1b[2J")
+
+
+def test_parts_are_saved_under_harmless_names(with_parts: Path) -> None:
+    folder = with_parts / "out"
+    assert run(with_parts, "ana@example.org", "--save", str(folder)) == (
+        0,
+        f"1  {folder}/part-1.txt\n2  {folder}/in.pdf\n3  {folder}/p.html.txt\n",
+    )
+    assert (folder / "in.pdf").read_bytes() == PDF
+    assert run(with_parts, "ana@example.org", "--part", "2", "--save", str(folder)) == (0, f"2  {folder}/in-2.pdf\n")
+
+
+def test_a_part_that_is_not_there_is_an_error(with_parts: Path) -> None:
+    status, output = run(with_parts, "ana@example.org", "--part", "4")
+    assert (status, output) == (1, "Error: Message 1 has no part 4; it has 3 parts\n")
+    assert not (with_parts / "x").exists()
+    assert run(with_parts, "ana@example.org", "--part", "4", "--save", str(with_parts / "x"))[0] == 1
+    assert not (with_parts / "x").exists()
+
+
+@pytest.mark.parametrize(
+    "both", [["--raw", "--json"], ["--json", "--part", "1"], ["--raw", "--save", "x"], ["--part", "0"]]
+)
+def test_what_excludes_each_other_is_wrong_usage(with_parts: Path, both: list[str]) -> None:
+    assert run(with_parts, "ana@example.org", *both)[0] == 2
+
+
+def test_a_part_does_nothing_to_a_terminal(with_parts: Path) -> None:
+    shown = []
+    for number in ("1", "2"):
+        terminal = Terminal(
+            1, with_parts, "show", "ana@example.org", "--part", number, "--mailboxes", str(with_parts)
+        )
+        try:
+            shown.append((terminal.end(), terminal.raw))
+        finally:
+            terminal.close()
+    assert shown[0][0] == 0
+    assert "olá ␛[2J" in shown[0][1]
+    assert shown[1][0] == 2
+    assert "which no terminal shows: --save DIR, or > FILE" in " ".join(shown[1][1].split())
+
+
+def test_to_and_cc_are_shown_where_there_are_any(tmp_path: Path) -> None:
+    put(tmp_path, entry("a.1", "s\nTo: =?utf-8?q?Jos=C3=A9=2C?= <j@x>,\n b@c\nCc: d@e\x1b"), entry("a.2"))
+    lines = run(tmp_path, "ana@example.org", "a.1")[1].splitlines()
+    assert lines[1:4] == ["From: Bo <bo@example.net>", 'To: "José," <j@x>, b@c', "Cc: d@e␛"]
+    assert "To:" not in run(tmp_path, "ana@example.org", "a.2")[1]

@@ -92,3 +92,10 @@ def processor_time(pid: int) -> float:
     """Seconds of processor time that a process has used: proc(5), utime and stime."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
+
+
+def test_it_says_how_many_subjects_took_the_pattern_too_long(tmp_path: Path) -> None:
+    put(tmp_path, entry("a.1", "a" * 20_000 + "b"))
+    status, output = run(tmp_path, "--to", "ana@example.org", "--subject", "(a+)+$")
+    assert status == 1
+    assert output.endswith("(for 1 subject searching for the pattern took too long)\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import threading
 import time
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from client.waiting import Wanted, all_mail, wait_for
+from client import mbox
+from client.waiting import Seen, Wanted, all_mail, wait_for
 from tests.client.boxes import entry, put
 
 ANA = "ana@example.org"
@@ -90,3 +92,58 @@ def test_waiting_costs_nothing(tmp_path: Path) -> None:
 
 def test_all_mail_of_no_mailbox_is_none(tmp_path: Path) -> None:
     assert list(all_mail(tmp_path, ANA)) == []
+
+
+HOSTILE = [
+    "=?punycode?q?" + "a" * 500_000 + "-" + "bcd" * 100_000 + "?=",
+    "a" * 200_000 + "b",
+    "x\n" + "X: y\n" * 300_000,
+    "=?utf-8?q?a?=" * 20_000 + "b",
+]
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+$", "zzz"])
+def test_the_time_holds_whatever_is_in_the_mailbox_and_the_pattern(tmp_path: Path, pattern: str) -> None:
+    put(tmp_path, *(entry(f"a.{number}", subject) for number, subject in enumerate(HOSTILE * 5, 1)))
+    began, used = time.monotonic(), time.process_time()
+    assert wait_for(tmp_path, ANA, Wanted(re.compile(pattern)), 1.5) is None
+    assert time.monotonic() - began >= 1.5
+    assert time.process_time() - used < 2.5
+
+
+def test_hostile_mail_does_not_hide_the_one_that_is_waited_for(tmp_path: Path) -> None:
+    evil = [entry(f"a.{number}", "a" * 20_000 + "b") for number in range(1, 20)]
+    put(tmp_path, *evil, entry("b.1", "aaa"))
+    seen = Seen()
+    mail = wait_for(tmp_path, ANA, Wanted(re.compile("(a+)+$")), 30, seen)
+    assert mail is not None
+    assert (mail.id, seen.count, seen.unsearched) == ("b.1", 19, 19)
+
+
+def test_a_mailbox_that_is_larger_than_the_time_is_given_up_in_time(tmp_path: Path) -> None:
+    path = put(tmp_path, entry("a.1"))
+    with path.open("ab") as file:
+        file.write(b"From x\n")
+        file.truncate(64 * 1024**3)  # a hole: no disk has it, and reading it takes a minute
+    began = time.monotonic()
+    assert wait_for(tmp_path, ANA, Wanted(after="a.1"), 0.5) is None
+    assert time.monotonic() - began < 10
+
+
+def test_a_lock_that_is_held_does_not_lengthen_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def held(*_: object) -> None:
+        raise BlockingIOError
+
+    monkeypatch.setattr(mbox, "LOCK_SECONDS", 60.0)
+    put(tmp_path, entry("a.1"))
+    monkeypatch.setattr(fcntl, "lockf", held)
+    began = time.monotonic()
+    assert wait_for(tmp_path, ANA, Wanted(subject=re.compile("never")), 0.5) is None
+    assert time.monotonic() - began < 10
+
+
+def test_a_sender_is_an_address_in_any_of_its_forms(tmp_path: Path) -> None:
+    put(tmp_path, entry("a.1", 'x\nFrom: "eva"@example.net'), entry("a.2", sender='"Bo"@Example.NET'))
+    mail = wait_for(tmp_path, ANA, Wanted(sender="bo@example.net", after="a.1"), 0)
+    assert mail is not None
+    assert mail.id == "a.2"
