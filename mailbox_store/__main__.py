@@ -106,17 +106,7 @@ def _serve(settings: StoreSettings, events: EventLog | None) -> None:
             watch=watch,
             events=events,
         )
-        began = time.monotonic()
-        entries, counts = store.recover(this_boot()), store.counts
-        log.info(
-            "= recovered %s of the journal: %d whole, %d completed, %d appended, %d waiting, in %.1f s",
-            counted(entries, "entry", "entries"),
-            counts.whole,
-            counts.completed,
-            counts.appended,
-            store.waiting,
-            time.monotonic() - began,
-        )
+        store.recover(this_boot())
         try:
             service = Service(store, context, settings.store_endpoint)
         except zmq.ZMQError as error:

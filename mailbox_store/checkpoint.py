@@ -5,7 +5,8 @@ there is something to sync. What a round found on disk is recorded by the store'
 together with whatever it commits anyway.
 
 Fails: a mailbox whose fsync fails has its entries written again and synced again (the kernel counts pages as clean
-after a failed fsync, so a mere second fsync proves nothing). The journal keeps them until that succeeds.
+after a failed fsync, so a mere second fsync proves nothing), and so has one that could not be closed meanwhile. The
+journal keeps them until that succeeds.
 Limits: the entries of about one round are held, some 200 octets each. A mailbox that its user renames between a
 delivery and its round, which is a second mostly, is synced under its old name: somebody else's or nobody's by then.
 """
@@ -40,7 +41,7 @@ _PORTION = 500
 class _Round:
     """What one round of syncs found."""
 
-    synced: list[Entry] = field(default_factory=list)
+    synced: dict[str, list[Entry]] = field(default_factory=dict)
     failed: dict[str, list[Entry]] = field(default_factory=dict)
 
 
@@ -63,7 +64,11 @@ class Checkpoint:
         self._monotonic = monotonic
         self._totals = totals
         self._round: Future[_Round] | None = None
+        # The octets that it syncs.
+        self._octets = 0
         self._began = 0.0
+        # When the disk has had its rest, and when the next round begins where nothing waits for it.
+        self._rested = 0.0
         self._due = 0.0
         # Entries of each message that are not on disk yet.
         self._open: dict[int, int] = {}
@@ -129,33 +134,39 @@ class Checkpoint:
         """Take in a finished round; start one when it is time."""
         if self._round is not None and self._round.done():
             self._take(self._round.result())
-            self._round = None
             now = self._monotonic()
-            self._due = max(self._began + INTERVAL, now + min(_REST * (now - self._began), _REST_MOST))
-        if self._round is None and self._mailboxes.dirty and self._monotonic() >= self._due:
+            self._rested = now + min(_REST * (now - self._began), _REST_MOST)
+            self._due = max(self._began + INTERVAL, self._rested)
+        due = self._rested if self._mailboxes.full else self._due
+        if self._round is None and self._mailboxes.dirty and self._monotonic() >= due:
             self._start()
 
     def finish(self) -> None:
         """Sync and record all that can be, now. Raises JournalError where that cannot be recorded."""
         if self._round is not None:
             self._take(self._round.result())
-            self._round = None
         if self._mailboxes.dirty:
-            self._start()
-            assert self._round is not None
-            self._take(self._round.result())
-            self._round = None
+            self._take(self._start().result())
         while self.unrecorded:
             with self.transaction():
                 pass
 
-    def _start(self) -> None:
+    def _start(self) -> Future[_Round]:
         dirty, self._mailboxes.dirty = self._mailboxes.dirty, {}
+        self._octets = self._mailboxes.unsynced
+        # What they gave an error for before is not among these.
+        self._mailboxes.distrusted.clear()
         self._began = self._monotonic()
         self._round = self._executor.submit(self._sync, dirty)
+        return self._round
 
     def _take(self, outcome: _Round) -> None:
-        self._synced += outcome.synced
+        self._round = None
+        self._mailboxes.unsynced -= self._octets
+        for mailbox in self._mailboxes.distrusted & outcome.synced.keys():
+            outcome.failed[mailbox] = outcome.synced.pop(mailbox)
+        for entries in outcome.synced.values():
+            self._synced += entries
         for mailbox, entries in outcome.failed.items():
             self._mailboxes.doubt(mailbox, entries)
 
@@ -178,7 +189,7 @@ class Checkpoint:
                 outcome.failed[mailbox] = entries
                 before = self._monotonic()
                 continue
-            outcome.synced += entries
+            outcome.synced[mailbox] = entries
             after = self._monotonic()
             self._totals.sync.add(after - before)
             before = after

@@ -31,7 +31,7 @@ _BUSY = frozenset({errno.EACCES, errno.EAGAIN})
 
 
 class Handle(Protocol):
-    """One open mailbox file. Closing it gives its lock back."""
+    """One open mailbox file. Closing it gives its lock back, and may give an error of what was written before."""
 
     def __enter__(self) -> Self: ...
 
@@ -44,7 +44,10 @@ class Handle(Protocol):
         ...
 
     def stands(self) -> bool:
-        """Is this still the file that the mailbox's name stands for? Programs replace files, lock or no lock."""
+        """Is this still the file that the mailbox's name stands for? Programs replace files, lock or no lock.
+
+        :raises OSError: where that cannot be seen.
+        """
         ...
 
     def size(self) -> int: ...
@@ -132,7 +135,7 @@ class DiskHandle:
     def stands(self) -> bool:
         try:
             status = os.stat(self._path)  # noqa: PTH116  # a Path would cost more than the call
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         return self._inode == (status.st_dev, status.st_ino)
 
@@ -181,14 +184,19 @@ class DiskFiles:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
         path = self._path(mailbox)
         fd = os.open(path, flags, self._mode)
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
+        try:
+            status = os.fstat(fd)
+            self._check(status)
+        except OSError:
             os.close(fd)
+            raise
+        return DiskHandle(fd, path, status)
+
+    def _check(self, status: os.stat_result) -> None:
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "Not a regular file")
         if self._is_root and not status.st_mode & stat.S_IWUSR:
-            os.close(fd)
             raise OSError(errno.EACCES, os.strerror(errno.EACCES))
-        return DiskHandle(fd, path, status)
 
     def in_folder(self, mailbox: str) -> bool:
         try:

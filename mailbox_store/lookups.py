@@ -75,8 +75,7 @@ class Lookups:
             if not self._users.knows(mailbox) and not self._is_made(mailbox):
                 return outcomes.Unwritable(mailbox, "no such mailbox")
             try:
-                with self._mailboxes.open(mailbox):
-                    pass
+                self._mailboxes.leave(mailbox, self._mailboxes.open(mailbox))
             except OSError as error:
                 self._tell_unwritable(mailbox, reason(error))
                 return outcomes.Unwritable(mailbox, reason(error))

@@ -1,98 +1,60 @@
-"""The mailboxes: planning where an entry goes, and putting it there.
+"""The mailboxes: planning where an entry goes, and having it put there.
 
-An entry is planned before the journal's commit and appended after it, under the kernel's lock. Between the two a
-user may have changed the file; then the plan is corrected in the journal first, by a commit of its own. So whatever
-is cut short, the journal knows where every octet of the store's was to go.
-
-A mailbox that is locked by a reader, is replaced by one at that moment or gives an error keeps its entries waiting
-here (places only, no text), in order, and is tried again: every `_LOCK_RETRY` for a reader, with growing pauses for
-errors. The delivery stands, for the journal has it.
+An entry is planned before the journal's commit and appended after it. What a batch has for a mailbox that is as
+planned is appended at once, up to `_AT_ONCE` octets of a batch. All else waits here (places only, no text) and is
+appended in portions, between the batches: what exceeds that; what is for a mailbox that is locked by a reader, is
+replaced by one at that moment, or gives an error; and what is in doubt (`visit.py`). Whose turn it is (`turns.py`) is
+fair to the messages, and a mailbox gets its entries in their order. A reader's mailbox is tried again every
+`_LOCK_RETRY`, one that gave an error with growing pauses. The delivery stands, for the journal has it.
 
 Fails: `open` with OSError where a mailbox cannot be written. Appending does not fail; it waits.
-Limits: a waiting entry costs some 200 octets, and its message's id in the journal's memory 300.
+Limits: a waiting entry costs some 200 octets, and its message's id in the journal's memory 300. Of what waits no more
+is appended than the disk keeps up with: at `_UNSYNCED` octets it rests until the checkpoint has synced them.
 """
 
 from __future__ import annotations
 
-import enum
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 
-from mailbox_store.evidence import Evidence, examine
 from mailbox_store.files import Files, Handle
 from mailbox_store.journal import Entry, Journal, JournalError, Place
 from mailbox_store.rendering import Rendering
-from mailbox_store.writing import append, end_of, overwrite, together
-from wire.records import Record, replace
+from mailbox_store.turns import Turns
+from mailbox_store.visit import LOCKED, REPLACED, Counts, Doubt, Task, Visit
+from mailbox_store.writing import append, end_of, together
 
 log = logging.getLogger(__name__)
 
+# What a batch has appended before it is answered, in octets and seconds: the most that others may wait for that.
+_AT_ONCE = 8 * 1024 * 1024
+_AT_ONCE_SECONDS = 0.2
+# A portion of what waits, between two batches; a piece of a message, 1 MiB at most, may come on top.
+_PORTION = 2 * 1024 * 1024
+_PORTION_SECONDS = 0.02
+# Mailboxes that are visited at a time, so that a search through a large one does not keep all others waiting.
+_VISITS = 4
+# A quarter of a second's work of a common disk: more of it would keep each commit's sync waiting for longer.
+_UNSYNCED = 64 * 1024 * 1024
+# Renderings that are kept for the next mailbox of the same message, with `rendering.HELD` octets each at most.
+_RENDERINGS = 4
 # A mail reader holds its lock for the time of a rewrite; a person does not notice this.
 _LOCK_RETRY = 0.05
-# Entries of one mailbox that are caught up in one go, some 10 ms of it, and 70 where each is in doubt, for a write of
-# all of them failed: others wait for their answers meanwhile.
-_CATCH_UP = 500
+_CLOSE_RETRY = 1.0
 _ERROR_RETRY_MIN = 0.1
 _ERROR_RETRY_MAX = 5.0
 
 
-class Doubt(enum.Enum):
-    """What may be in the file of an entry that is to be appended."""
-
-    NOTHING = enum.auto()  # not an octet
-    PART = enum.auto()  # a beginning, left by a process that was killed or by an error
-    ANY = enum.auto()  # whatever a loss of power leaves
-    # All of it, unless its user has removed it. But the kernel could perhaps not bring it to the disk, and has
-    # forgotten that: it tells a failed sync once, and the next sync has nothing to do.
-    UNSYNCED = enum.auto()
-
-
-class _Mend(enum.Enum):
-    """What is done with an entry that was in doubt."""
-
-    LEAVE = enum.auto()
-    REWRITE = enum.auto()
-    APPEND = enum.auto()
-
-
-# By what is in the mailbox: for an entry that was not known to be appended, and for one that was (UNSYNCED).
-_MENDS = {
-    # What readers see the disk may not have: a sync of it may have failed before it was marked.
-    Evidence.WHOLE: (_Mend.REWRITE, _Mend.REWRITE),
-    Evidence.TORN: (_Mend.REWRITE, _Mend.REWRITE),
-    Evidence.ELSEWHERE: (_Mend.LEAVE, _Mend.LEAVE),
-    # What was there once and is not has been removed by its user.
-    Evidence.ABSENT: (_Mend.APPEND, _Mend.LEAVE),
-}
-
-
-class Task(Record):
-    """An entry to append."""
-
-    entry: Entry
-    doubt: Doubt = Doubt.NOTHING
-
-
 @dataclass(slots=True)
 class Waiting:
-    """The entries of one mailbox that could not be appended yet, in order."""
+    """The entries of one mailbox that are still to be appended, in order; never none."""
 
     tasks: deque[Task]
-    due: float
     pause: float = _ERROR_RETRY_MIN
     told: str = ""
-
-
-@dataclass(slots=True)
-class Counts:
-    """What became of entries that were in doubt."""
-
-    whole: int = 0
-    completed: int = 0
-    appended: int = 0
 
 
 class Mailboxes:
@@ -103,11 +65,18 @@ class Mailboxes:
         self._journal = journal
         self._monotonic = monotonic
         self._waiting: dict[str, Waiting] = {}
-        # Texts of the batch under way, so that they are not read back from the journal.
-        self._fresh: dict[int, Rendering] = {}
+        self._turns = Turns(self._cost)
+        self._visits: deque[tuple[Visit, Generator[int, None, None]]] = deque()
+        self._renderings: dict[int, Rendering] = {}
+        # Octets that the waiting entries will take of the disk.
+        self.promised = 0
         # What has been appended since these were last taken: to be marked in the journal, and to be synced.
         self.unmarked: list[Entry] = []
         self.dirty: dict[str, list[Entry]] = {}
+        # Octets that are not known to be on the disk; the checkpoint takes them off again.
+        self.unsynced = 0
+        # Mailboxes that gave an error when they were closed: what a sync says of them since does not count.
+        self.distrusted: set[str] = set()
         self.counts = Counts()
 
     @property
@@ -115,9 +84,39 @@ class Mailboxes:
         """How many entries the journal has and their mailbox has not."""
         return sum(len(waiting.tasks) for waiting in self._waiting.values())
 
+    @property
+    def in_doubt(self) -> bool:
+        """Is there an entry of which it is not known what its mailbox has of it?"""
+        return any(waiting.tasks[0].doubt is not Doubt.NOTHING for waiting in self._waiting.values())
+
+    @property
+    def busy(self) -> bool:
+        """Does anything wait?"""
+        return bool(self._waiting)
+
+    @property
+    def full(self) -> bool:
+        """Does what waits have to wait until what was appended is synced?"""
+        return self.unsynced >= _UNSYNCED
+
+    @property
+    def at_work(self) -> bool:
+        """Would `step` get anything done now?"""
+        return bool(self._visits) or (bool(self._waiting) and not self.full and self._turns.due(self._monotonic()))
+
+    # ------------------------------------------------------------ planning
+
     def open(self, mailbox: str) -> Handle:
         """:raises OSError: where the mailbox cannot be opened for writing."""
         return self._files.open(mailbox)
+
+    def leave(self, mailbox: str, handle: Handle) -> None:
+        """Close a mailbox through which nothing was written."""
+        try:
+            with handle:
+                pass
+        except OSError as error:
+            self._close_failed(mailbox, error)
 
     def end_of(self, mailbox: str, length: int, handle: Handle) -> Place:
         """The place of an entry of `length` octets behind all that the mailbox has and will have.
@@ -131,169 +130,207 @@ class Mailboxes:
         size, lead = end_of(handle)
         return Place(mailbox, size, lead, length + lead)
 
+    # ------------------------------------------------------------ appending
+
     def append(self, batch: Iterable[tuple[Rendering, list[Entry]]], handles: dict[str, Handle]) -> None:
         """Put committed entries into their mailboxes, or have them wait.
 
         :param handles: mailboxes that are open; those that are appended to are taken out, and closed.
         """
-        tasks: dict[str, deque[Task]] = {}
+        queues: dict[str, list[tuple[Rendering, Entry]]] = {}
         for rendering, entries in batch:
             for entry in entries:
-                self._fresh[entry.number] = rendering
-                tasks.setdefault(entry.mailbox, deque()).append(Task(entry))
-        for mailbox, queue in tasks.items():
-            if mailbox in self._waiting:
-                self.serve(mailbox, queue)
+                queues.setdefault(entry.mailbox, []).append((rendering, entry))
+        room, until = _AT_ONCE, self._monotonic() + _AT_ONCE_SECONDS
+        for mailbox, queue in queues.items():
+            last = queue[-1][1]
+            octets = last.start + last.length - queue[0][1].start
+            doubt: Doubt | None = Doubt.NOTHING
+            if octets <= room and mailbox not in self._waiting and self._monotonic() <= until:
+                room -= octets
+                doubt = self._append_at_once(mailbox, queue, handles.pop(mailbox, None))
+            if doubt is None:
+                self._appended(mailbox, [entry for _, entry in queue], octets)
             else:
-                self._work(mailbox, Waiting(queue, 0.0), opened=handles.pop(mailbox, None))
-        self._fresh.clear()
+                for rendering, entry in queue:
+                    self._keep(entry.number, rendering)
+                self.wait(mailbox, [Task(entry, doubt) for _, entry in queue])
 
-    def serve(self, mailbox: str, tasks: deque[Task]) -> None:
-        """Append to one mailbox, behind what waits for it already."""
+    def _append_at_once(
+        self, mailbox: str, queue: list[tuple[Rendering, Entry]], handle: Handle | None
+    ) -> Doubt | None:
+        """Append to a mailbox that is as it was planned. Where it is not, or cannot be: what may be in it of that.
+
+        :param handle: the mailbox, if it is open already; it is closed.
+        """
+        first = queue[0][1]
+        doubt: Doubt | None = Doubt.NOTHING
+        try:
+            with handle or self._files.open(mailbox) as handle:
+                try:
+                    if handle.lock() and handle.stands() and end_of(handle) == (first.start, first.lead):
+                        doubt = Doubt.PART
+                        pieces = chain.from_iterable([rendering.pieces(entry) for rendering, entry in queue])
+                        for _ in append(handle, first.start, together(pieces)):
+                            pass
+                        if handle.stands():
+                            doubt = None
+                except (OSError, JournalError) as error:
+                    # The visit that is made then tells it, if it still is so.
+                    log.debug("! %s: %s", mailbox, error)
+        except OSError as error:
+            if handle is not None:
+                doubt = doubt if doubt is Doubt.NOTHING else Doubt.ANY
+                self._close_failed(mailbox, error)
+        return doubt
+
+    def _appended(self, mailbox: str, entries: list[Entry], octets: int) -> None:
+        self.unmarked += entries
+        self.dirty.setdefault(mailbox, []).extend(entries)
+        self.unsynced += octets
+
+    def _keep(self, number: int, rendering: Rendering) -> None:
+        self._renderings.pop(number, None)
+        while len(self._renderings) >= _RENDERINGS:
+            del self._renderings[next(iter(self._renderings))]
+        self._renderings[number] = rendering
+
+    def _rendering(self, number: int) -> Rendering:
+        rendering = self._renderings.get(number)
+        if rendering is None:
+            rendering = Rendering(self._journal, self._journal.message(number))
+            self._keep(number, rendering)
+        return rendering
+
+    # ------------------------------------------------------------ what waits
+
+    def wait(self, mailbox: str, tasks: Iterable[Task]) -> None:
+        """Have entries appended behind what waits for their mailbox already."""
+        tasks = deque(tasks)
+        self.promised += sum(_text(task.entry) for task in tasks)
         waiting = self._waiting.get(mailbox)
         if waiting is not None:
             waiting.tasks.extend(tasks)
         else:
-            self._work(mailbox, Waiting(tasks, 0.0))
-
-    def retry(self, *, all_now: bool = False) -> None:
-        """Try again what waits and is due."""
-        if not self._waiting:
-            return
-        now = self._monotonic()
-        for mailbox, waiting in list(self._waiting.items()):
-            if all_now:
-                self._work(mailbox, waiting)
-            elif waiting.due <= now:
-                self._work(mailbox, waiting, _CATCH_UP)
+            self._waiting[mailbox] = Waiting(tasks)
+            self._turns.add(mailbox)
 
     def doubt(self, mailbox: str, entries: Iterable[Entry]) -> None:
         """Have entries written again that the kernel could not bring to the disk."""
         log.error("! %s could not be synced; its last entries are written again", mailbox)
-        # Those that were appended since may have been part of the failed sync as well.
+        self._doubt(mailbox, entries, _ERROR_RETRY_MAX)
+
+    def _doubt(self, mailbox: str, entries: Iterable[Entry], pause: float) -> None:
+        self._break_off(mailbox)
+        # Those that were appended since may have been part of what failed as well.
         since = self.dirty.pop(mailbox, [])
+        self.unsynced -= sum(entry.length for entry in since)
         again = [Task(entry, Doubt.UNSYNCED) for entry in chain(entries, since)]
-        waiting = self._waiting.setdefault(mailbox, Waiting(deque(), self._monotonic() + _ERROR_RETRY_MAX))
-        waiting.tasks.extendleft(reversed(again))
-
-    def _work(self, mailbox: str, waiting: Waiting, most: int | None = None, opened: Handle | None = None) -> None:
-        """Append what waits, up to `most` entries of it.
-
-        :param opened: the mailbox, if it is open already; it is closed.
-        """
-        try:
-            with opened or self._files.open(mailbox) as handle:
-                if not handle.lock():
-                    self._wait(mailbox, waiting, "another program holds its lock", _LOCK_RETRY)
-                elif not handle.stands() or not self._fill(handle, waiting.tasks, most):
-                    self._wait(mailbox, waiting, "another program has replaced it", _LOCK_RETRY)
-                elif waiting.tasks:
-                    waiting.due = self._monotonic()
-                elif self._waiting.pop(mailbox, None) is not None:
-                    log.info("= %s has got what waited for it", mailbox)
-        except (OSError, JournalError) as error:
-            self._wait(mailbox, waiting, str(error), waiting.pause)
-            waiting.pause = min(2 * waiting.pause, _ERROR_RETRY_MAX)
-
-    def _fill(self, handle: Handle, tasks: deque[Task], most: int | None) -> bool:
-        """Append up to `most` entries; false where the file is the mailbox no more, and they are to do again."""
-        done: list[Entry] = []
-        stands = False
-        try:
-            left = len(tasks) if most is None else min(most, len(tasks))
-            while left:
-                settled = self._settle(handle, tasks, left)
-                done += [tasks.popleft().entry for _ in range(settled)]
-                left -= settled
-        finally:
-            stands = handle.stands()
-            if stands:
-                for entry in done:
-                    self._appended(entry)
-            else:
-                # What replaced it may have been made before these were appended, or after.
-                tasks.extendleft(Task(entry, Doubt.PART) for entry in reversed(done))
-        return stands
-
-    def _wait(self, mailbox: str, waiting: Waiting, reason: str, pause: float) -> None:
-        if reason != waiting.told:
-            log.warning("! %s: waiting in the journal, %d so far: %s", mailbox, len(waiting.tasks), reason)
-            waiting.told = reason
-        waiting.due = self._monotonic() + pause
-        self._waiting[mailbox] = waiting
-
-    def _appended(self, entry: Entry) -> None:
-        self.unmarked.append(entry)
-        self.dirty.setdefault(entry.mailbox, []).append(entry)
-
-    def _rendering(self, entry: Entry) -> Rendering:
-        fresh = self._fresh.get(entry.number)
-        return fresh if fresh is not None else Rendering(self._journal, self._journal.message(entry.number))
-
-    def _settle(self, handle: Handle, tasks: deque[Task], most: int) -> int:
-        """Make the first task's entry be in the mailbox, once, and up to `most` with it; gives how many are."""
-        task = tasks[0]
-        if task.doubt is not Doubt.NOTHING and not self._mend(handle, task):
-            return 1
-        size, lead = end_of(handle)
-        if (size, lead) != (task.entry.start, task.entry.lead):
-            self._move(tasks, size, lead, most)
-        run = [tasks[0].entry]
-        pieces = self._rendering(run[0]).pieces(run[0])
-        if most > 1 and task.doubt is Doubt.NOTHING:
-            run += _behind(run[0], islice(tasks, 1, most))
-            rest = (self._rendering(entry).pieces(entry) for entry in run[1:])
-            pieces = together(chain(pieces, chain.from_iterable(rest)))
-        try:
-            append(handle, run[0].start, pieces)
-        except BaseException:
-            for index, entry in enumerate(run):
-                tasks[index] = Task(entry, Doubt.PART)
-            raise
-        return len(run)
-
-    def _mend(self, handle: Handle, task: Task) -> bool:
-        """Look for an entry in doubt, and put it right where it is; true where it is to be appended."""
-        rendering = self._rendering(task.entry)
-        evidence = examine(
-            handle,
-            task.entry,
-            lambda: rendering.pieces(task.entry),
-            rendering.mark(),
-            power_lost=task.doubt is not Doubt.PART,
-        )
-        mend = _MENDS[evidence][task.doubt is Doubt.UNSYNCED]
-        if mend is _Mend.REWRITE:
-            overwrite(handle, task.entry.start, rendering.pieces(task.entry))
-        if mend is _Mend.APPEND:
-            self.counts.appended += 1
-            return True
-        self.counts.completed += evidence is Evidence.TORN
-        self.counts.whole += evidence is not Evidence.TORN
-        return False
-
-    def _move(self, tasks: deque[Task], size: int, lead: int, most: int) -> None:
-        """Correct the plan: the first task's entry goes to the file's end, and those not written yet behind it.
-
-        :param most: how many are written now; the places of others are corrected when it is their turn.
-        """
-        moved = []
-        for index, task in enumerate(islice(tasks, most)):
-            if index and task.doubt is not Doubt.NOTHING:
-                break
-            entry = task.entry
-            moved.append(replace(entry, start=size, lead=lead, length=entry.length - entry.lead + lead))
-            size, lead = size + moved[-1].length, 0
-        with self._journal.transaction():
-            self._journal.move(moved)
-        for index, entry in enumerate(moved):
-            tasks[index] = replace(tasks[index], entry=entry)
-
-
-def _behind(entry: Entry, tasks: Iterable[Task]) -> Iterator[Entry]:
-    """The entries that are to stand right behind one, each behind the one before, and of which none is in doubt."""
-    for task in tasks:
-        if task.doubt is not Doubt.NOTHING or (task.entry.start, task.entry.lead) != (entry.start + entry.length, 0):
+        if not again:
             return
-        entry = task.entry
-        yield entry
+        self.promised += sum(_text(task.entry) for task in again)
+        waiting = self._waiting.get(mailbox)
+        if waiting is not None:
+            waiting.tasks.extendleft(reversed(again))
+        else:
+            self._waiting[mailbox] = Waiting(deque(again))
+            self._turns.add_later(mailbox, self._monotonic() + pause)
+
+    def _close_failed(self, mailbox: str, why: object) -> None:
+        """A close tells what a sync would have told, and neither tells it twice."""
+        log.error("! %s: close: %s; its last entries are written again", mailbox, why)
+        self.distrusted.add(mailbox)
+        self._doubt(mailbox, (), _CLOSE_RETRY)
+
+    def step(self) -> None:
+        """A portion of what waits and is due."""
+        if not self._waiting:
+            return
+        now = self._monotonic()
+        left, until = _PORTION, now + _PORTION_SECONDS
+        while left > 0 and now <= until and self._begin(now):
+            visit, portions = self._visits[0]
+            try:
+                left -= next(portions)
+            except StopIteration:
+                self._visits.popleft()
+                self._end(visit)
+            else:
+                self._visits.rotate(-1)
+            now = self._monotonic()
+
+    def hurry(self) -> None:
+        """Have all that waits for a reader, or after an error, tried now."""
+        self._turns.hurry()
+
+    def work(self, seconds: float) -> None:
+        """Do what can be done of what waits, for so long at most."""
+        until = self._monotonic() + seconds
+        while self.at_work and self._monotonic() <= until:
+            self.step()
+
+    def break_off(self) -> None:
+        """End all visits under way."""
+        for visit, _ in list(self._visits):
+            self._break_off(visit.mailbox)
+
+    def _begin(self, now: float) -> bool:
+        """Begin visits while there may be more of them; are there any?"""
+        while len(self._visits) < _VISITS and not self.full and (mailbox := self._turns.next(now)) is not None:
+            waiting = self._waiting[mailbox]
+            visit = Visit(
+                mailbox,
+                waiting.tasks,
+                self._files,
+                self._journal,
+                self._rendering,
+                self.counts,
+                alone=waiting.pause > _ERROR_RETRY_MIN,
+            )
+            self._visits.append((visit, visit.portions()))
+        return bool(self._visits)
+
+    def _break_off(self, mailbox: str) -> None:
+        """End the visit to a mailbox, if there is one; what it has not done is to do again."""
+        for each in self._visits:
+            visit, portions = each
+            if visit.mailbox == mailbox:
+                self._visits.remove(each)
+                portions.close()
+                self._end(visit)
+                return
+
+    def _end(self, visit: Visit) -> None:
+        mailbox, waiting = visit.mailbox, self._waiting[visit.mailbox]
+        if visit.done:
+            self.promised -= sum(map(_text, visit.done))
+            self._appended(mailbox, visit.done, sum(entry.length for entry in visit.done))
+        if not waiting.tasks:
+            del self._waiting[mailbox]
+            if waiting.told:
+                log.info("= %s has got what waited for it", mailbox)
+        elif visit.trouble:
+            self._try_again(mailbox, waiting, visit.trouble)
+        else:
+            waiting.pause = _ERROR_RETRY_MIN
+            self._turns.add(mailbox)
+        if visit.close_failed:
+            self._close_failed(mailbox, visit.trouble)
+
+    def _try_again(self, mailbox: str, waiting: Waiting, trouble: str) -> None:
+        if trouble != waiting.told:
+            log.warning("! %s: waiting in the journal, %d so far: %s", mailbox, len(waiting.tasks), trouble)
+            waiting.told = trouble
+        pause = _LOCK_RETRY
+        if trouble not in (LOCKED, REPLACED):
+            pause, waiting.pause = waiting.pause, min(2 * waiting.pause, _ERROR_RETRY_MAX)
+        self._turns.add_later(mailbox, self._monotonic() + pause)
+
+    def _cost(self, mailbox: str) -> tuple[int, int]:
+        entry = self._waiting[mailbox].tasks[0].entry
+        return entry.number, entry.length
+
+
+def _text(entry: Entry) -> int:
+    """The octets of an entry without the newlines before it, which depend on its place."""
+    return entry.length - entry.lead

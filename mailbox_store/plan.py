@@ -8,7 +8,6 @@ Limits: `_KEPT_OPEN` mailboxes are open at a time; the others are opened again.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Self
 
 from mailbox_store.files import Handle
@@ -31,10 +30,8 @@ class Plan:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for handle in self.handles.values():
-            # Nothing was written through it, so an error says nothing of the mail.
-            with suppress(OSError), handle:
-                pass
+        for mailbox, handle in self.handles.items():
+            self._mailboxes.leave(mailbox, handle)
 
     def place(self, mailbox: str, length: int) -> Place:
         """The place of an entry of `length` octets, newlines before it not counted.
@@ -51,8 +48,10 @@ class Plan:
         if len(self.handles) < _KEPT_OPEN:
             self.handles[mailbox] = handle
             return self._mailboxes.end_of(mailbox, length, handle)
-        with handle:
+        try:
             return self._mailboxes.end_of(mailbox, length, handle)
+        finally:
+            self._mailboxes.leave(mailbox, handle)
 
     def placed(self, places: Iterable[Place]) -> None:
         """The entries at these places are part of the transaction: what is planned next stands behind them."""

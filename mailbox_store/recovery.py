@@ -1,29 +1,33 @@
 """At start: bring journal and mailboxes together, whatever ended the last run.
 
 Every entry that was not forgotten is looked at, by mailbox and in order: there already, cut short, or missing. It is
-completed or appended, never twice, and no octet is cut or overwritten that the store did not write.
+completed or appended, never twice, and no octet is cut or overwritten that the store did not write. What is there is
+written once more, in its place, and synced: nobody knows whether a sync of it has failed.
 
 An entry that was marked as appended in this same boot is not appended again: only processes have died since, so the
 file has it, unless its user has removed it, who is not to get it back. After another boot no mark counts.
 
-Nobody knows any more whether a sync has failed, of what is marked or of what was not marked yet. So what is there is
-written once more, in its place, and synced.
+All that is done as everything else that waits for a mailbox (`visit.py`), in portions: a moment of it before the
+store takes mail, the rest while it does. New mail for a mailbox that is not through waits in the journal behind it.
 
 Safe to interrupt: each change is one that the next recovery finds and understands.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from itertools import groupby
 
 from mailbox_store.checkpoint import Checkpoint
 from mailbox_store.journal import Journal
-from mailbox_store.mailboxes import Doubt, Mailboxes, Task
+from mailbox_store.mailboxes import Mailboxes
+from mailbox_store.visit import Doubt, Task
+
+# Seconds: what a quick restart has to settle is settled, and a client does not notice.
+_AT_START = 0.3
 
 
 def recover(journal: Journal, mailboxes: Mailboxes, checkpoint: Checkpoint, boot: str) -> int:
-    """Settle what the journal holds; gives the number of entries.
+    """Begin to settle what the journal holds; gives the number of entries.
 
     A mailbox that is locked or cannot be written keeps its entries waiting, as in normal work.
 
@@ -33,11 +37,12 @@ def recover(journal: Journal, mailboxes: Mailboxes, checkpoint: Checkpoint, boot
     same_boot = journal.boot() == boot
     pending = journal.pending()
     for mailbox, group in groupby(pending, key=lambda pending: pending.entry.mailbox):
-        tasks: deque[Task] = deque()
+        tasks: list[Task] = []
         for each in group:
             checkpoint.expect([each.entry])
             tasks.append(Task(each.entry, Doubt.UNSYNCED if each.appended and same_boot else Doubt.ANY))
-        mailboxes.serve(mailbox, tasks)
+        mailboxes.wait(mailbox, tasks)
+    mailboxes.work(_AT_START)
     return len(pending)
 
 
@@ -48,7 +53,7 @@ def settle_boot(journal: Journal, mailboxes: Mailboxes, boot: str) -> bool:
     """
     if journal.boot() == boot:
         return True
-    if mailboxes.waiting:
+    if mailboxes.in_doubt:
         return False
     with journal.transaction():
         journal.set_boot(boot)

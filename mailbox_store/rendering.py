@@ -58,8 +58,8 @@ class Rendering:
     def mark(self) -> bytes:
         """The line of the trace that names the delivery, by which an entry is known in an edited mailbox."""
         delivery = self._message.delivery.encode()
-        lines = self._message.trace.splitlines(keepends=True)
-        return next((line for line in lines if delivery in line), b"")
+        lines = self._message.trace.split(b"\n")[:-1]
+        return next((line + b"\n" for line in lines if delivery in line), b"")
 
     def _read(self) -> list[bytes] | Iterator[bytes]:
         if self._text is None:

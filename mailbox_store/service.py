@@ -30,7 +30,7 @@ _TURN_ASKS = 500
 # Looked at between the workers' messages, each of which brings 2 MiB at most. A small mail waits for the batch before
 # its own, which takes some 20 ms where the disk writes 200 MB/s.
 _TURN_OCTETS = 4 * 1024 * 1024
-# How long the loop sleeps while something is due, and while nothing is; signals are seen in between.
+# How long the loop sleeps while something will be due soon, and while nothing is; signals are seen in between.
 _BUSY_MS = 20
 _IDLE_MS = 200
 # Of a flood of bad frames this many are told in full, then each thousandth.
@@ -66,7 +66,7 @@ class Service:
         :param each_turn: called at least every `_IDLE_MS`.
         """
         while not self._stopping:
-            timeout = _BUSY_MS if self._store.busy else _IDLE_MS
+            timeout = 0 if self._store.at_work else _BUSY_MS if self._store.busy else _IDLE_MS
             if self._poller.poll(timeout):
                 self._turn()
             self._store.tick()

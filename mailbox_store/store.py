@@ -13,7 +13,6 @@ Limits: ids are kept for a day, which no repeat can outlive as long as the clock
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -24,13 +23,14 @@ from mailbox_store.files import Files
 from mailbox_store.journal import Entry, Journal, JournalError, JournalFull, Message
 from mailbox_store.lengths import Lengths
 from mailbox_store.lookups import Lookups, reason
-from mailbox_store.mailboxes import Counts, Mailboxes
+from mailbox_store.mailboxes import Mailboxes
 from mailbox_store.metrics import Totals
 from mailbox_store.plan import Plan
 from mailbox_store.recovery import recover, settle_boot
+from mailbox_store.refusals import RefusedError, check_deadline, check_delivery, check_piece, failed
 from mailbox_store.rendering import Rendering
 from mailbox_store.room import SPACE_MARGIN
-from mailbox_store.tidying import LEDGER_REACH, Tidying
+from mailbox_store.tidying import Tidying
 from mailbox_store.unlisted import Unlisted
 from mailbox_store.users import UsersSource
 from runtime.event_log import EventLog, escaped
@@ -38,7 +38,6 @@ from runtime.vitals import Figures
 from runtime.words import counted
 from wire import outcomes
 from wire.ids import session_of
-from wire.limits import MAX_TEXT
 from wire.messages import Ask, Check, Deliver, Discard, Lookup, Stage
 from wire.outcomes import Said
 
@@ -48,9 +47,8 @@ log = logging.getLogger(__name__)
 _RECORD_PAUSE = 0.03
 # After an error of the journal it is left alone for so long, but for mail that comes in.
 _JOURNAL_PAUSE = 1.0
-# No message is that long; SQLite's numbers end at 2**63.
-_MAX_OFFSET = 2**48
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# A stop works off what waits for so long: under the shortest time that a supervisor leaves it (Docker's 10 s).
+_CLOSE_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -64,14 +62,6 @@ class _Batch:
     # Pieces that it keeps, and messages of which no more will come.
     pieces: list[Stage] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
-
-
-class _RefusedError(Exception):
-    """A question that cannot be done; carries its outcome."""
-
-    def __init__(self, kind: outcomes.Failure, detail: str) -> None:
-        super().__init__(detail)
-        self.outcome = _failed(kind, detail)
 
 
 class Store:
@@ -118,6 +108,9 @@ class Store:
         self._lengths = Lengths()
         self._boot = ""
         self._boot_named = False
+        # When recovery began, while it is not through, and what the journal held.
+        self._recovering: float | None = None
+        self._held = 0
         self._record_due: float | None = None
         self._journal_due = 0.0
         self._journal_told = ""
@@ -125,12 +118,12 @@ class Store:
     @property
     def busy(self) -> bool:
         """Is there something to do soon even if no question comes?"""
-        return bool(self._mailboxes.waiting) or not self._checkpoint.settled
+        return self._mailboxes.busy or not self._checkpoint.settled
 
     @property
-    def counts(self) -> Counts:
-        """What recovery found."""
-        return self._mailboxes.counts
+    def at_work(self) -> bool:
+        """Is there something to do now?"""
+        return self._mailboxes.at_work
 
     @property
     def waiting(self) -> int:
@@ -155,13 +148,16 @@ class Store:
     def recover(self, boot: str) -> int:
         """Before the first question; gives the number of entries that the journal held.
 
+        What takes longer than a moment is done by `tick`.
+
         :raises JournalError: where the journal cannot be read or written.
         """
         self._boot = boot
-        entries = recover(self._journal, self._mailboxes, self._checkpoint, boot)
+        self._recovering = self._monotonic()
+        self._held = recover(self._journal, self._mailboxes, self._checkpoint, boot)
+        self._see_recovered()
         self._boot_named = settle_boot(self._journal, self._mailboxes, boot)
-        self._checkpoint.finish()
-        return entries
+        return self._held
 
     def answer(self, asks: Sequence[Ask]) -> list[Said]:
         """One outcome for each question, in order; all in the `epoch`."""
@@ -183,8 +179,10 @@ class Store:
 
     def tick(self) -> None:
         """What is due without a question; call it between batches, at least every 50 ms while `busy`."""
-        self._mailboxes.retry()
+        self._mailboxes.step()
         self._checkpoint.step()
+        if self._recovering is not None:
+            self._see_recovered()
         if self._monotonic() < self._journal_due:
             return
         try:
@@ -202,12 +200,37 @@ class Store:
 
     def close(self) -> None:
         """Checkpoint for the last time, so that the next start has nothing to recover."""
-        self._mailboxes.retry(all_now=True)
+        until = self._monotonic() + _CLOSE_SECONDS
+        self._mailboxes.hurry()
         try:
-            self._checkpoint.finish()
+            while True:
+                self._mailboxes.work(until - self._monotonic())
+                at_work = self._mailboxes.at_work or self._mailboxes.full
+                self._mailboxes.break_off()
+                self._checkpoint.finish()
+                if not at_work or self._monotonic() > until:
+                    break
             self._journal.close()
         except JournalError as error:
             log.warning("! %s", error)
+        if self.waiting:
+            log.warning("! waiting in the journal for their mailboxes: %s", counted(self.waiting, "entry", "entries"))
+
+    def _see_recovered(self) -> None:
+        """Tell once that nothing is in doubt any more."""
+        if self._recovering is None or self._mailboxes.in_doubt:
+            return
+        counts, seconds = self._mailboxes.counts, self._monotonic() - self._recovering
+        self._recovering = None
+        log.info(
+            "= recovered %s of the journal: %d whole, %d completed, %d appended, %d waiting, in %.1f s",
+            counted(self._held, "entry", "entries"),
+            counts.whole,
+            counts.completed,
+            counts.appended,
+            self.waiting,
+            seconds,
+        )
 
     def _record(self) -> None:
         if not self._checkpoint.unrecorded:
@@ -240,7 +263,7 @@ class Store:
             return [outcome for ask in asks for outcome in self._write([ask])]
         kind: outcomes.Failure = outcomes.DISK_FULL if full else outcomes.TROUBLE
         self.totals.refused[kind] += 1
-        return [_failed(kind, told)]
+        return [failed(kind, told)]
 
     def _committed(self, batch: _Batch, given: list[Said]) -> None:
         self._record_due = None
@@ -262,7 +285,7 @@ class Store:
             for ask in asks:
                 try:
                     given.append(self._do(ask, batch))
-                except _RefusedError as refused:
+                except RefusedError as refused:
                     given.append(refused.outcome)
         return given
 
@@ -279,20 +302,19 @@ class Store:
         if isinstance(question, Stage):
             if delivered:
                 return outcomes.Staged(question.offset + len(question.data))
-            _check_deadline(ask, batch)
-            if question.offset > _MAX_OFFSET:
-                raise _RefusedError(outcomes.TROUBLE, f"a piece at offset {question.offset}")
+            check_deadline(ask, batch.now)
+            check_piece(question)
             kept = self._journal.stage(question.delivery, question.offset, question.data, batch.now)
             batch.pieces.append(question)
             return outcomes.Staged(kept)
         if delivered:
             return outcomes.Delivered(repeat=True)
-        _check_deadline(ask, batch)
+        check_deadline(ask, batch.now)
         self._deliver(question, batch)
         return outcomes.Delivered(repeat=False)
 
     def _deliver(self, question: Deliver, batch: _Batch) -> None:
-        new = self._check_delivery(question, batch.now)
+        new = check_delivery(question, batch.now, self._users, self._unlisted, self._journal)
         named = question.originals
         originals = tuple((question.mailboxes[place], address) for place, address in named) if named else ()
         message = Message(
@@ -315,15 +337,15 @@ class Store:
                 for mailbox in dict.fromkeys(question.mailboxes)
             ]
             if batch.free is None:
-                batch.free = self._files.free_space()
+                batch.free = self._files.free_space() - self._mailboxes.promised
         except OSError as error:
             self._epochs.end(MAILBOX)
-            raise _RefusedError(outcomes.TROUBLE, reason(error)) from None
+            raise RefusedError(outcomes.TROUBLE, reason(error)) from None
         if new and self._unlisted is not None:
             self._unlisted.made(new)
         needed = sum(place.length for place in places)
         if needed + SPACE_MARGIN > batch.free:
-            raise _RefusedError(
+            raise RefusedError(
                 outcomes.DISK_FULL, f"octets needed: {needed}, free in the mailbox folder: {batch.free}"
             )
         entries = self._journal.add(message, places)
@@ -332,39 +354,6 @@ class Store:
         batch.deliveries.append((rendering, entries))
         if question.staged:
             batch.ended.append(question.delivery)
-
-    def _check_delivery(self, question: Deliver, now: int) -> list[str]:
-        """Gives the mailboxes that are no users'.
-
-        :raises _RefusedError: where something of it makes no sense.
-        """
-        new = []
-        if abs(now - question.time) > LEDGER_REACH:
-            raise _RefusedError(outcomes.EXPIRED, f"the message's time, {question.time}, is too far from {now}")
-        for mailbox in question.mailboxes:
-            if not self._users.knows(mailbox):
-                new.append(mailbox)
-        if new and (self._unlisted is None or not self._unlisted.may_make(new)):
-            raise _RefusedError(outcomes.TROUBLE, f"no such mailbox: {new[0]}")
-        if _CONTROL.search(question.sender):
-            raise _RefusedError(outcomes.TROUBLE, "the sender holds a control character")
-        for place, address in question.originals:
-            if place >= len(question.mailboxes) or _CONTROL.search(address):
-                raise _RefusedError(outcomes.TROUBLE, "a recipient holds a control character, or has no mailbox")
-        if question.trace and not question.trace.endswith(b"\n"):
-            raise _RefusedError(outcomes.TROUBLE, "the trace does not end with a newline")
-        if question.staged:
-            self._check_pieces(question)
-        return new
-
-    def _check_pieces(self, question: Deliver) -> None:
-        end = 0
-        for offset, size in self._journal.extents(question.delivery):
-            if offset != end:
-                raise _RefusedError(outcomes.TROUBLE, f"pieces: a gap or an overlap at {end}")
-            end += size
-        if end != question.staged:
-            raise _RefusedError(outcomes.TROUBLE, f"pieces: octets {end}, not {question.staged}")
 
 
 def _tell(events: EventLog, deliveries: list[tuple[Rendering, list[Entry]]]) -> None:
@@ -375,12 +364,3 @@ def _tell(events: EventLog, deliveries: list[tuple[Rendering, list[Entry]]]) -> 
             {"event": "stored", "session": session_of(delivery), "delivery": delivery, "octets": octets},
         )
     events.flush()
-
-
-def _check_deadline(ask: Ask, batch: _Batch) -> None:
-    if ask.deadline < batch.now:
-        raise _RefusedError(outcomes.EXPIRED, f"the deadline passed {batch.now - ask.deadline} ms ago")
-
-
-def _failed(kind: outcomes.Failure, detail: str) -> outcomes.Failed:
-    return outcomes.Failed(kind, detail[:MAX_TEXT])

@@ -184,7 +184,7 @@ class MemoryHandle:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        pass
+        self._files.before("close", self._name)
 
     def lock(self) -> bool:
         self._files.before("lock", self._name)

@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 
 import pytest
 
+from mailbox_store import mailboxes
 from mailbox_store.store import Store
 from tests.mailbox_store.fakes import (
     NOW,
@@ -17,7 +18,7 @@ from tests.mailbox_store.fakes import (
     MemoryFiles,
     MemoryJournal,
 )
-from wire.messages import Ask, Deliver
+from wire.messages import Ask, Check, Deliver
 from wire.outcomes import Delivered
 
 A, B = "a@b.example", "b@b.example"
@@ -160,6 +161,7 @@ def test_what_the_last_process_could_not_sync_is_written_again_by_the_next(kille
     bench.files.before = lambda _kind, _name: None
     bench.start()
     assert bench.written() == ["one"]
+    bench.second()
     assert not bench.journal.state.messages
     assert bytes(bench.files.content[A]).count(b"Received: id ") == 1
 
@@ -172,7 +174,45 @@ def test_what_its_user_has_removed_since_does_not_come_back_with_the_next_proces
     bench.files.content[A].clear()
     bench.files.before = lambda _kind, _name: None
     bench.start()
+    bench.second()
     assert not bench.files.content[A]
+    assert not bench.journal.state.messages
+
+
+def test_what_a_failed_close_tells_is_believed_over_the_sync_that_follows() -> None:
+    executor = HeldExecutor()
+    bench = Bench(executor)
+    bench.deliver("one", A)
+    bench.store.tick()
+    assert bench.written() == ["one"]
+
+    def fail_close(kind: str, name: str) -> None:
+        if (kind, name) == ("close", A):
+            bench.files.before = lambda _kind, _name: None
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    # A round has begun, and while it is under way somebody asks whether the mailbox can be written.
+    bench.files.before = fail_close
+    bench.store.answer([Ask(1, NOW, Check((A,)))])
+    executor.run()
+    for _ in range(20):
+        bench.clock.now += 0.6
+        bench.store.tick()
+        executor.run()
+    assert bench.written() == ["one"]
+    assert not bench.journal.state.messages
+    assert bytes(bench.files.content[A]).count(b"Received: id ") == 1
+
+
+def test_a_round_is_begun_early_where_what_waits_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailboxes, "_UNSYNCED", 1)
+    monkeypatch.setattr(mailboxes, "_AT_ONCE", 0)
+    bench = Bench()
+    bench.deliver("one", A, B)
+    for _ in range(20):
+        bench.store.tick()
+        bench.clock.now += 0.01
+    assert bytes(bench.files.content[A]) != b"" != bytes(bench.files.content[B])
     assert not bench.journal.state.messages
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailbox_store.evidence import Evidence, examine
+from mailbox_store.evidence import Evidence
 from mailbox_store.journal import Entry
 from mailbox_store.mbox import whole
-from tests.mailbox_store.fakes import MemoryFiles
+from mailbox_store.rendering import Rendering
+from mailbox_store.visit import Counts, Doubt, Task, Visit
+from tests.mailbox_store.fakes import MemoryFiles, MemoryJournal
 
 BOX = "a@b.example"
 MARK = b"Received: from x with SMTP id s.1; date\n"
@@ -17,12 +23,34 @@ WHOLE = b"From x y\n" + MARK + b"Subject: s\n\nhello there\n\nthe end\n\n"
 OLD = b"From o o\n\nold\n\n"
 
 
+class _Rendered:
+    """An entry's octets, cut into pieces."""
+
+    def __init__(self, entry: bytes, pieces: int) -> None:
+        self._cut = [entry[at : at + pieces] for at in range(0, len(entry), pieces)]
+
+    def pieces(self, _entry: Entry) -> Iterator[bytes]:
+        return iter(self._cut)
+
+    def mark(self) -> bytes:
+        return MARK
+
+
 def _examine(
     content: bytes, *, power_lost: bool = False, start: int = len(OLD), pieces: int = 7, entry: bytes = WHOLE
 ) -> Evidence:
-    cut = [entry[at : at + pieces] for at in range(0, len(entry), pieces)]
-    with MemoryFiles({BOX: content}).open(BOX) as handle:
-        return examine(handle, Entry(1, 0, BOX, start, 0, len(entry)), lambda: cut, MARK, power_lost=power_lost)
+    """What a visit finds of an entry."""
+    files, rendered = MemoryFiles({BOX: content}), cast(Rendering, _Rendered(entry, pieces))
+    visit = Visit(BOX, deque(), files, MemoryJournal(), lambda _: rendered, Counts())
+    task = Task(Entry(1, 0, BOX, start, 0, len(entry)), Doubt.ANY if power_lost else Doubt.PART)
+    with files.open(BOX) as handle:
+        looking = visit._look_for(handle, [task], handle.size())
+        while True:
+            try:
+                next(looking)
+            except StopIteration as end:
+                (evidence,) = end.value
+                return cast(Evidence, evidence)
 
 
 @pytest.mark.parametrize("power_lost", [False, True])

@@ -69,7 +69,7 @@ def test_whoever_knows_that_a_mailbox_could_be_written_in_this_epoch_is_believed
     assert bench.ask(Check((A, B), NOW)) == [Writable(NOW)]
     assert opened == []
     assert bench.ask(Check((A, B), NOW - 1)) == [Writable(NOW)]
-    assert opened == [f"open {A}", f"open {B}"]
+    assert [each for each in opened if each.startswith("open")] == [f"open {A}", f"open {B}"]
 
 
 def test_a_mailbox_that_can_be_changed_from_elsewhere_is_looked_at_each_time() -> None:

@@ -130,8 +130,21 @@ def _recover(crash: Crash, run: list[Operation] | None = None) -> tuple[MemoryJo
     log: list[Operation] = run if run is not None else []
     journal = MemoryJournal(crash.journal, lambda state: log.append(("commit", state)))
     files = MemoryFiles(crash.files, log)
-    _store(journal, files, Clock()).recover("boot after" if crash.power_lost else "boot")
+    _settle(journal, files, "boot after" if crash.power_lost else "boot")
     return journal, files
+
+
+def _settle(journal: MemoryJournal, files: MemoryFiles, boot: str) -> None:
+    """A new process, until it has nothing left to do."""
+    clock = Clock()
+    store = _store(journal, files, clock)
+    store.recover(boot)
+    for _ in range(100):
+        clock.now += 0.6
+        store.tick()
+        if not store.busy:
+            return
+    raise AssertionError("recovery does not end")
 
 
 def _check(crash: Crash) -> None:
@@ -185,7 +198,7 @@ def _check_second(crash: Crash, first: Crash) -> None:
     files = MemoryFiles(crash.files)
     same_boot = "boot after" if first.power_lost else "boot"
     boot = "third boot" if crash.power_lost and crash.journal.boot == same_boot else same_boot
-    _store(journal, files, Clock()).recover(boot)
+    _settle(journal, files, boot)
     for mailbox in (ALICE, BOB, CAROL):
         assert bytes(files.content.get(mailbox, b"")) == _expected(first, mailbox)
 
@@ -206,7 +219,7 @@ def test_what_was_not_marked_yet_is_written_once_more_for_a_sync_of_it_may_have_
         content[ALICE] = BEFORE[ALICE] + bytes(len(whole) - len(BEFORE[ALICE]))
     again: list[Operation] = []
     files = MemoryFiles(content, again)
-    _store(MemoryJournal(journal.state), files, Clock()).recover("boot")
+    _settle(MemoryJournal(journal.state), files, "boot")
     assert bytes(files.content[ALICE]) == whole
     written = b"".join(each[3] for each in again if each[0] == "write" and each[1] == ALICE)
     assert written == whole[len(BEFORE[ALICE]) :]

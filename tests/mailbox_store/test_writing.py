@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailbox_store import writing
-from tests.mailbox_store.fakes import MemoryFiles
+from tests.mailbox_store.fakes import MemoryFiles, MemoryHandle
 
 BOX = "a@b.example"
 LARGE = writing._TOGETHER
@@ -55,7 +55,7 @@ def test_what_cannot_be_appended_whole_is_taken_back() -> None:
     files = MemoryFiles({BOX: b"old"})
     files.room = 5
     with pytest.raises(OSError, match="No space"):
-        writing.append(files.open(BOX), 3, [b"1234", b"5678"])
+        list(writing.append(files.open(BOX), 3, [b"1234", b"5678"]))
     assert files.content[BOX] == b"old"
 
 
@@ -71,12 +71,66 @@ def test_an_error_of_the_pieces_leaves_nothing_but_where_another_has_written_beh
         raise OSError(errno.EIO, "Input/output error")
 
     with pytest.raises(OSError, match="Input/output"):
-        writing.append(files.open(BOX), 3, pieces())
+        list(writing.append(files.open(BOX), 3, pieces()))
     assert files.content[BOX] == left
 
 
 def test_what_is_there_is_written_over_at_its_place() -> None:
-    files = MemoryFiles({BOX: b"old torn...."})
-    writing.overwrite(files.open(BOX), 4, [b"who", b"le entry"])
-    assert files.content[BOX] == b"old whole entry"
-    assert writing.end_of(files.open(BOX)) == (15, 2)
+    files = MemoryFiles({BOX: b"old torn"})
+    assert list(writing.overwrite(files.open(BOX), 4, [b"tor", b"n no more"])) == [3, 9]
+    assert files.content[BOX] == b"old torn no more"
+    assert writing.end_of(files.open(BOX)) == (16, 2)
+
+
+def test_what_another_program_has_written_meanwhile_is_not_written_over() -> None:
+    files = MemoryFiles({BOX: b"old to\0\0other words"})
+    with pytest.raises(OSError, match="another program"):
+        list(writing.overwrite(files.open(BOX), 4, [b"torn", b" no more"]))
+    assert files.content[BOX] == b"old tornother words"
+
+
+@pytest.mark.parametrize("meanwhile", ["written", "cut", "locked"])
+def test_between_two_pieces_others_have_their_turn_and_that_is_seen(meanwhile: str) -> None:
+    files = MemoryFiles({BOX: b"old"})
+    appending = writing.append(files.open(BOX), 3, [b"1234", b"5678"])
+    assert next(appending) == 4
+    if meanwhile == "written":
+        files.content[BOX] += b" by another"
+    elif meanwhile == "cut":
+        del files.content[BOX][:]
+    else:
+        files.locked = {BOX}
+    with pytest.raises(OSError, match="another program"):
+        next(appending)
+    # What stands behind it is never cut.
+    assert files.content[BOX] == {"written": b"old1234 by another", "cut": b"", "locked": b"old"}[meanwhile]
+
+
+def test_appending_that_is_given_up_leaves_nothing() -> None:
+    files = MemoryFiles({BOX: b"old"})
+    appending = writing.append(files.open(BOX), 3, [b"1234", b"5678"])
+    next(appending)
+    appending.close()
+    assert files.content[BOX] == b"old"
+
+
+def test_a_disk_that_takes_nothing_and_says_so_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MemoryHandle, "append", lambda _self, _data: 0)
+    with pytest.raises(OSError, match="nothing could be written"):
+        list(writing.append(MemoryFiles({BOX: b""}).open(BOX), 0, [b"1234"]))
+    monkeypatch.setattr(MemoryHandle, "write_at", lambda _self, _offset, _data: 0)
+    with pytest.raises(OSError, match="nothing could be written"):
+        list(writing.overwrite(MemoryFiles({BOX: b""}).open(BOX), 0, [b"1234"]))
+
+
+def test_what_was_cut_short_is_a_beginning_or_has_holes() -> None:
+    whole = bytes(range(1, 200)) * 100
+    for there in (b"", whole[:1], whole[:5000], whole):
+        assert writing.is_part(there, whole, holes=False)
+    for holes in (slice(0, 4096), slice(5000, 5001), slice(100, len(whole))):
+        torn = bytearray(whole)
+        torn[holes] = bytes(len(torn[holes]))
+        assert writing.is_part(bytes(torn), whole, holes=True)
+        assert not writing.is_part(bytes(torn), whole, holes=False)
+        torn[-1] = 0xFF
+        assert not writing.is_part(bytes(torn), whole, holes=True)

@@ -1,0 +1,91 @@
+"""What makes no sense, comes too late or is not whole is refused, alone, and nothing of it is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from mailbox_store.store import Store
+from mailbox_store.tidying import LEDGER_REACH
+from tests.mailbox_store.fakes import NOW, Clock, FakeWatch, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
+from wire.messages import Ask, Deliver, Question, Stage
+from wire.outcomes import Delivered, Failed, Outcome
+from wire.records import replace
+
+A, B = "a@b.example", "b@b.example"
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.journal, self.files, self.clock = MemoryJournal(), MemoryFiles(), Clock()
+        self.now = NOW
+        self.users, self.watch = FixedUsers(A, B), FakeWatch()
+        self.store = Store(
+            self.journal, self.files, self.users, InlineExecutor(), lambda: self.now, self.clock, watch=self.watch
+        )
+        self.store.recover("boot")
+
+    def ask(self, *questions: Question, deadline: int = 0) -> list[Outcome]:
+        return self.store.answer([Ask(1, deadline or self.now, question) for question in questions])
+
+    def count(self, name: str, box: str = A) -> int:
+        return bytes(self.files.content.get(box, b"")).count(b"Received: id " + name.encode() + b"\n")
+
+
+def _deliver(
+    name: str, *boxes: str, time: int = NOW, staged: int = 0, sender: str = "s@e", data: bytes = b"x: y\n"
+) -> Deliver:
+    return Deliver(name, time, sender, boxes or (A,), f"Received: id {name}\n".encode(), staged, data)
+
+
+def _kind(outcome: Outcome) -> str:
+    assert isinstance(outcome, Failed)
+    return outcome.kind
+
+
+@pytest.mark.parametrize("shift", [LEDGER_REACH + 1, -LEDGER_REACH - 1, 2**64 - 1 - NOW])
+def test_a_message_of_another_time_is_refused(shift: int) -> None:
+    bench = Bench()
+    assert _kind(bench.ask(_deliver("one", time=NOW + shift))[0]) == "expired"
+    assert bench.count("one") == 0
+
+
+@pytest.mark.parametrize(
+    ("pieces", "staged"), [([], 5), ([(0, 5)], 6), ([(1, 5)], 5), ([(0, 3), (4, 1)], 4), ([(0, 5)], 2**64)]
+)
+def test_pieces_that_do_not_add_up_are_refused(pieces: list[tuple[int, int]], staged: int) -> None:
+    bench = Bench()
+    bench.ask(*[Stage("one", offset, bytes(size)) for offset, size in pieces])
+    assert _kind(bench.ask(_deliver("one", staged=staged))[0]) == "trouble"
+
+
+@pytest.mark.parametrize(
+    "delivery",
+    [
+        _deliver("one", "../etc@b.example"),
+        _deliver("one", A, "nobody@b.example"),
+        _deliver("one", sender="a\nb@c"),
+        Deliver("one", NOW, "", (A,), b"no newline", 0, b""),
+        _deliver("one", staged=1),
+        replace(_deliver("one"), originals=((1, "of@no.mailbox"),)),
+        replace(_deliver("one"), originals=((0, "a\nSubject: x@b.example"),)),
+    ],
+)
+def test_what_makes_no_sense_fails_alone(delivery: Deliver) -> None:
+    bench = Bench()
+    first, second = bench.ask(delivery, _deliver("two"))
+    assert _kind(first) == "trouble"
+    assert second == Delivered(False)
+    assert not bench.journal.known("one")
+    assert (bench.count("one"), bench.count("two")) == (0, 1)
+
+
+def test_an_offset_beyond_all_messages_is_refused() -> None:
+    assert _kind(Bench().ask(Stage("one", 2**63, b"x"))[0]) == "trouble"
+
+
+def test_after_its_deadline_nothing_is_done() -> None:
+    bench = Bench()
+    late = bench.ask(_deliver("one"), Stage("two", 0, b"x"), deadline=NOW - 1)
+    assert [_kind(outcome) for outcome in late] == ["expired", "expired"]
+    assert not bench.journal.known("one")
+    assert bench.journal.extents("two") == []
