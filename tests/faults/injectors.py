@@ -19,6 +19,7 @@ import zmq
 
 from tests.faults.container_stack import ContainerStack
 from tests.faults.large_crowd import large_crowd
+from tests.faults.large_to_many import large_to_many
 from tests.faults.load import Journal
 from tests.stack import Stack
 from wire.codec import encode
@@ -69,6 +70,7 @@ class Injector:
             "users": [self.break_users, self.rewrite_users],
             "clients": [self.vanish, self.never_read, self.crowd],
             "large-crowd": [self.large_crowd],
+            "large-to-many": [self.large_to_many],
         }
 
     async def run(self, kinds: list[str], stop: asyncio.Event) -> None:
@@ -277,6 +279,10 @@ class Injector:
             await self._pause(0.5)
         for writer in writers:
             writer.transport.abort()
+
+    async def large_to_many(self) -> None:
+        """One large mail, and copies of it for many."""
+        await asyncio.to_thread(large_to_many, self._journal, self.stack.port, self._addresses)
 
     async def large_crowd(self) -> None:
         """Thousands that send a large message each, all at once."""

@@ -21,6 +21,18 @@ def test_worker_faults_cost_clients_nothing_but_time(folder: Path) -> None:
 
 
 @pytest.mark.stack
+def test_a_large_mail_to_many_keeps_nobody_waiting_and_is_whole_in_each_mailbox(folder: Path) -> None:
+    kinds = ["large-to-many"]
+    report = run(folder, "processes", 15, 2, connections=5, kinds=kinds, mailboxes=30, largest=20_000)
+    print(report)
+    # How long a bystander waits is judged by `make chaos`: here the machine has other work.
+    assert [line for line in report.unexplained if not line.startswith("a bystander")] == []
+    assert report.verdict.good
+    assert report.bystander.mails
+    assert report.faults["large_to_many"] > 0
+
+
+@pytest.mark.stack
 def test_hundreds_that_send_large_messages_at_once_cost_others_nothing_and_no_more_memory_than_is_documented(
     folder: Path,
 ) -> None:
