@@ -162,6 +162,7 @@ async def converse(connection: Connection, lines: Lines, guide: Guide | None = N
     """Hold a session until QUIT, the end of the lines, Ctrl-C, or the server's closing.
 
     :returns: the exit status: 0 when the server said farewell (221), else 1.
+    :raises OSError: what is to be shown cannot be.
     """
     guide = guide or Guide()
     conversation = Conversation(connection, lines, guide)
@@ -186,6 +187,8 @@ async def converse(connection: Connection, lines: Lines, guide: Guide | None = N
         connection.close()
         if not conversation.lost:
             guide.over(closed=conversation.session.closing)
+    if not listener.cancelled() and (failure := listener.exception()):
+        raise failure  # what the server says cannot be shown
     return 0 if conversation.session.farewell else 1
 
 

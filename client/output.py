@@ -1,6 +1,6 @@
 """What goes to standard output: JSON in UTF-8 whatever the locale, octets, and what happens when nobody takes them.
 
-Gives: `as_line`, a value as a line of JSON; `write_json` and `write`; `guarded`, around all that writes.
+Gives: `as_line`, a value as a line of JSON; `write_json`, `write` and `write_raw`; `guarded`, around all that writes.
 Fails: `OutputError`, one line, where standard output takes nothing: a full disk, a closed pipe.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from .terminal import STEERS
+from .terminal import STEERS, harmless_text
 
 # Of its own, so that `wait`'s 1 still says that no mail came.
 EXIT_NO_OUTPUT = 4
@@ -47,6 +47,14 @@ def write_json(value: Any) -> None:
 def write(octets: bytes) -> None:
     """Octets as they are."""
     click.echo(octets, nl=False)
+
+
+def write_raw(octets: bytes) -> None:
+    """Octets of a mail: as they are, but on a terminal, which they could steer, as text that does no harm."""
+    if sys.stdout.isatty():
+        click.echo(harmless_text(octets.decode("utf-8", "replace")), nl=False)
+    else:
+        write(octets)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import click
 
 from .mbox import MailboxFile, open_mailbox
 from .options import complete_address, mailboxes_option
-from .output import write
+from .output import write_raw
 from .stored import StoredMail, mails
 from .terminal import harmless_line, harmless_text
 
@@ -71,4 +71,4 @@ def command(address: str, mailboxes: Path, raw: bool) -> None:
 
 def _copy(mailbox: MailboxFile) -> None:
     for octets in mailbox.pieces():
-        write(octets)
+        write_raw(octets)

@@ -12,7 +12,7 @@ import click
 from .language import counted
 from .mbox import MailboxError, open_mailbox
 from .options import complete_address, json_option, mailboxes_option
-from .output import write, write_json
+from .output import write, write_json, write_raw
 from .parts import Part
 from .read import render
 from .saving import save as save_parts
@@ -62,7 +62,7 @@ def command(
     if mail is None:
         raise MailboxError(f"There is no message {which} in the mailbox of {address}; see: correio list {address}")
     if raw:
-        write(mail.raw)
+        write_raw(mail.raw)
     elif as_json:
         write_json(mail.as_json())
     elif save is not None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -103,3 +104,14 @@ def test_an_output_that_was_closed_before_is_told_in_one_line(tmp_path: Path) ->
         ["sh", "-c", command], cwd=ROOT, env=environment, stderr=subprocess.PIPE, check=False, timeout=60
     )
     assert_one_line(done, "it is closed")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux and some others have a full device")
+def test_a_session_and_a_mail_that_was_sent_tell_of_a_full_disk_too(tmp_path: Path, serve: Any, answers: Any) -> None:
+    with Path("/dev/full").open("wb") as full:
+        session = run("--port", str(serve(answers)), folder=tmp_path, stdout=full, input=b"NOOP\nQUIT\n")
+        assert_one_line(session, "No space left on device")
+        ends = ["--from", "ana@example.org", "--to", "joao@example.com"]
+        mail = run("send", "--port", str(serve(answers)), *ends, folder=tmp_path, stdout=full, input=b"hi\n")
+        assert_one_line(mail, "No space left on device")
+    assert answers.bodies[-1].endswith(b"hi\r\n"), "it was delivered all the same"

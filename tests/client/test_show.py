@@ -101,16 +101,16 @@ def test_what_excludes_each_other_is_wrong_usage(with_parts: Path, both: list[st
 
 def test_a_part_does_nothing_to_a_terminal(with_parts: Path) -> None:
     shown = []
-    for number in ("1", "2"):
-        terminal = Terminal(
-            1, with_parts, "show", "ana@example.org", "--part", number, "--mailboxes", str(with_parts)
-        )
+    for wish in (["--part", "1"], ["--part", "2"], ["--raw"]):
+        terminal = Terminal(1, with_parts, "show", "ana@example.org", *wish, "--mailboxes", str(with_parts))
         try:
             shown.append((terminal.end(), terminal.raw))
         finally:
             terminal.close()
     assert shown[0][0] == 0
     assert "olá ␛[2J" in shown[0][1]
+    assert shown[2][0] == 0
+    assert "olá ␛[2J" in shown[2][1]
     assert shown[1][0] == 2
     assert "which no terminal shows: --save DIR, or > FILE" in " ".join(shown[1][1].split())
 
