@@ -80,7 +80,8 @@ lint: $(INSTALLED) ## check style, types and who imports whom
 bench: $(INSTALLED) $(BENCH)/.installed ## measure throughput, times and cost next to other servers (QUICK=1 ROUNDS=3)
 	@$(RUN_PYTHON) -m bench
 
-# Variables: BEFORE, a commit to compare with, MODE=docker, QUICK=1, ROUNDS, LOAD_SECONDS, FOLDER.
+# Variables: BEFORE, a commit to compare with, MODE=docker, QUICK=1, ROUNDS, LOAD_SECONDS, FOLDER,
+# LOADS="keep s=100,new s=100".
 log-costs: $(INSTALLED) ## measure what the log of conversations costs, now and at the commit BEFORE
 	@$(RUN_PYTHON) -m bench.logs
 

@@ -3,7 +3,8 @@
 Stacks that differ in nothing but CONVERSATION and LOG_FORMAT are started as `make up` starts them and get the same
 loads in turn, round after round. Each rate is divided by that of the stack without a log in the same round.
 
-Variables: BEFORE, a commit to compare with; MODE, `processes` or `docker`; and those of `options.py`, ROUNDS being 9.
+Variables: BEFORE, a commit to compare with; MODE, `processes` or `docker`; LOADS, some of them, by their names and
+separated by commas; and those of `options.py`, ROUNDS being 9.
 Prints tables, writes a JSON record, and, unless QUICK, the figures of docs/performance.md. Exit status as of
 `python -m bench`.
 """
@@ -129,9 +130,30 @@ def _sources(commit: str, folder: Path) -> Path:
     return folder
 
 
-def _measure(options: Options, mode: str, trees: dict[str, Path], folder: Path, tell: Callable[[str], None]) -> Bench:
+def chosen(names: str, quick: bool) -> list[Scenario]:
+    """The loads of these names, separated by commas; empty: all, or the first ones in a quick run.
+
+    :raises OptionError: for a name that none has.
+    """
+    if not names:
+        return LOADS[:_QUICK] if quick else LOADS
+    known = {load.key: load for load in LOADS}
+    wanted = [name.strip() for name in names.split(",")]
+    for name in wanted:
+        if name not in known:
+            raise OptionError(f"LOADS={names}: there is no {name}, but {', '.join(known)}")
+    return [known[name] for name in wanted]
+
+
+def _measure(
+    options: Options,
+    loads: list[Scenario],
+    mode: str,
+    trees: dict[str, Path],
+    folder: Path,
+    tell: Callable[[str], None],
+) -> Bench:
     bench = Bench(folder, tell)
-    loads = LOADS[:_QUICK] if options.quick else LOADS
     try:
         for name, tree in trees.items():
             for log, settings in LOGS.items():
@@ -140,6 +162,10 @@ def _measure(options: Options, mode: str, trees: dict[str, Path], folder: Path, 
     finally:
         bench.stop()
     return bench
+
+
+def _tell(began: float, line: str) -> None:
+    print(f"{time.monotonic() - began:6.0f} s  {line}", file=sys.stderr, flush=True)
 
 
 def main() -> int:
@@ -151,19 +177,18 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="correio-logs-", dir=os.environ.get("FOLDER") or None))
     try:
         options = from_environment(_DEFAULTS | dict(os.environ))
+        loads = chosen(os.environ.get("LOADS", ""), options.quick)
         trees = {BEFORE: _sources(before, folder / "sources")} if before else {}
         trees[NOW] = ROOT
         where = machine.describe(folder)
-        bench = _measure(
-            options, mode, trees, folder, lambda line: print(f"{time.monotonic() - began:6.0f} s  {line}", flush=True)
-        )
+        bench = _measure(options, loads, mode, trees, folder, lambda line: _tell(began, line))
     except (OptionError, subprocess.CalledProcessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     names = list(trees)
-    text = f"{table(bench.samples, names)}\n\n{cost_table(bench.samples, names, LOADS[0].key)}"
+    text = f"{table(bench.samples, names)}\n\n{cost_table(bench.samples, names, loads[0].key)}"
     print(f"\n{text}")
     out = options.out.with_name(f"logs-{mode}.json")
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ and so may a terminal that is somebody else's, as after su.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import stat
@@ -28,9 +29,9 @@ from pathlib import Path
 # What supervisord does with the logs of what it runs: "10MB", and so many backups.
 MOST_OCTETS = 10 * 1024 * 1024
 BACKUPS = 3
-# The conversations of some thousand messages; a pipe has 64 KiB.
+# The conversations of some thousand messages, and the most that a pipe may hold (fs.pipe-max-size, pipe(7)).
 _MOST_WAITING = 1024 * 1024
-# Given to the system at a time, at most: what a pipe holds.
+# Given to the system at a time, at most: what a pipe holds that nobody has made larger.
 _PORTION = 64 * 1024
 # A failed write may cost a journaling file system a commit.
 _ERROR_PAUSE = 1.0
@@ -194,9 +195,14 @@ def _stream(standard: Sequence[int]) -> _Write:
         return partial(os.write, descriptor)
     try:
         flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        return partial(os.write, os.open(f"/proc/self/fd/{descriptor}", flags))
+        opened = os.open(f"/proc/self/fd/{descriptor}", flags)
     except OSError:
         return partial(_write_where_there_is_room, descriptor)
+    # A reader that is behind for a moment, as an engine that copies lines may be, finds them in the pipe, and finds
+    # them there too when this process has been killed. What is no pipe has no such size.
+    with suppress(OSError):
+        fcntl.fcntl(opened, fcntl.F_SETPIPE_SZ, _MOST_WAITING)
+    return partial(os.write, opened)
 
 
 def _write_where_there_is_room(descriptor: int, octets: bytes | bytearray) -> int:

@@ -178,11 +178,12 @@ class Stack:
             print(self.logs())
         self.stop()
 
-    def start(self, name: str, program: str = "") -> None:
+    def start(self, name: str, program: str = "", output: int | None = None) -> None:
         """Start a service, or start it again: "gateway", "mailbox_store", "session_worker-1"…
 
         :param program: Python text to run instead of `python -m` the service: it changes what it wants to have
             changed in the service's modules, and then calls its `main`.
+        :param output: a descriptor for what it says; None: its log in `folder`.
         """
         what = ["-c", program] if program else ["-m", name.partition("-")[0]]
         own = {"METRICS": f"127.0.0.1:{self.metrics[name]}"} if name in self.metrics else {}
@@ -194,8 +195,8 @@ class Stack:
                 cwd=self.folder,
                 env=self._environment | own,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=log if output is None else output,
+                stderr=log if output is None else output,
             )
 
     def signal(self, name: str, number: signal.Signals) -> None:

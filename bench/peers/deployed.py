@@ -66,11 +66,11 @@ class Deployed(Peer):
         return {_role(name): json.loads(path.read_text())["pid"] for name, path in sorted(found.items())}
 
     def cpu_seconds(self) -> dict[str, float]:
-        spent = super().cpu_seconds()
+        spent = {role: procfs.exact_cpu_seconds(procfs.family([pid])) for role, pid in self.processes().items()}
         if self._settings["MODE"] == "docker":
-            return spent | {"engine": sum(map(procfs.own_cpu_seconds, procfs.named(_ENGINE)))}
+            return spent | {"engine": procfs.exact_cpu_seconds(procfs.named(_ENGINE))}
         supervisor = int((self._run / "supervisord.pid").read_text())
-        return spent | {"supervisor": procfs.own_cpu_seconds(supervisor)}
+        return spent | {"supervisor": procfs.exact_cpu_seconds([supervisor])}
 
     def _deploy(self, command: str, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
         kept = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR", "DOCKER_HOST") if name in os.environ}

@@ -31,6 +31,16 @@ def test_cpu_time_includes_that_of_children_that_have_ended() -> None:
     assert round(procfs.cpu_seconds([os.getpid()]) - before, 2) >= 0.29
 
 
+def test_exact_cpu_time_is_of_the_process_alone_and_of_one_that_is_gone_nothing() -> None:
+    child = subprocess.Popen([sys.executable, "-c", _BURN + "input()"], stdin=subprocess.PIPE)
+    try:
+        wait_until(lambda: procfs.exact_cpu_seconds([child.pid]) >= 0.3, "the child has burnt its time")
+        assert procfs.exact_cpu_seconds([os.getpid(), child.pid]) > procfs.exact_cpu_seconds([child.pid])
+    finally:
+        child.communicate(b"\n")
+    assert procfs.exact_cpu_seconds([child.pid]) == 0
+
+
 def test_a_peak_is_of_the_time_since_it_was_forgotten() -> None:
     script = "import sys\nx = bytearray(80 << 20); del x\nprint(1, flush=True)\nsys.stdin.read()\n"
     child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

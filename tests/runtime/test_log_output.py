@@ -292,7 +292,8 @@ def test_a_file_as_standard_output_is_appended_to_and_never_rotated(
 def test_at_the_end_a_reader_has_a_moment_for_what_waits() -> None:
     reading, writing = os.pipe()
     output = Output(gap, standard=[writing])
-    write(output, 0, 2000)
+    # Over 1 MiB, which the pipe takes, and under another.
+    write(output, 0, 15_000)
     assert output._waiting
     octets: list[bytes] = []
 
@@ -310,7 +311,7 @@ def test_at_the_end_a_reader_has_a_moment_for_what_waits() -> None:
         stack.callback(reader.join)
         stack.callback(os.close, writing)
         os.close(output._write.args[0])  # type: ignore[attr-defined]
-    assert b"".join(octets).decode().split("\n")[:-1] == numbered(0, 2000)
+    assert b"".join(octets).decode().split("\n")[:-1] == numbered(0, 15_000)
 
 
 # ------------------------------------------------------------ many at once

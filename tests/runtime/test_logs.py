@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,36 @@ def test_all_that_a_client_was_answered_is_in_the_logs_of_services_that_are_kill
     of_it = {(line["service"], line["event"]) for line in events if line.get("delivery") == delivery}
     assert of_it == {("session_worker", "delivered"), ("store", "stored"), ("gateway", "server")}
     assert [line["text"] for line in events if line.get("event") == "client"][-1] == "QUIT"
+
+
+@pytest.mark.stack
+def test_a_pipe_that_nobody_reads_costs_lines_and_no_mail(folder: Path) -> None:
+    reading, writing = os.pipe()
+    stack = Stack(folder, workers=1, metrics=True)
+    with stack:
+        stack.terminate("gateway")
+        stack.start("gateway", output=writing)
+        os.close(writing)
+        wait_until(stack.takes_mail, "the gateway is back")
+        with stack.connect() as client:
+            assert client.reply().startswith("220")
+            for _ in range(2 * MIB // 1000):
+                assert client.command("NOOP " + "x" * 1000).startswith("250")
+            assert scrape(stack.metrics["gateway"])("correio_log_lines_lost_total") > 0
+            assert send(stack)
+            text: list[bytes] = []
+
+            def read() -> None:
+                while octets := os.read(reading, 65536):
+                    text.append(octets)
+
+            reader = threading.Thread(target=read)
+            reader.start()
+            wait_until(lambda: b"! lost from the log: " in b"".join(text), "the gap is told")
+            assert client.command("NOOP after").startswith("250")
+            wait_until(lambda: b" C: NOOP after\n" in b"".join(text), "the log goes on")
+    reader.join()
+    os.close(reading)
 
 
 @pytest.mark.stack
