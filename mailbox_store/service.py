@@ -4,14 +4,15 @@ One thread and one ROUTER socket. Nothing waits for a batch to fill: it is what 
 
 Fails: frames that do not fit the contract and messages that make no sense here are counted, logged and dropped. An
 answer to a worker that is gone is dropped; the worker asks again when it is back.
-Limits: a batch holds at most `_TURN_ASKS` questions and about `_TURN_OCTETS` of mail, which bounds both memory and
-the time until the next heartbeat is answered.
+Limits: a batch holds at most `_TURN_ASKS` questions, about `_TURN_OCTETS` of mail, and `_TURN_COPIES` of what is for
+many mailboxes, which bounds both memory and the time until the next heartbeat is answered.
 """
 
 from __future__ import annotations
 
 import logging
 import uuid
+from collections import deque
 from collections.abc import Callable
 
 import zmq
@@ -20,7 +21,7 @@ from mailbox_store.store import Store
 from runtime.bus import open_socket
 from runtime.words import counted
 from wire.codec import decode, encode
-from wire.messages import Answer, Ask, Message, Ping, Pong
+from wire.messages import Answer, Ask, Deliver, Message, Ping, Pong
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,10 @@ _TURN_ASKS = 500
 # Looked at between the workers' messages, each of which brings 2 MiB at most. A small mail waits for the batch before
 # its own, which takes some 20 ms where the disk writes 200 MB/s.
 _TURN_OCTETS = 4 * 1024 * 1024
+# A mail to more mailboxes than a few waits for its turn, of which each has so many copies: planning them and writing
+# them down takes some 40 ms. Whoever sends to a few is never behind those who send to many.
+_FEW = 10
+_TURN_COPIES = 1000
 # How long the loop sleeps while something will be due soon, and while nothing is; signals are seen in between.
 _BUSY_MS = 20
 _IDLE_MS = 200
@@ -46,6 +51,8 @@ class Service:
         self._store = store
         self._instance = uuid.uuid4().hex
         self._stopping = False
+        # Mails to many that have not had their turn, and who asks.
+        self._to_many: deque[tuple[bytes, Ask]] = deque()
         self._socket = open_socket(context, zmq.ROUTER)
         self._socket.bind(endpoint)
         self._poller = zmq.Poller()
@@ -66,8 +73,9 @@ class Service:
         :param each_turn: called at least every `_IDLE_MS`.
         """
         while not self._stopping:
-            timeout = 0 if self._store.at_work else _BUSY_MS if self._store.busy else _IDLE_MS
-            if self._poller.poll(timeout):
+            at_work = self._to_many or self._store.at_work
+            timeout = 0 if at_work else _BUSY_MS if self._store.busy else _IDLE_MS
+            if self._poller.poll(timeout) or self._to_many:
                 self._turn()
             self._store.tick()
             each_turn()
@@ -78,6 +86,12 @@ class Service:
 
     def _turn(self) -> None:
         asked, pongs = self._receive()
+        if self._to_many:
+            self._take_to_many(asked)
+            for peer, _ in self._to_many:
+                # It has asked something that is not answered yet, so its Ping has not come through.
+                if peer in pongs:
+                    pongs[peer] = Pong(self._instance)
         replies: dict[bytes, list[Message]] = {}
         for (peer, ask), outcome in zip(asked, self._store.answer([ask for _, ask in asked]), strict=True):
             replies.setdefault(peer, []).append(Answer(ask.request, outcome, self._store.epoch))
@@ -105,12 +119,26 @@ class Service:
                 self._reject(peer, reason)
             for message in decoded.messages:
                 if isinstance(message, Ask):
-                    asked.append((peer, message))
+                    question = message.question
+                    # A slice, for len would be a call for each message.
+                    to_many = question.__class__ is Deliver and question.mailboxes[_FEW:]
+                    (self._to_many if to_many else asked).append((peer, message))
                 elif isinstance(message, Ping):
                     pongs[peer] = Pong(self._instance, message.number)
                 else:
                     self._reject(peer, f"a {type(message).__name__} is not for the store")
         return asked, pongs
+
+    def _take_to_many(self, asked: list[tuple[bytes, Ask]]) -> None:
+        """Add the mails to many of which it is the turn: one at least."""
+        copies = 0
+        while self._to_many:
+            question = self._to_many[0][1].question
+            assert isinstance(question, Deliver)
+            if copies and copies + len(question.mailboxes) > _TURN_COPIES:
+                return
+            copies += len(question.mailboxes)
+            asked.append(self._to_many.popleft())
 
     def _send(self, peer: bytes, messages: list[Message]) -> None:
         try:

@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 _RECORD_PAUSE = 0.03
 # After an error of the journal it is left alone for so long, but for mail that comes in.
 _JOURNAL_PAUSE = 1.0
+_NEVER = 2**63
 # A stop works off what waits for so long: under the shortest time that a supervisor leaves it (Docker's 10 s).
 _CLOSE_SECONDS = 5.0
 
@@ -62,6 +63,8 @@ class _Batch:
     # Pieces that it keeps, and messages of which no more will come.
     pieces: list[Stage] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
+    # The first moment at which one who asks may have given up.
+    until: int = _NEVER
 
 
 class Store:
@@ -250,9 +253,12 @@ class Store:
             batch = _Batch(plan, self._clock(), None)
             try:
                 given = self._commit(asks, batch)
+            except RefusedError as late:
+                told, outcome = str(late), late.outcome
             except Exception as error:
                 # The error itself is not kept: it holds this frame, and all the mail of the batch with it.
-                told, full = str(error), isinstance(error, JournalFull)
+                told = str(error)
+                outcome = failed(outcomes.DISK_FULL if isinstance(error, JournalFull) else outcomes.TROUBLE, told)
                 if len(asks) == 1:
                     log.error("! %s", told, exc_info=not isinstance(error, JournalError))  # noqa: TRY400
             else:
@@ -261,9 +267,8 @@ class Store:
         if len(asks) > 1:
             log.warning("! a batch of %d failed, each is tried alone: %s", len(asks), told)
             return [outcome for ask in asks for outcome in self._write([ask])]
-        kind: outcomes.Failure = outcomes.DISK_FULL if full else outcomes.TROUBLE
-        self.totals.refused[kind] += 1
-        return [failed(kind, told)]
+        self.totals.refused[outcome.kind] += 1
+        return [outcome]
 
     def _committed(self, batch: _Batch, given: list[Said]) -> None:
         self._record_due = None
@@ -287,6 +292,9 @@ class Store:
                     given.append(self._do(ask, batch))
                 except RefusedError as refused:
                     given.append(refused.outcome)
+            if batch.until < self._clock():
+                # Planning took its time, on a disk that is slow, say. Nothing is kept that somebody has given up on.
+                raise RefusedError(outcomes.EXPIRED, "a deadline passed before the commit")
         return given
 
     def _do(self, ask: Ask, batch: _Batch) -> Said:
@@ -303,15 +311,34 @@ class Store:
             if delivered:
                 return outcomes.Staged(question.offset + len(question.data))
             check_deadline(ask, batch.now)
+            batch.until = ask.deadline if ask.deadline < batch.until else batch.until
             check_piece(question)
+            self._check_room(question, batch)
             kept = self._journal.stage(question.delivery, question.offset, question.data, batch.now)
             batch.pieces.append(question)
             return outcomes.Staged(kept)
         if delivered:
             return outcomes.Delivered(repeat=True)
         check_deadline(ask, batch.now)
+        batch.until = ask.deadline if ask.deadline < batch.until else batch.until
         self._deliver(question, batch)
         return outcomes.Delivered(repeat=False)
+
+    def _check_room(self, question: Stage, batch: _Batch) -> None:
+        """What has no room in a mailbox is not taken, piece by piece, to be refused in the end; and where journal and
+        mailboxes share a disk, it would take the room of copies that wait."""
+        try:
+            free = self._free(batch)
+        except OSError as error:
+            raise RefusedError(outcomes.TROUBLE, reason(error)) from None
+        if len(question.data) + SPACE_MARGIN > free:
+            raise RefusedError(outcomes.DISK_FULL, f"free in the mailbox folder: {free}")
+
+    def _free(self, batch: _Batch) -> int:
+        """Octets of the mailbox folder that nobody has been promised."""
+        if batch.free is None:
+            batch.free = self._files.free_space() - self._mailboxes.promised
+        return batch.free
 
     def _deliver(self, question: Deliver, batch: _Batch) -> None:
         new = check_delivery(question, batch.now, self._users, self._unlisted, self._journal)
@@ -336,20 +363,17 @@ class Store:
                 batch.plan.place(mailbox, len(rendering.head(mailbox)) + length)
                 for mailbox in dict.fromkeys(question.mailboxes)
             ]
-            if batch.free is None:
-                batch.free = self._files.free_space() - self._mailboxes.promised
+            free = self._free(batch)
         except OSError as error:
             self._epochs.end(MAILBOX)
             raise RefusedError(outcomes.TROUBLE, reason(error)) from None
         if new and self._unlisted is not None:
             self._unlisted.made(new)
         needed = sum(place.length for place in places)
-        if needed + SPACE_MARGIN > batch.free:
-            raise RefusedError(
-                outcomes.DISK_FULL, f"octets needed: {needed}, free in the mailbox folder: {batch.free}"
-            )
+        if needed + SPACE_MARGIN > free:
+            raise RefusedError(outcomes.DISK_FULL, f"octets needed: {needed}, free in the mailbox folder: {free}")
         entries = self._journal.add(message, places)
-        batch.free -= needed
+        batch.free = free - needed
         batch.plan.placed(places)
         batch.deliveries.append((rendering, entries))
         if question.staged:

@@ -8,7 +8,7 @@ from mailbox_store.store import Store
 from mailbox_store.tidying import LEDGER_REACH
 from tests.mailbox_store.fakes import NOW, Clock, FakeWatch, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
 from wire.messages import Ask, Deliver, Question, Stage
-from wire.outcomes import Delivered, Failed, Outcome
+from wire.outcomes import Delivered, Failed, Outcome, Staged
 from wire.records import replace
 
 A, B = "a@b.example", "b@b.example"
@@ -89,3 +89,35 @@ def test_after_its_deadline_nothing_is_done() -> None:
     assert [_kind(outcome) for outcome in late] == ["expired", "expired"]
     assert not bench.journal.known("one")
     assert bench.journal.extents("two") == []
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_passes_its_deadline_while_it_is_planned_is_not_stored(alone: bool) -> None:
+    bench = Bench()
+
+    def slow(kind: str, _name: str) -> None:
+        if kind == "open":
+            bench.now += 2000
+
+    bench.files.before = slow
+    asks = [Ask(1, NOW + 1000, _deliver("late")), Ask(2, NOW + 100_000, _deliver("patient", B))]
+    outcomes = bench.store.answer(asks[:1] if alone else asks)
+    assert _kind(outcomes[0]) == "expired"
+    assert outcomes[1:] == ([] if alone else [Delivered(False)])
+    assert not bench.journal.known("late")
+    assert (bench.count("late"), bench.count("patient", B)) == (0, 0 if alone else 1)
+
+
+def test_what_is_promised_to_mailboxes_is_no_room_for_others() -> None:
+    bench = Bench()
+    bench.files.locked = {A}
+    bench.files.free = 1024 * 1024 + 1500
+    assert bench.ask(_deliver("one", data=b"x" * 1000)) == [Delivered(False)]
+    assert bench.store.waiting == 1
+    assert _kind(bench.ask(_deliver("two", B, data=b"x" * 1000))[0]) == "disk_full"
+    assert _kind(bench.ask(Stage("large", 0, b"x" * 1000))[0]) == "disk_full"
+    bench.files.locked = set()
+    bench.clock.now += 1
+    bench.store.tick()
+    assert bench.ask(_deliver("two", B, data=b"x" * 1000)) == [Delivered(False)]
+    assert bench.ask(Stage("large", 0, b"x" * 100)) == [Staged(100)]

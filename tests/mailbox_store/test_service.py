@@ -13,15 +13,20 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import zmq
 
+from bench.inprocess import ListContext
+from mailbox_store.service import Service
+from mailbox_store.store import Store
 from runtime.bus import open_socket
 from tests.stack import wait_until
 from wire.codec import PROTOCOL, decode, encode
 from wire.messages import Answer, Ask, Deliver, Lookup, Message, Ping, Pong, Question, Stage, WorkerGone
 from wire.outcomes import Delivered, Found, Outcome
+from wire.records import replace
 
 BOXES = ["ana@b.example", "bob@b.example", "eva@b.example"]
 ROOT = Path(__file__).parents[2]
@@ -275,3 +280,46 @@ def test_the_group_may_read_mailboxes_where_it_is_told_so_and_never_the_journal(
     assert stat.S_IMODE((folder / "mailboxes").stat().st_mode) == folder_mode
     assert of_journal.pop("journal.sqlite3.texts") == 0o700
     assert (of_mailboxes, set(of_journal.values())) == ({int(mode, 8)}, {0o600})
+
+
+class _Batches:
+    """A store that notes what it is asked together."""
+
+    epoch = 1
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+
+    def answer(self, asks: list[Ask]) -> list[Outcome]:
+        self.asked.append([ask.question.delivery for ask in asks if isinstance(ask.question, Deliver)])
+        return [Delivered(False)] * len(asks)
+
+
+def test_mails_to_many_take_turns_and_nobody_waits_behind_them() -> None:
+    store, context = _Batches(), ListContext()
+    service = Service(cast(Store, store), cast(Any, context), "")
+    (socket,) = context.sockets
+
+    def ask(peer: bytes, name: str, copies: int, *others: Message) -> None:
+        boxes = tuple(f"{number}@b.example" for number in range(copies))
+        message = Ask(len(store.asked), 2**50, Deliver(name, 1, "", boxes, b"", 0, b""))
+        socket.inbox.append([peer, *encode([message, *others])])
+
+    def told(peer: bytes) -> list[Message]:
+        sent = [message for to, *frames in socket.taken() if to == peer for message in decode(frames).messages]
+        return [replace(message, instance="i") if isinstance(message, Pong) else message for message in sent]
+
+    for number in range(4):
+        ask(b"many", f"to 600, {number}", 600)
+    ask(b"many", "to 400", 400, Ping(7))
+    ask(b"few", "to 10", 10, Ping(3))
+    service._turn()
+    assert store.asked == [["to 10", "to 600, 0"]]
+    # Whoever is answered hears how far this is, and whoever is not that the store is there.
+    assert Pong("i", 0) in told(b"many")
+    ask(b"few", "to 1", 1, Ping(4))
+    service._turn()
+    assert Pong("i", 4) in told(b"few")
+    for _ in range(3):
+        service._turn()
+    assert store.asked[1:] == [["to 1", "to 600, 1"], ["to 600, 2"], ["to 600, 3", "to 400"], []]
