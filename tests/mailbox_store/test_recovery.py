@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from mailbox_store import mailboxes, visit, writing
 from mailbox_store.mbox import head, newlines_before, text
 from mailbox_store.store import Store
 from tests.mailbox_store.crashes import Crash, kills, power_losses
@@ -90,8 +91,11 @@ def _expected(crash: Crash, mailbox: str) -> bytes:
     return whole
 
 
-def _workload() -> list[Operation]:
-    """Batches, a staged message, a locked mailbox, two checkpoints; every step of it."""
+def _workload(ticks: int = 0) -> list[Operation]:
+    """Batches, a staged message, a locked mailbox, two checkpoints; every step of it.
+
+    :param ticks: where nothing is appended at once, how often the store is given time for a portion after each batch.
+    """
     run: list[Operation] = []
     journal = MemoryJournal(on_commit=lambda state: run.append(("commit", state)))
     files = MemoryFiles(BEFORE, run)
@@ -104,10 +108,14 @@ def _workload() -> list[Operation]:
             if isinstance(each.question, Deliver):
                 assert outcome == Delivered(False)
                 run.append(("ack", each.question.delivery))
+        for _ in range(ticks):
+            store.tick()
 
     large = BODIES["s3.1"]
     ask(_deliver("s1.1"), _deliver("s1.2"))
     ask(Ask(1, NOW + 1000, Stage("s3.1", 0, large[:90])), _deliver("s2.1"))
+    for _ in range(20 * ticks):
+        store.tick()
     files.locked = {CAROL}
     ask(Ask(1, NOW + 1000, Stage("s3.1", 90, large[90:180])))
     store.tick()
@@ -172,6 +180,28 @@ def test_every_crash_of_a_short_run_is_recovered_exactly(capsys: pytest.CaptureF
     with capsys.disabled():
         print(f"\n{len(crashes)} crash states recovered", end=" ")
     assert len(crashes) > 2000
+
+
+@pytest.mark.parametrize("ticks", [1, 3])
+def test_every_crash_between_two_portions_is_recovered_exactly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ticks: int
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(mailboxes, "_AT_ONCE", 0)
+        patch.setattr(mailboxes, "_PORTION", 1)
+        patch.setattr(visit, "_OCTETS", 1)
+        patch.setattr(writing, "_TOGETHER", 1)
+        run = _workload(ticks)
+    # Copies are written in several portions, and answered for before that.
+    writes = [index for index, operation in enumerate(run) if operation[0] == "write"]
+    assert len(writes) > sum(operation[0] == "write" for operation in _workload())
+    assert run.index(("ack", "s1.1")) < writes[0]
+    crashes = _all_crashes(run, 150)
+    for crash in crashes:
+        _check(crash)
+    with capsys.disabled():
+        print(f"\n{len(crashes)} crash states recovered", end=" ")
+    assert len(crashes) > 200
 
 
 def test_a_crash_during_recovery_is_recovered_too(capsys: pytest.CaptureFixture[str]) -> None:
