@@ -1,9 +1,9 @@
 """What the pool knows of a step that is not answered yet, and of a worker that is alive.
 
-Steps are of two sizes, which do not wait for each other: a command line, or a whole small message, passes by the
-pieces of large ones. Each worker has at most IN_FLIGHT octets of either at a time, and one step more. So what a
-worker and its socket hold is bounded however many clients send at once, and one that is behind is not sent what it
-cannot do yet.
+Steps are of two sizes, which do not wait for each other: a few command lines, or a whole small message, pass by the
+pieces of large ones, and by floods of commands. Each worker has at most IN_FLIGHT octets of either at a time, and one
+step more. So what a worker and its socket hold is bounded however many clients send at once, and one that is behind
+is not sent what it cannot do yet.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from wire.messages import Step
 Worker = bytes
 
 SMALL, LARGE = 0, 1
-# What a step takes up beside its state and its message, in octets: its lines, and objects on its way.
+# What a step takes up beside its state and its message, in octets: objects on its way.
 ITSELF = 4096
+# And each of its lines. A worker needs 5 ms for 128 of them, so a client that floods commands has large steps, and
+# nobody who says one line waits for those of thousands.
+LINE = 256
 
 
 @dataclass(slots=True, eq=False)

@@ -20,9 +20,9 @@ from collections import deque
 from collections.abc import Collection, Iterable
 
 from gateway.blame import Inquest
-from gateway.tasks import ITSELF, LARGE, SMALL, Member, Task, Worker, least_loaded, with_room
+from gateway.tasks import ITSELF, LARGE, LINE, SMALL, Member, Task, Worker, least_loaded, with_room
 from wire.limits import IN_FLIGHT, SMALL_STEP
-from wire.messages import Body, Step
+from wire.messages import Body, Lines, Step
 
 # wire/SPEC.md: heartbeats come every 400 ms, three missed and the worker is gone.
 SILENCE = 1.2
@@ -204,9 +204,11 @@ class WorkerPool:
 
     def submit(self, step: Step, now: float) -> None:
         """A new step; the one before of its session has been answered."""
-        octets = ITSELF + len(step.state)
-        if step.input.__class__ is Body:
-            octets += len(step.input.data)
+        octets, spoken = ITSELF + len(step.state), step.input
+        if spoken.__class__ is Body:
+            octets += len(spoken.data)
+        elif spoken.__class__ is Lines:
+            octets += LINE * len(spoken.lines)
         size = SMALL if octets <= SMALL_STEP else LARGE
         task = self._tasks[step.session] = Task(step, now, octets, size)
         self._waiting[size].append(task)

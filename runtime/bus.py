@@ -4,7 +4,7 @@ Gives: messages out of frames. What is sent to a peer in one turn of the loop is
 is much.
 Fails: frames that do not fit the contract are counted in `rejected`, logged and dropped; a handler that raises is
 logged, and the loop goes on. A ROUTER's messages to a peer that is not there go to `on_unreachable`.
-Limits: a turn receives at most `_TURN` batches, and about `_TURN_OCTETS`, before the loop's other work is served:
+Limits: a turn receives at most `_TURN` batches, and for about `_TURN_SECONDS`, before the loop's other work is served:
 timers, and with them heartbeats and a watchdog's food.
 
 The socket's FD sits in the event loop and receives are non-blocking, which costs a fifth of pyzmq's own asyncio
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 import zmq
@@ -29,8 +30,10 @@ log = logging.getLogger(__name__)
 # The peer's routing id on a ROUTER; on a DEALER there is one peer, and it is b"".
 Peer = bytes
 _TURN = 100
-# Looked at between batches. A few ms of work, where handling a piece of 256 KiB takes some 0.2 ms.
-_TURN_OCTETS = 4 * 1024 * 1024
+# Looked at after every few batches. One of 16 steps of 128 lines each takes a worker up to 0.1 s: a hundred of them
+# would take longer than it may stand still.
+_TURN_SECONDS = 0.05
+_FEW = 4
 # So many messages for a peer are sent before the turn ends: it works on them while this side goes on.
 _ENOUGH = 16
 # Of a flood of bad frames this many are told in full between two summaries.
@@ -149,15 +152,18 @@ class Bus:
         self._drain_due = False
         if self._socket.closed:
             return
-        octets = 0
-        for _ in range(_TURN):
-            if octets >= _TURN_OCTETS:
-                break
+        end = 0.0
+        for number in range(_TURN):
+            if number % _FEW == _FEW - 1:
+                # Most turns end before this.
+                now = time.monotonic()
+                end = end or now + _TURN_SECONDS
+                if now >= end:
+                    break
             try:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            octets += sum(map(len, frames))
             peer = frames.pop(0) if self._routed else b""
             decoded = decode(frames)
             for message in decoded.messages:

@@ -9,8 +9,8 @@ import pytest
 from gateway.blame import MAX_TRIES
 from gateway.worker_pool import SILENCE, Worker, WorkerPool
 from tests.gateway.pool_machine import PoolMachine, pool_of, send, step
-from wire.limits import BODY_PIECE, IN_FLIGHT, MAX_PIECE
-from wire.messages import Body, Disconnected, Step
+from wire.limits import BODY_PIECE, IN_FLIGHT, MAX_LINES, MAX_PIECE
+from wire.messages import Body, Disconnected, Lines, Step
 
 
 def test_a_step_waits_until_there_is_a_worker() -> None:
@@ -285,6 +285,16 @@ def test_small_steps_and_large_ones_do_not_wait_for_each_other() -> None:
     assert pool.has_waiting
     pool.submit(body("large", MAX_PIECE), 0)
     assert pool.assign(0) == [(b"w", body("large", MAX_PIECE))]
+
+
+def test_floods_of_commands_keep_no_single_one_waiting() -> None:
+    pool = pool_of(b"w")
+    for number in range(2000):
+        pool.submit(Step(f"flood {number}", 0, 0, b"", Lines((b"NOOP",) * MAX_LINES)), 0)
+    assert len(pool.assign(0)) < 100
+    assert send(pool, "one") == {"one": b"w"}
+    pool.submit(Step("mail", 0, 0, b"", Lines((b"RCPT TO:<a@example.com>",) * 102)), 0)
+    assert [sent.session for _, sent in pool.assign(0)] == ["mail"], "a usual group of pipelined commands is small"
 
 
 def test_a_state_counts_like_a_message() -> None:
