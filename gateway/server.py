@@ -32,7 +32,6 @@ from gateway.lingering import LINGER
 from gateway.metrics import families, figures
 from gateway.poison import PoisonCabinet
 from gateway.registry import Registry
-from gateway.sessions import UNREAD_REPLIES
 from runtime import garbage, logs
 from runtime.bus import Bus, Peer, open_socket
 from runtime.departures import Departures
@@ -41,7 +40,6 @@ from runtime.metrics import Exposition
 from runtime.probes import Probes, ProbesError
 from runtime.vitals import Figures, Vitals
 from runtime.words import counted
-from wire.limits import BODY_PIECE
 from wire.messages import Message
 
 log = logging.getLogger(__name__)
@@ -50,6 +48,10 @@ log = logging.getLogger(__name__)
 BACKLOG = 1024
 # Descriptors for all that is not an admitted client: listeners, workers, clients that are being turned away.
 _SPARE_DESCRIPTORS = 256
+# Octets that the system may keep of a connection in each direction; it takes twice the memory (socket(7)). Left to
+# itself it keeps megabytes for a client that does not read its replies, or whose input is not read because of that.
+# Large messages come as fast as with four times that.
+_SYSTEM_BUFFER = 64 * 1024
 _BEAT = 1.0
 _STEP_SECONDS = 5.0
 # How often a shutdown looks whether it may go on.
@@ -199,10 +201,9 @@ def _listen(bind: str, port: int) -> socket.socket:
         # create_server adds the address to the text, which is here already.
         reason = (error.strerror or str(error)).partition(" (while")[0]
         raise CannotStart(f"cannot listen on {bind}:{port}: {reason}") from None
-    # Connections inherit these. Left to itself the system keeps megabytes for a client that does not read its
-    # replies, or whose input is not read because of that.
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_REPLIES)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BODY_PIECE)
+    # Connections inherit these.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SYSTEM_BUFFER)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SYSTEM_BUFFER)
     return listening
 
 

@@ -4,8 +4,8 @@ Gives: messages out of frames. What is sent to a peer in one turn of the loop is
 is much.
 Fails: frames that do not fit the contract are counted in `rejected`, logged and dropped; a handler that raises is
 logged, and the loop goes on. A ROUTER's messages to a peer that is not there go to `on_unreachable`.
-Limits: a turn receives at most `_TURN` batches, and for about `_TURN_SECONDS`, before the loop's other work is served:
-timers, and with them heartbeats and a watchdog's food.
+Limits: a turn receives at most `_TURN` batches, and for about `_TURN_SECONDS`, before the loop's other work is
+served: timers, and with them heartbeats and a watchdog's food.
 
 The socket's FD sits in the event loop and receives are non-blocking, which costs a fifth of pyzmq's own asyncio
 sockets. That FD is edge-triggered (zmq_getsockopt, ZMQ_FD): it tells only of changes, so a read goes on until
