@@ -182,7 +182,7 @@ class Session(asyncio.BufferedProtocol):
         if self._phase is _Phase.OPEN and exc is not None:
             self._why = f"the connection broke: {exc}"
         self._phase = _Phase.GONE
-        self._unsent = b""
+        self._unsent, self._framer = b"", Framer()
         self._timer.cancel()
         self._registry.leave(self)
         self._registry.conversation.closed(self.id, self.peer, self._why)

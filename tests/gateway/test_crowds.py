@@ -152,6 +152,27 @@ def test_commands_behind_a_message_whose_replies_are_not_read_do_not_keep_the_ro
     run(test())
 
 
+def test_of_a_client_that_vanishes_nothing_is_held_but_its_step(registries: list[Registry]) -> None:
+    async def test() -> None:
+        async with gateway() as running:
+            worker = await running.worker()
+            worker.script = without_bodies
+            client = await in_a_message(running)
+            # Less than another piece: it is read on, so that its end is seen.
+            client.send(b"x" * (MAX_PIECE + 2 * BODY_PIECE))
+            await until(lambda: worker.inputs(Body), "for the first piece")
+            (session,) = registries[0]._sessions
+            await until(lambda: session._framer.held > BODY_PIECE, "for what comes behind it")
+            client.vanish()
+            await until(lambda: not len(registries[0]), "for its end")
+            assert session._framer.held == 0
+            assert registries[0].room.free == ROOM - len(worker.inputs(Body)[0].data)
+            catch_up(worker)
+            await until(lambda: registries[0].room.free == ROOM, "for all of the room")
+
+    run(test())
+
+
 def test_an_idle_client_that_waits_for_room_is_not_told_that_it_is_idle(registries: list[Registry]) -> None:
     async def test() -> None:
         async with gateway(idle_seconds=0.5) as running:
