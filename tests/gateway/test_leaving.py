@@ -9,7 +9,7 @@ import pytest
 
 from gateway import lingering
 from gateway.registry import Registry
-from gateway.sessions import Session
+from gateway.sessions import UNREAD_REPLIES, Session
 from tests.gateway.fakes import FakeWorker, Running, gateway, mute, parrot, run, send_until_cut_off, until
 from wire.limits import MAX_PIECE
 from wire.messages import Body, Close, Disconnected, Step
@@ -129,7 +129,7 @@ def test_a_client_that_half_closes_and_does_not_read_is_let_go(monkeypatch: pyte
     async def test() -> None:
         async with gateway() as running:
             worker = await running.worker()
-            worker.script = lambda step: replace(parrot(step), replies=b"250 " + 30_000 * b"x" + b"\r\n")
+            worker.script = lambda step: replace(parrot(step), replies=b"250 " + UNREAD_REPLIES // 4 * b"x" + b"\r\n")
             with socket.socket() as raw:
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 raw.setblocking(False)
