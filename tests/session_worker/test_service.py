@@ -196,6 +196,8 @@ def test_a_question_that_was_lost_on_the_way_to_the_store_is_asked_again(folder:
         await _until(lambda: stage.store.of(Ping)[-1].number >= behind)
         stage.store.send(Pong("one", behind))
         assert (await stage.asked(2)) == [ask, ask]
+        # Nobody has to wait for it any longer.
+        stage.store.send(Answer(ask.request, Found("maria@example.com")))
 
     _play(folder, scene)
 
@@ -207,6 +209,8 @@ def test_a_gateway_that_wants_to_know_how_far_the_worker_is_is_told_which_steps_
         await _until(lambda: [alive for alive in stage.gateway.of(WorkerAlive) if alive.ping == 7])
         (alive,) = (alive for alive in stage.gateway.of(WorkerAlive) if alive.ping)
         assert alive.sessions == (_step(1, _RCPT, _SENDER).session,)
+        (ask,) = await stage.asked(1)
+        stage.store.send(Answer(ask.request, Found("maria@example.com")))
 
     _play(folder, scene)
 
