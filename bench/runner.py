@@ -94,7 +94,7 @@ class Bench:
         if peer.stores:
             self._counters[name] = Counter(peer.mailboxes)
             self._counters[name].look()
-        self._tell(f"{name} is up on port {peer.port} after {time.monotonic() - began:.1f} s")
+        self._tell(f"{name} is up on port {peer.port} after {time.monotonic() - began:.1f} s: {peer.what}")
 
     def stop(self, names: Sequence[str] = ()) -> None:
         """End these peers, or all."""

@@ -15,7 +15,7 @@ class Correio(Peer):
     """Our stack; started again in the same folder it finds its mail there."""
 
     name = "correio"
-    what = "Correio: gateway, workers and store as processes, journal and mailboxes synced"
+    what = "Correio with default settings, conversations logged: journal and mailboxes synced, all as processes"
 
     def __init__(self, workers: int = DEFAULT_WORKERS) -> None:
         super().__init__()
