@@ -261,6 +261,8 @@ class Store:
                 outcome = failed(outcomes.DISK_FULL if isinstance(error, JournalFull) else outcomes.TROUBLE, told)
                 if len(asks) == 1:
                     log.error("! %s", told, exc_info=not isinstance(error, JournalError))  # noqa: TRY400
+                    if self._is_repeat(asks[0]):
+                        return [outcomes.Delivered(repeat=True)]
             else:
                 self._committed(batch, given)
                 return given
@@ -269,6 +271,13 @@ class Store:
             return [outcome for ask in asks for outcome in self._write([ask])]
         self.totals.refused[outcome.kind] += 1
         return [outcome]
+
+    def _is_repeat(self, ask: Ask) -> bool:
+        """Is it delivered already? Then the journal need not be written for it, and nobody may say that it is not."""
+        try:
+            return isinstance(ask.question, Deliver) and self._journal.known(ask.question.delivery)
+        except JournalError:
+            return False
 
     def _committed(self, batch: _Batch, given: list[Said]) -> None:
         self._record_due = None

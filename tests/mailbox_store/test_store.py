@@ -72,6 +72,20 @@ def test_a_repeat_is_known_in_the_same_batch_in_the_next_and_after_a_restart() -
     assert again.count("one") == 1
 
 
+def test_a_repeat_is_known_where_the_journal_cannot_be_written() -> None:
+    bench = Bench()
+    bench.ask(_deliver("one"))
+
+    def fail() -> None:
+        raise JournalError("no")
+
+    bench.journal.fail = fail
+    assert bench.ask(_deliver("one")) == [Delivered(True)]
+    known, new = bench.ask(_deliver("one"), _deliver("two"))
+    assert (known, _kind(new)) == (Delivered(True), "trouble")
+    assert bench.count("one") == 1
+
+
 def test_a_mailbox_named_twice_gets_one_entry() -> None:
     bench = Bench()
     assert bench.ask(_deliver("one", A, B, A)) == [Delivered(False)]
