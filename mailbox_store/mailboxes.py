@@ -24,8 +24,8 @@ from mailbox_store.files import Files, Handle
 from mailbox_store.journal import Entry, Journal, JournalError, Place
 from mailbox_store.rendering import Rendering
 from mailbox_store.turns import Turns
-from mailbox_store.visit import LOCKED, REPLACED, Counts, Doubt, Task, Visit
-from mailbox_store.writing import append, end_of, together
+from mailbox_store.visit import LOCKED, Counts, Doubt, Task, Visit
+from mailbox_store.writing import REPLACED, append, end_of, together
 
 log = logging.getLogger(__name__)
 
@@ -173,8 +173,7 @@ class Mailboxes:
                         pieces = chain.from_iterable([rendering.pieces(entry) for rendering, entry in queue])
                         for _ in append(handle, first.start, together(pieces)):
                             pass
-                        if handle.stands():
-                            doubt = None
+                        doubt = None
                 except (OSError, JournalError) as error:
                     # The visit that is made then tells it, if it still is so.
                     log.debug("! %s: %s", mailbox, error)

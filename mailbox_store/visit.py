@@ -1,16 +1,19 @@
 """One visit to a mailbox that entries wait for: from opening to closing it, under the kernel's lock, in portions.
 
-First all entries in doubt are looked for, in one pass; then what is missing of them is put right, in order; then a
-few more entries are appended, or one large one. Between two portions the store does something else, and the lock
-stays: a program that asks for it never sees half an entry. One that does not ask may have changed the file meanwhile;
-whatever writes looks for that, and is tried again where it is so.
+First all entries in doubt are looked for, in one pass, and what is there of them is put right; then a few of those
+that are missing are appended, in order, or one large one. It ends then, for as long as the journal has not been told
+of them, a process that is killed leaves them in doubt, and what their user removes meanwhile would come again.
+
+Between two portions the store does something else, and the lock stays: a program that asks for it never sees half an
+entry. One that does not ask may have changed the file meanwhile; whatever writes looks for that, and is tried again
+where it is so.
 
 Where the file's end is another one than was planned, the plan is corrected in the journal first, by a commit of its
 own. So whatever is cut short, the journal knows where every octet of the store's was to go.
 
 Gives: `Visit`, with what became of the entries; `Task` and `Doubt`, what waits.
 Fails: never. `trouble` says why the rest waits, and every entry is among those that wait or those that are done.
-Limits: one visit looks at all entries in doubt, and appends `_ENTRIES` others or `_OCTETS`, or a single one.
+Limits: one visit looks at all entries in doubt, and appends `_ENTRIES` or `_OCTETS`, or a single one.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from mailbox_store.files import Files, Handle
 from mailbox_store.journal import Entry, Journal, JournalError
 from mailbox_store.rendering import Rendering
 from mailbox_store.search import search
-from mailbox_store.writing import append, end_of, overwrite, together
+from mailbox_store.writing import REPLACED, append, end_of, overwrite, together
 from wire.records import Record, replace
 
 # Entries that are rendered for one visit, some 10 ms of it.
@@ -36,7 +39,6 @@ _OCTETS = 1024 * 1024
 _NEAR = 256 * 1024
 
 LOCKED = "another program holds its lock"
-REPLACED = "another program has replaced it"
 
 
 class Doubt(enum.Enum):
@@ -131,8 +133,6 @@ class Visit:
             self.trouble = LOCKED
         elif handle.stands():
             yield from self._settle(handle)
-            while self._missing:
-                yield from self._append(handle)
             if self._tasks:
                 yield from self._append(handle)
 

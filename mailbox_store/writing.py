@@ -17,6 +17,8 @@ from mailbox_store.mbox import newlines_before
 _TOGETHER = 128 * 1024
 _PAGE = 4096
 
+REPLACED = "another program has replaced it"
+
 
 def end_of(handle: Handle) -> tuple[int, int]:
     """The size of a mailbox, and how many newlines an entry there begins with."""
@@ -41,7 +43,8 @@ def together(pieces: Iterable[bytes]) -> Iterator[bytes]:
 def append(handle: Handle, start: int, pieces: Iterable[bytes]) -> Iterator[int]:
     """Write at the end of a mailbox, which is at `start`, or, failing that, nothing; gives the octets of each piece.
 
-    Where a part cannot be taken back, or another program has written behind it, it stays there.
+    A file that has been replaced meanwhile gets nothing: what replaced it will. Where a part cannot be taken back, or
+    another program has written behind it, it stays there.
     """
     written = 0
     try:
@@ -54,6 +57,7 @@ def append(handle: Handle, start: int, pieces: Iterable[bytes]) -> Iterator[int]
                 written += count
                 rest = rest[count:]
             yield len(piece)
+        _must_stand(handle)
     except BaseException:
         # Only if nobody has written behind it: no octet of another's is ever cut.
         if written and handle.size() == start + written:
@@ -96,9 +100,15 @@ def _is_hollow(there: bytes, whole: bytes) -> bool:
 
 
 def _check(handle: Handle, end: int) -> None:
-    """Between two pieces others had their turn: is the mailbox still locked, and does it end where it did?"""
+    """Between two pieces others had their turn: is it still the mailbox, and locked, and does it end where it did?"""
+    _must_stand(handle)
     if not handle.lock() or handle.size() != end:
         raise OSError("another program has written to it meanwhile")
+
+
+def _must_stand(handle: Handle) -> None:
+    if not handle.stands():
+        raise OSError(REPLACED)
 
 
 def _fail() -> NoReturn:

@@ -210,17 +210,19 @@ class MemoryHandle:
             data = data[:room]
             self._files.room = room - len(data)
         self._files.before(kind, self._name)
-        operation = ("write", self._name, offset, bytes(data))
-        if self.stands():
-            self._files.do(operation)
-        else:
-            # Into a file that no name stands for any more.
-            apply({self._name: self._held}, operation)
+        self._do(("write", self._name, offset, bytes(data)))
         return len(data)
 
     def truncate(self, size: int) -> None:
         self._files.before("truncate", self._name)
-        self._files.do(("truncate", self._name, size))
+        self._do(("truncate", self._name, size))
+
+    def _do(self, operation: Operation) -> None:
+        if self.stands():
+            self._files.do(operation)
+        else:
+            # To a file that no name stands for any more.
+            apply({self._name: self._held}, operation)
 
 
 class MemoryFiles:
