@@ -1,8 +1,8 @@
 """Octets to text, by the name that mail gives their charset.
 
-Gives: `decoded`. Names mean what the Web's Encoding Standard says, as those who write mail mean them: `shift_jis` has
-the signs that Windows added, `iso-8859-1` is windows-1252. Beside these are the charsets of older mail that Python
-knows: UTF-7 among them, for in a text it does no harm.
+Gives: `decoded`, and `unnamed` where no name is given. Names mean what the Web's Encoding Standard says, as those who
+write mail mean them: `shift_jis` has the signs that Windows added, `iso-8859-1` is windows-1252. Beside these are the
+charsets of older mail that Python knows: UTF-7 among them, for in a text it does no harm.
 Fails: never. A name that is none, or that of a codec of Python's which is no charset (`punycode`, `zip`), decodes
 nothing: the octets are read as UTF-8, else as windows-1252, so that none is lost, and the caller is told.
 Limits: time and memory are linear in the octets.
@@ -43,6 +43,7 @@ _MOST_AMENDED = 100_000
 _SAID_OF_ALL = ("cp1252",)
 # Each error of theirs costs a microsecond, and 32 MiB have as many; what is not valid is then read as it stands.
 _SLOW = ("utf-7", "utf-32", "utf-32-le", "utf-32-be")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f\ufffd]")
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 # UTF-7 and UTF-16 can hold halves of surrogate pairs; no UTF-8 has them.
 _HALF_OF_PAIR = re.compile("[\ud800-\udfff]")
@@ -52,13 +53,13 @@ def decoded(octets: bytes, label: str = "") -> tuple[str, bool]:
     """The text, and whether the name of the charset was understood.
 
     A byte order mark says more than the name (Encoding Standard, "decode"); it is not part of the text.
-    :param label: "" for octets of which nothing is said: they are UTF-8.
+    :param label: "" for octets of which nothing is said: see `unnamed`.
     """
     for mark, name in _MARKS:
         if octets.startswith(mark):
             return _whole(octets[len(mark) :].decode(name, "replace")), True
     if not label:
-        return octets.decode("utf-8", "replace"), True
+        return unnamed(octets), True
     codec = _codec(label)
     if codec is not None and codec.name not in _SAID_OF_ALL:
         try:
@@ -69,7 +70,18 @@ def decoded(octets: bytes, label: str = "") -> tuple[str, bool]:
     # What is UTF-8 is hardly ever anything else.
     with suppress(UnicodeDecodeError):
         return octets.decode(), codec is not None
-    return codecs.charmap_decode(octets, "replace", _table("cp1252"))[0], codec is not None
+    return _windows(octets), codec is not None
+
+
+def unnamed(octets: bytes) -> str:
+    """Octets of which nothing is said: UTF-8, but windows-1252 where that makes a letter beyond ASCII of none.
+
+    So old programs' Latin-1 is read, and of UTF-8 that was cut within a letter no more is lost than that.
+    """
+    with suppress(UnicodeDecodeError):
+        return octets.decode()
+    text = octets.decode("utf-8", "replace")
+    return text if _BEYOND_ASCII.search(text) else _windows(octets)
 
 
 def is_known(label: str) -> bool:
@@ -111,6 +123,10 @@ def _of_python(label: str) -> codecs.CodecInfo | None:
     except LookupError:
         return None
     return _of_standard(found.name.replace("_", "-")) or found
+
+
+def _windows(octets: bytes) -> str:
+    return codecs.charmap_decode(octets, "replace", _table("cp1252"))[0]
 
 
 def _amended(codec: codecs.CodecInfo, octets: bytes) -> str:

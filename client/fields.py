@@ -13,6 +13,7 @@ import codecs
 import re
 from dataclasses import dataclass
 
+from .charset import unnamed
 from .values import decoded, displayed
 
 # A header with 12,000 recipients has 300 KiB, the trace above it with 1000 as much at most. Half a second goes
@@ -128,8 +129,8 @@ def _too_much(octets: int, fields: int) -> str:
 
 
 def _unfolded(value: bytes) -> str:
-    # Octets over 127 in a header are UTF-8 (RFC 6532).
-    return _FOLD.sub("", value.decode("utf-8", "replace")).removesuffix("\r").strip(" \t")
+    # Octets over 127 in a header are UTF-8 (RFC 6532), or what programs sent before there was that.
+    return _FOLD.sub("", unnamed(value)).removesuffix("\r").strip(" \t")
 
 
 def top(octets: bytes, at: int = 0) -> int:

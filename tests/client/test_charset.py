@@ -101,9 +101,21 @@ def test_what_is_no_charset_decodes_nothing_and_loses_nothing(label: str) -> Non
         assert (known, len(set(text))) == (False, 256)
 
 
-def test_octets_without_a_name_are_utf8() -> None:
-    assert decoded("é".encode()) == ("é", True)
-    assert decoded(b"caf\xe9") == ("caf\ufffd", True)
+@pytest.mark.parametrize(
+    ("octets", "text"),
+    [
+        ("é".encode(), "é"),
+        ("\ufffd".encode(), "\ufffd"),
+        # What was sent before UTF-8, and still is.
+        (b"caf\xe9", "café"),
+        (b"\x80 \x93x\x94", "€ “x”"),
+        # UTF-8 that was cut within a letter, or has an octet too many.
+        ("olá é".encode()[:-1], "olá \ufffd"),
+        ("é".encode() + b"\xff", "é\ufffd"),
+    ],
+)
+def test_octets_without_a_name_are_utf8_else_windows_1252(octets: bytes, text: str) -> None:
+    assert decoded(octets) == (text, True)
 
 
 def test_octets_that_a_windows_code_page_has_no_sign_for_stand_for_themselves() -> None:

@@ -27,7 +27,11 @@ def read(octets: bytes) -> tuple[list[tuple[str, str]], bytes]:
         (b"Subject:\n a\n\n", [("Subject", "a")], b""),
         (b"X: a\rSubject: spoofed\nSubject: b\n\nx", [("X", "a\rSubject: spoofed"), ("Subject", "b")], b"x"),
         (b"Subject: a\r\rX: y\nTo: z\n\nbody", [("Subject", "a\r\rX: y"), ("To", "z")], b"body"),
-        (b"Subject: a\x0bX: y\x0c\x1c\x85\nTo: z\n\n", [("Subject", "a\x0bX: y\x0c\x1c\ufffd"), ("To", "z")], b""),
+        (b"Subject: a\x0bX: y\x0c\x1c\x85\nTo: z\n\n", [("Subject", "a\x0bX: y\x0c\x1c…"), ("To", "z")], b""),
+        # Octets over 127: UTF-8, also cut within a letter, else windows-1252.
+        ("Subject: Olá\n\n".encode(), [("Subject", "Olá")], b""),
+        (b"Subject: Ol\xe1\nX: \xff\xfea\n\n", [("Subject", "Olá"), ("X", "ÿþa")], b""),
+        ("Subject: Olá é".encode()[:-1] + b"\n\n", [("Subject", "Olá \ufffd")], b""),
         ("Subject: a\u2028X: y\n\n".encode(), [("Subject", "a\u2028X: y")], b""),
         (b"Subject: a\0b\n\n", [("Subject", "a\0b")], b""),
         (b"Subject: a\nno field\n\nx", [("Subject", "a")], b"no field\n\nx"),
