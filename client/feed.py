@@ -74,13 +74,13 @@ class Feed:
             pass
         return happened
 
-    def turn(self) -> Event | Change | None:
-        """The same, but None where nothing has come for a moment."""
+    def turn(self, milliseconds: int = _LOOK_MS) -> Event | Change | None:
+        """The same, but None where nothing has come for so long."""
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             return waiting
         were_here = self._here
-        event = self._receive(_LOOK_MS)
+        event = self._receive(milliseconds)
         if event is not None:
             if were_here:
                 return event

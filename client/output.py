@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import IO, Any, TextIO
 
 import click
 
@@ -30,6 +30,21 @@ class OutputError(click.ClickException):
     """Standard output does not take what there is to say."""
 
     exit_code = EXIT_NO_OUTPUT
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Say it where somebody may hear it: what takes no output may be below standard error as well."""
+        if sys.stderr is None:  # closed before the program began
+            return
+        try:
+            super().show(file)
+            sys.stderr.flush()
+        except OSError:
+            _silence(sys.stderr)
+
+
+def no_output(error: OSError) -> OutputError:
+    """What is said of an error of standard output."""
+    return OutputError(f"Cannot write to standard output: {error.strerror}")
 
 
 def as_line(value: Any) -> str:
@@ -73,13 +88,13 @@ def guarded() -> Iterator[None]:
     except OSError as error:
         if error.filename is not None or error.errno not in _OF_WRITING:
             raise
-        _silence()
-        raise OutputError(f"Cannot write to standard output: {error.strerror}") from None
+        _silence(sys.stdout)
+        raise no_output(error) from None
 
 
-def _silence() -> None:
-    """Let what is still in the buffer go nowhere: Python would try it again at the end, and complain."""
+def _silence(stream: TextIO) -> None:
+    """Let what is still in its buffer go nowhere: Python would try it again at the end, and complain."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, stream.fileno())
         os.close(nowhere)

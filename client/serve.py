@@ -1,18 +1,20 @@
 """`correio serve`: a whole server in the foreground, its conversations on the screen, until Ctrl-C.
 
-`owned_stack.py` starts and stops it, `feed.py` hears what is said, `events.py` makes lines of it, and `complaints.py`
-finds what the services warn of. The options are the settings of `make up`, from the one table that they have.
+`owned_stack.py` starts and stops it, `stops.py` has what asks for its end; `feed.py` hears what is said, `events.py`
+makes lines of it, and `complaints.py` finds what the services warn of. The options are the settings of `make up`,
+from the one table that they have.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,16 +23,20 @@ from .complaints import Complaints
 from .events import Event, Gaps, Look
 from .language import Language, Text
 from .options import language_option
+from .output import no_output
 from .owned_stack import OwnedStack, StackError, table
 from .run_folder import NoStack, read_stack, run_option
+from .stops import Requests
 from .terminal import harmless_line
+
+if TYPE_CHECKING:
+    from .feed import Feed
 
 # The settings that the command line has in a form of their own: the argument, and the option of all commands.
 _OF_THEIR_OWN = ("USERS", "RUN")
 _EX_FAILED = 1
-_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# A signal that was passed on follows in milliseconds; a person needs longer to press twice, and has read something.
-_ONE_REQUEST_SECONDS = 0.2
+# While it stops: how long nothing is said before it is asked whether it has ended.
+_LAST_LOOK_MS = 50
 # Between two looks into the logs, and the lines of one look that a screen has room for.
 _LOOK_SECONDS = 1.0
 _MOST_LINES = 20
@@ -74,8 +80,8 @@ def _settings() -> Iterator[click.Option]:
 @click.command(
     name="serve",
     cls=_Command,
-    epilog="Exit status: 0 after Ctrl-C, 1 it could not be started, was ended from elsewhere, or its output was "
-    "closed, 2 wrong usage, 78 a setting or the users file is wrong.",
+    epilog="Exit status: 0 after Ctrl-C, 1 it could not be started or was ended from elsewhere, 2 wrong usage, 4 its "
+    "output was closed or full, 78 a setting or the users file is wrong.",
 )
 @click.argument("users", required=False, type=click.Path(path_type=Path))
 @click.option("--color", type=click.Choice(CHOICES), default="auto", help="Coloured output. [auto]")
@@ -126,6 +132,8 @@ class Screen:
         # The sessions that are open; `_all` as long as none can be whose begin was not heard.
         self._open: set[str] = set()
         self._all = True
+        # Whether it can still be that somebody connects.
+        self._waits = True
 
     def say(self, text: Text, **values: object) -> None:
         """A word of our own."""
@@ -157,8 +165,13 @@ class Screen:
             click.echo(line, color=True)
         if kind == "closed":
             self._open.discard(session)
-            if not self._open:
+            if self._waits and not self._open:
                 self.say(_WAITING)
+
+    def stopping(self) -> None:
+        """The server is about to end: nobody is waited for any more."""
+        self._waits = False
+        self.farewell(_STOPPING)
 
     def complain(self, lines: list[str]) -> None:
         """What the services warn of; of a flood, its end."""
@@ -175,53 +188,6 @@ class Screen:
         self._all = False
 
 
-class Requests:
-    """The signals that ask for an end, each heard once: as KeyboardInterrupt inside `heard`, or at its next begin.
-
-    The same signal twice at once is one request: a terminal's Ctrl-C reaches every program of its group, and some
-    pass on what they get as well (timeout(1), npm, make). A signal that was ignored before stays so: nohup(1), and a
-    shell for what it starts in the background.
-    """
-
-    def __init__(self) -> None:
-        self._waiting = 0
-        self._listening = False
-        self._last = (0, -_ONE_REQUEST_SECONDS)
-        self._before = {number: signal.getsignal(number) for number in _STOPS}
-
-    def __enter__(self) -> Requests:
-        for number, handler in self._before.items():
-            if handler is not signal.SIG_IGN:
-                signal.signal(number, self._ask)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    @contextmanager
-    def heard(self) -> Iterator[None]:
-        self._listening = True
-        try:
-            self._hear()
-            yield
-        finally:
-            self._listening = False
-
-    def _ask(self, number: int, _: object) -> None:
-        before, when = self._last
-        self._last = (number, time.monotonic())
-        if number != before or self._last[1] - when >= _ONE_REQUEST_SECONDS:
-            self._waiting += 1
-            self._hear()
-
-    def _hear(self) -> None:
-        if self._listening and self._waiting:
-            self._waiting -= 1
-            self._listening = False
-            raise KeyboardInterrupt
-
-
 def _serve(stack: OwnedStack, screen: Screen) -> int:
     with Requests() as requests:
         try:
@@ -233,53 +199,74 @@ def _serve(stack: OwnedStack, screen: Screen) -> int:
         except KeyboardInterrupt:
             screen.farewell(_INTERRUPTED)
             return _EX_FAILED
-        status = _EX_FAILED
+        # Only what shows events needs ZeroMQ, which takes a moment to load.
+        from .feed import Feed
+
         try:
-            with requests.heard():
-                _watch(stack, screen)
-            screen.farewell(_ENDED)
-        except KeyboardInterrupt:
-            status = 0
+            with Feed(stack.run) as feed:
+                try:
+                    with requests.heard():
+                        _watch(stack, screen, feed)
+                    screen.farewell(_ENDED)
+                except KeyboardInterrupt:
+                    return _stop(stack, screen, requests, partial(_see_out, stack, screen, feed))
         except NoStack as error:
             click.echo(error.format_message(), err=True)
-        except OSError:
+        except OSError as error:
             screen.nobody_sees()
-        return _stop(stack, screen, requests) or status
+            trouble = no_output(error)
+            trouble.show()
+            return _stop(stack, screen, requests, stack.finish) or trouble.exit_code
+        return _stop(stack, screen, requests, stack.finish) or _EX_FAILED
 
 
-def _watch(stack: OwnedStack, screen: Screen) -> None:
+def _watch(stack: OwnedStack, screen: Screen, feed: Feed) -> None:
     """Show what happens until the stack ends."""
-    # Only what shows events needs ZeroMQ, which takes a moment to load.
-    from .feed import Change, Feed
+    from .feed import Change
 
-    with Feed(stack.run) as feed:
-        started = read_stack(stack.run)
-        screen.say(
-            _UP,
-            host=started.host,
-            port=started.port,
-            users=_near(started.users),
-            mailboxes=_near(started.mailboxes),
-        )
-        screen.say(_WAITING)
-        complaints, looked = Complaints(stack.run), 0.0
-        while not stack.ended():
-            if time.monotonic() - looked >= _LOOK_SECONDS:
-                looked = time.monotonic()
-                screen.complain(list(complaints.read()))
-            happened = feed.turn()
-            if isinstance(happened, Change):
-                screen.change(gone=happened is Change.GONE)
-            elif happened is not None:
+    started = read_stack(stack.run)
+    screen.say(
+        _UP,
+        host=started.host,
+        port=started.port,
+        users=_near(started.users),
+        mailboxes=_near(started.mailboxes),
+    )
+    screen.say(_WAITING)
+    complaints, looked = Complaints(stack.run), 0.0
+    while not stack.ended():
+        if time.monotonic() - looked >= _LOOK_SECONDS:
+            looked = time.monotonic()
+            screen.complain(list(complaints.read()))
+        happened = feed.turn()
+        if isinstance(happened, Change):
+            screen.change(gone=happened is Change.GONE)
+        elif happened is not None:
+            screen.show(happened)
+
+
+def _see_out(stack: OwnedStack, screen: Screen, feed: Feed) -> None:
+    """Have the stack end, and show what is said in the mails that are still under way."""
+    from .feed import Change
+
+    stack.finish(0)
+    try:
+        # Once it has ended there may be more to show than one turn gives.
+        while (happened := feed.turn(_LAST_LOOK_MS)) is not None or not stack.ended():
+            if happened is not None and not isinstance(happened, Change):
                 screen.show(happened)
+    except OSError:
+        screen.nobody_sees()
+        stack.finish()
 
 
-def _stop(stack: OwnedStack, screen: Screen, requests: Requests) -> int:
+def _stop(stack: OwnedStack, screen: Screen, requests: Requests, finish: Callable[[], object]) -> int:
+    """:param finish: returns when the stack has ended in order."""
     if not stack.ended():
-        screen.farewell(_STOPPING)
+        screen.stopping()
     try:
         with requests.heard():
-            stack.finish()
+            finish()
     except KeyboardInterrupt:
         screen.farewell(_AT_ONCE)
     try:

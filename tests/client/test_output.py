@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,27 @@ def test_a_pipe_that_nobody_reads_is_told_in_one_line(tmp_path: Path, command: l
         assert_one_line(run(*command, folder=tmp_path, stdout=writing), "Broken pipe")
     finally:
         os.close(writing)
+
+
+@pytest.mark.parametrize("below", ["a full disk", "a pipe that nobody reads", "nothing"])
+def test_the_status_is_the_same_where_errors_go_to_the_same_place(tmp_path: Path, below: str) -> None:
+    """As in `correio list ana@example.org > report.txt 2>&1`."""
+    if below == "a full disk":
+        output = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reading, output = os.pipe()
+        os.close(reading)
+    closed = ">&- 2>&-" if below == "nothing" else ""
+    command = f"exec {shlex.quote(sys.executable)} -m client list ana@example.org {closed}"
+    put(tmp_path, entry())
+    try:
+        environment = {**os.environ, "MAILBOXES": str(tmp_path)}
+        done = subprocess.run(
+            ["sh", "-c", command], cwd=ROOT, env=environment, timeout=60, stdout=output, stderr=output
+        )
+    finally:
+        os.close(output)
+    assert done.returncode == EXIT_NO_OUTPUT
 
 
 def test_an_output_that_was_closed_before_is_told_in_one_line(tmp_path: Path) -> None:

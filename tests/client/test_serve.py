@@ -18,8 +18,8 @@ from client import owned_stack
 from client.__main__ import main
 from client.color import Paint
 from client.language import Language
-from client.serve import Requests
 from client.serve import Screen as Shown
+from client.stops import Requests
 from tests.client.pseudo_terminal import Screen
 from tests.deploy.deploying import environment, processes_of
 from tests.stack import ROOT, Connection, free_port, wait_until
@@ -79,7 +79,11 @@ def test_a_signal_ends_it_in_order(here: Path, number: signal.Signals) -> None:
             read_until(server, "Stopping")
             # Who is in the middle of a mail may end it.
             assert session.command("the last words\r\n.").startswith("250 2.0.0")
-        read_until(server, "Stopped; nothing is left running.")
+        shown = server.stdout.read()
+    # And it is on the screen, where nobody is waited for any more.
+    assert "S: 250 2.0.0 Message delivered" in shown
+    assert "Waiting for a connection." not in shown
+    assert shown.endswith("Stopped; nothing is left running.\n")
     assert server.returncode == 0
     assert processes_of(here / "run") == []
     assert "the last words" in (here / "mailboxes" / "ana@gmail.com.txt").read_text()
@@ -164,7 +168,23 @@ def test_an_output_that_is_closed_ends_it(here: Path) -> None:
         server.stdout.close()
         with Connection(port) as session:
             assert session.reply().startswith("220 ")
-            assert server.wait(30) == 1
+            assert server.wait(30) == 4
+
+
+@pytest.mark.stack
+def test_a_full_disk_below_its_output_ends_it_and_is_told(here: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            SERVE,
+            cwd=here,
+            env=environment(PORT=str(free_port()), WORKERS="1"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+        )
+    assert done.returncode == 4
+    assert done.stderr == b"Error: Cannot write to standard output: No space left on device\n"
+    assert processes_of(here / "run") == []
 
 
 @pytest.mark.stack
