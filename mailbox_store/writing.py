@@ -57,7 +57,8 @@ def append(handle: Handle, start: int, pieces: Iterable[bytes]) -> Iterator[int]
                 written += count
                 rest = rest[count:]
             yield len(piece)
-        _must_stand(handle)
+        if not handle.stands():
+            _replaced()
     except BaseException:
         # Only if nobody has written behind it: no octet of another's is ever cut.
         if written and handle.size() == start + written:
@@ -101,14 +102,14 @@ def _is_hollow(there: bytes, whole: bytes) -> bool:
 
 def _check(handle: Handle, end: int) -> None:
     """Between two pieces others had their turn: is it still the mailbox, and locked, and does it end where it did?"""
-    _must_stand(handle)
+    if not handle.stands():
+        _replaced()
     if not handle.lock() or handle.size() != end:
         raise OSError("another program has written to it meanwhile")
 
 
-def _must_stand(handle: Handle) -> None:
-    if not handle.stands():
-        raise OSError(REPLACED)
+def _replaced() -> NoReturn:
+    raise OSError(REPLACED)
 
 
 def _fail() -> NoReturn:
