@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from .language import counted
-from .mbox import MailboxError, open_mailbox
+from .mbox import MailboxError, MailboxFile, open_mailbox
 from .options import complete_address, json_option, mailboxes_option
 from .output import write, write_json, write_raw
 from .parts import Part
@@ -19,6 +18,8 @@ from .saving import save as save_parts
 from .stored import StoredMail, mails
 from .terminal import harmless_line, harmless_text
 
+_LAST = "-1"
+
 
 @click.command(
     name="show",
@@ -26,7 +27,7 @@ from .terminal import harmless_line, harmless_text
     "a part not be saved, 2 wrong usage.",
 )
 @click.argument("address", shell_complete=complete_address)
-@click.argument("which", metavar="[ID|N]", default="-1")
+@click.argument("which", metavar="[ID|N]", default=_LAST)
 @click.option("--raw", is_flag=True, help="The message as it stands in the mailbox, octet by octet.")
 @click.option("--part", type=click.IntRange(min=1), metavar="N", help="Only its N-th part, decoded.")
 @click.option(
@@ -58,7 +59,9 @@ def command(
     if raw + as_json + (part is not None or save is not None) > 1:
         raise click.UsageError("--raw, --json, and --part with or without --save are each for themselves")
     with open_mailbox(mailboxes, address) as mailbox:
-        mail = _find(mails(mailbox, address), which)
+        mail = _find(mailbox, address, which)
+    if mail is None and which == _LAST:
+        raise MailboxError(f"There is no mail for {address}")
     if mail is None:
         raise MailboxError(f"There is no message {which} in the mailbox of {address}; see: correio list {address}")
     if raw:
@@ -94,12 +97,17 @@ def _write_part(part: Part, number: int) -> None:
         )
 
 
-def _find(found: Iterator[StoredMail], which: str) -> StoredMail | None:
+def _find(mailbox: MailboxFile, address: str, which: str) -> StoredMail | None:
+    """One message is in memory at a time, whichever it is."""
+    found = mails(mailbox, address)
     try:
         number = int(which)
     except ValueError:
         return next((mail for mail in found if mail.id == which), None)
+    if number == -1:
+        return next(iter(deque(found, maxlen=1)), None)
     if number < 0:
-        last = deque(found, maxlen=-number)
-        return last[0] if len(last) == -number else None
+        numbers = [mail.number for mail in found]
+        number = numbers[number] if -number <= len(numbers) else 0
+        found = mails(mailbox, address)
     return next((mail for mail in found if mail.number == number), None)

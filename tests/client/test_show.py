@@ -25,7 +25,7 @@ def run(folder: Path, *arguments: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize(
     ("which", "number"),
-    [([], 3), (["1"], 1), (["a.2"], 2), (["--", "-3"], 1), (["--", "-1"], 3)],
+    [([], 3), (["1"], 1), (["a.2"], 2), (["--", "-3"], 1), (["--", "-2"], 2), (["--", "-1"], 3)],
 )
 def test_one_is_shown_by_its_number_or_its_id(mailboxes: Path, which: list[str], number: int) -> None:
     before = which[:1] if which[:1] == ["--"] else []
@@ -37,7 +37,17 @@ def test_one_is_shown_by_its_number_or_its_id(mailboxes: Path, which: list[str],
 def test_one_that_is_not_there_is_an_error_that_says_how_to_find_it(mailboxes: Path, which: str) -> None:
     status, output = run(mailboxes, "ana@example.org", which)
     assert (status, "correio list ana@example.org" in output) == (1, True)
-    assert run(mailboxes, "--", "ana@example.org", "-4")[0] == 1
+
+
+@pytest.mark.parametrize("which", ["-4", "-0", f"-{2**63 - 1}", f"-{10**30}"])
+def test_from_the_end_too(mailboxes: Path, which: str) -> None:
+    status, output = run(mailboxes, "--", "ana@example.org", which)
+    assert (status, output.count("\n"), "correio list ana@example.org" in output) == (1, 1, True)
+
+
+def test_where_there_is_no_mail_no_number_is_told_that_nobody_has_typed(tmp_path: Path) -> None:
+    put(tmp_path)
+    assert run(tmp_path, "ana@example.org") == (1, "Error: There is no mail for ana@example.org\n")
 
 
 def test_it_is_json_or_the_octets_themselves(mailboxes: Path) -> None:
