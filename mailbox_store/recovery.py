@@ -11,6 +11,8 @@ All that is done as everything else that waits for a mailbox (`visit.py`), in po
 store takes mail, the rest while it does. New mail for a mailbox that is not through waits in the journal behind it.
 
 Safe to interrupt: each change is one that the next recovery finds and understands.
+Limits: a mark is made some 30 ms after a visit, with a commit. What was appended since the last one when the process
+was killed, and is removed by its user before the next one looks, comes again: a mail twice is better than none.
 """
 
 from __future__ import annotations

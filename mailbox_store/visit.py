@@ -4,9 +4,8 @@ First all entries in doubt are looked for, in one pass, and what is there of the
 that are missing are appended, in order, or one large one. It ends then, for as long as the journal has not been told
 of them, a process that is killed leaves them in doubt, and what their user removes meanwhile would come again.
 
-Between two portions the store does something else, and the lock stays: a program that asks for it never sees half an
-entry. One that does not ask may have changed the file meanwhile; whatever writes looks for that, and is tried again
-where it is so.
+Between two portions the store does something else, and the lock stays: who asks for it never sees half an entry. Who
+does not may have changed the file meanwhile; whatever writes looks for that, and is tried again where it is so.
 
 Where the file's end is another one than was planned, the plan is corrected in the journal first, by a commit of its
 own. So whatever is cut short, the journal knows where every octet of the store's was to go.
@@ -189,7 +188,8 @@ class Visit:
             raise
         # Nothing of them is in the file: that holds even where this ends before their turn has come.
         self._tasks.extendleft(replace(task, doubt=Doubt.NOTHING) for task in reversed(missing))
-        self._counts.appended += len(missing)
+        # Not those that were looked for before, and could not be appended then.
+        self._counts.appended += sum(task.doubt is Doubt.ANY for task in missing)
         self._missing = len(missing)
 
     def _put_right(self, handle: Handle, task: Task, evidence: Evidence) -> Generator[int, None, None]:

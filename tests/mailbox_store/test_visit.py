@@ -294,6 +294,23 @@ def test_the_journal_is_told_of_what_recovery_appends_before_that_goes_on() -> N
     assert bench.numbers() == [1, 2, 3, 4, 5, 6]
 
 
+def test_what_recovery_has_to_append_is_counted_once_however_often_it_is_tried() -> None:
+    bench = Bench()
+    bench.files.locked.add(A)
+    for _ in range(3):
+        bench.deliver()
+    bench.start()
+    bench.files.locked.clear()
+    bench.files.room = 100
+    for _ in range(20):
+        bench.tick()
+    assert bench.boxes.waiting
+    bench.files.room = None
+    bench.settle()
+    assert bench.numbers() == [1, 2, 3]
+    assert bench.boxes.counts.appended == 3
+
+
 def test_mail_for_a_mailbox_that_is_being_looked_through_waits_behind_it_and_other_mail_does_not() -> None:
     bench = Bench()
     bench.files.content[A] = bytearray(b"From x\n\n" + 200 * (b"old" * 1000 + b"\n"))
