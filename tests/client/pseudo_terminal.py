@@ -16,6 +16,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyte
+
 ROOT = Path(__file__).parent.parent.parent
 DEADLINE = 20.0
 _ROWS, _COLUMNS = 30, 100
@@ -37,6 +39,7 @@ class Screen:
     def __init__(
         self, state: Path, command: Sequence[str], cwd: Path = ROOT, columns: int = _COLUMNS, **environment: str
     ) -> None:
+        self._columns = columns
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, columns, 0, 0))
         inherited = {name: value for name, value in os.environ.items() if name not in _DECIDING}
@@ -70,9 +73,16 @@ class Screen:
             assert self._read(deadline), f"{text!r} did not come: {self.seen!r}"
         self.seen = self.seen.partition(text)[2]
 
-    def wait_for_more(self) -> None:
-        """Read until something is drawn, if only an escape sequence, as when a line is cleared."""
-        assert self._read(time.monotonic() + DEADLINE), "the program has ended"
+    def wait_until_gone(self, text: str) -> None:
+        """Read until the cursor's line shows `text` no more, as when it is cleared."""
+        deadline = time.monotonic() + DEADLINE
+        while text in self._line():
+            assert self._read(deadline), "the program has ended"
+
+    def _line(self) -> str:
+        screen = pyte.Screen(self._columns, _ROWS)
+        pyte.Stream(screen).feed(self.raw)
+        return str(screen.display[screen.cursor.y])
 
     def _read(self, deadline: float) -> bool:
         assert select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0], self.seen

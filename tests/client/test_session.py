@@ -100,7 +100,7 @@ def test_ctrl_c_clears_the_line_on_the_screen_and_the_next_one_leaves(
     terminal.type("HELO b")
     terminal.wait_for("HELO b")
     terminal.interrupt()
-    terminal.wait_for_more()
+    terminal.wait_until_gone("HELO b")
     terminal.type("RSET\r")
     terminal.wait_for("250 2.0.0 OK")
     terminal.wait_for("smtp>")

@@ -162,7 +162,7 @@ def test_a_worker_that_hangs_is_replaced(machine: Machine) -> None:
     machine.run(f"systemctl kill --signal STOP {WORKERS[0]}")
     wait_until(lambda: machine.show(WORKERS[0], "MainPID") not in (before, "0"), "there is another")
     wait_until(machine.active, "it is ready")
-    assert f"{WORKERS[0]}.service: Watchdog timeout" in machine.journal()
+    wait_until(lambda: f"{WORKERS[0]}.service: Watchdog timeout" in machine.journal(), "the journal tells why")
 
 
 def test_port_25_may_be_had(machine: Machine) -> None:
@@ -188,7 +188,9 @@ def test_a_bad_setting_is_told_and_not_tried_again(machine: Machine) -> None:
 
 def test_a_stop_ends_the_gateway_first_and_the_store_last(machine: Machine) -> None:
     machine.run("systemctl stop correio.target 'correio-*'")
-    assert {machine.show(unit, "ActiveState") for unit in ALL} == {"inactive"}
+    assert {unit: machine.show(unit, "ActiveState") for unit in ALL} == dict.fromkeys(ALL, "inactive"), (
+        machine.journal()
+    )
     said = machine.journal()
     ends = [said.rindex(f"Stopped {unit}") for unit in ALL]
     assert ends[0] < min(ends[1:3])

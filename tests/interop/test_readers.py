@@ -10,6 +10,7 @@ import re
 import shlex
 import smtplib
 import subprocess
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,6 +61,8 @@ def _mutt(mailbox: Path, home: Path, settings: str, keys: str, done: Callable[[s
     ]
     command += [f'push "{keys}"']
     master, slave = pty.openpty()
+    # The ncurses of Debian 13 opens no terminal without a size.
+    termios.tcsetwinsize(slave, (24, 80))
     environment = {**os.environ, "TERM": "xterm", "HOME": str(home)}
     reader = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment)
     try:
