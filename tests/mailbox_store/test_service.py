@@ -311,15 +311,44 @@ def test_mails_to_many_take_turns_and_nobody_waits_behind_them() -> None:
 
     for number in range(4):
         ask(b"many", f"to 600, {number}", 600)
-    ask(b"many", "to 400", 400, Ping(7))
+    ask(b"many", "to 600, 4", 600, Ping(7))
     ask(b"few", "to 10", 10, Ping(3))
     service._turn()
     assert store.asked == [["to 10", "to 600, 0"]]
     # Whoever is answered hears how far this is, and whoever is not that the store is there.
     assert Pong("i", 0) in told(b"many")
     ask(b"few", "to 1", 1, Ping(4))
+    ask(b"some", "to 400", 400)
+    ask(b"some", "to 20", 20)
     service._turn()
     assert Pong("i", 4) in told(b"few")
-    for _ in range(3):
+    for _ in range(5):
         service._turn()
-    assert store.asked[1:] == [["to 1", "to 600, 1"], ["to 600, 2"], ["to 600, 3", "to 400"], []]
+    assert store.asked[1:] == [
+        ["to 1", "to 20", "to 400"],
+        ["to 600, 1"],
+        ["to 600, 2"],
+        ["to 600, 3"],
+        ["to 600, 4"],
+        [],
+    ]
+
+
+def test_those_who_send_to_some_do_not_keep_those_who_send_to_more_waiting_for_ever() -> None:
+    store, context = _Batches(), ListContext()
+    service = Service(cast(Store, store), cast(Any, context), "")
+    (socket,) = context.sockets
+
+    def ask(name: str, copies: int) -> None:
+        boxes = tuple(f"{number}@b.example" for number in range(copies))
+        socket.inbox.append([b"w", *encode([Ask(1, 2**50, Deliver(name, 1, "", boxes, b"", 0, b""))])])
+
+    ask("to 600", 600)
+    ask("to 600 as well", 600)
+    turns = 0
+    while ["to 600 as well"] not in [asked[-1:] for asked in store.asked]:
+        for _ in range(3):
+            ask("to 500", 500)
+        service._turn()
+        turns += 1
+        assert turns < 100
