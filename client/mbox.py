@@ -35,6 +35,8 @@ _NAMES_COMPARED = 5000
 _NAMES_TOLD = 5
 # Of 1: a letter or two apart, not merely the same domain.
 _NEAR = 0.8
+# <linux/limits.h>: octets of a file's name.
+_NAME_MAX = 255
 _QUOTED_FROM = re.compile(rb"\n>(?=>*From )")
 # Read at once; a message may be as large as the server takes them.
 _PIECE = 1024 * 1024
@@ -148,12 +150,18 @@ def file_names(address: str) -> tuple[str, ...]:
 
 
 def find_file(folder: Path, address: str) -> str:
-    """The name of the file that has an address's mail; its own where there is none."""
+    """The name of the file that has an address's mail; its own where there is none.
+
+    An address that no file can be named after may still have its mail in that of a catch-all.
+    """
     own, *others = file_names(address)
-    if not (folder / own).exists():
-        # The name of a mailbox never leads out of the folder, so what would has none.
-        return next((name for name in others if "/" not in name and (folder / name).exists()), own)
-    return own
+    files = (name for name in (own, *others) if _leads_nowhere_else(name) and len(os.fsencode(name)) <= _NAME_MAX)
+    return next((name for name in files if (folder / name).exists()), own)
+
+
+def _leads_nowhere_else(name: str) -> bool:
+    """Whether it is a name in the folder, and one that is not hidden."""
+    return not ("/" in name or "\0" in name or name.startswith("."))
 
 
 def is_there(folder: Path, address: str) -> bool:
@@ -171,12 +179,12 @@ def open_mailbox(folder: Path, address: str, until: float = inf) -> Iterator[Mai
     :raises MailboxError: there is none, or it cannot be read.
     """
     own = file_name(address)
-    if "/" in own or "\0" in own or own.startswith("."):
-        raise MailboxError(f"{address!r} is not the address of a mailbox")
     try:
         name = find_file(folder, address)
     except OSError as error:
         raise MailboxError(f"{folder / own}: {error.strerror}") from None
+    if not _leads_nowhere_else(name):
+        raise MailboxError(f"{address!r} is not the address of a mailbox")
     try:
         # O_NONBLOCK: a FIFO of that name must not stop us; on a file it does nothing.
         descriptor = os.open(folder / name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

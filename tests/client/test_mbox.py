@@ -187,6 +187,25 @@ def test_the_first_of_these_mailboxes_that_is_there_counts(tmp_path: Path) -> No
             assert (list(found.pieces()), found.shared) == ([f"From {name}\n".encode()], shared)
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "a/b@x.example",
+        '"../../box"@x.example',
+        '".hidden"@x.example',
+        "n" * 64 + "@" + ("d" * 60 + ".") * 3 + "example",
+    ],
+)
+@pytest.mark.parametrize("catch_all", ["*@*", ""])
+def test_the_mail_of_an_address_that_names_no_file_is_in_a_catch_all(
+    tmp_path: Path, address: str, catch_all: str
+) -> None:
+    name = catch_all or f"*@{address.rpartition('@')[2]}"
+    (tmp_path / f"{name}.txt").write_bytes(FROM + b"\nSubject: one\n\n")
+    with open_mailbox(tmp_path, address) as found:
+        assert (found.shared, found.size > 0) == (True, True)
+
+
 @pytest.mark.parametrize("domain", ["b/../..", "../b", "b\0"])
 def test_no_other_mailbox_is_looked_for_outside_of_the_folder(tmp_path: Path, domain: str) -> None:
     (tmp_path / "*@b").mkdir()

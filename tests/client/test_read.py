@@ -60,7 +60,7 @@ def test_a_text_without_a_header_has_the_envelope_s_sender_and_time() -> None:
         (b"=?utf-8?b?a?=", "=?utf-8?b?a?="),
         (b"\x1b[2Jclear", "␛[2Jclear"),
         (b"=?utf-8?q?line=0Aend=1B?=", "line␊end␛"),
-        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"\xff\xfe", "ÿþ"),
     ],
 )
 def test_a_subject_is_decoded_and_harmless(subject: bytes, shown: str) -> None:
@@ -77,7 +77,10 @@ def test_a_subject_is_decoded_and_harmless(subject: bytes, shown: str) -> None:
         (b"Content-Transfer-Encoding: base64\n", b"b2zDoQ==", "olá"),
         (b"Content-Transfer-Encoding: quoted-printable\n", b"ol=C3=A1=\n!", "olá!"),
         (b"Content-Type: text/html\n", b"<p>hi</p>", "<p>hi</p>"),
-        (b"", b"\x1b]0;title\x07\x9b", "␛]0;title␇\ufffd"),
+        (b"", b"\x1b]0;title\x07\x9b", "␛]0;title␇›"),
+        # A control of windows-1252 and one of UTF-8.
+        (b"", b"a\x9db", "a\\x9db"),
+        (b"", "a\x9bb".encode(), "a\\x9bb"),
         (b"", b"real\rfake", "real␍fake"),
         (b"Content-Type: application/pdf; name=a.pdf\n", b"12345", "[application/pdf, 5 octets, a.pdf]"),
     ],
