@@ -73,6 +73,7 @@ def test_five_minutes_of_all_faults_lose_double_and_tear_nothing(folder: Path) -
     assert sum(report.faults.values()) > 50
 
 
+@pytest.mark.long
 @pytest.mark.containers
 @pytest.mark.timeout(900)  # images may have to be built first, and a base image before that
 def test_all_faults_on_containers_lose_double_and_tear_nothing(folder: Path, engine_answers: None) -> None:

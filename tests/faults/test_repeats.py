@@ -183,6 +183,7 @@ def test_recovery_that_is_killed_again_and_again_stores_once(folder: Path, kind:
         assert stored_everywhere(stack, USERS) == {"s-1.1": text}
 
 
+@pytest.mark.long
 @SIZES
 def test_kill_9_at_any_moment_of_a_delivery_that_is_repeated_stores_it_once(folder: Path, kind: str) -> None:
     expected = {}
