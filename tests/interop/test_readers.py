@@ -61,8 +61,8 @@ def _mutt(mailbox: Path, home: Path, settings: str, keys: str, done: Callable[[s
     ]
     command += [f'push "{keys}"']
     master, slave = pty.openpty()
-    # The ncurses of Debian 13 opens no terminal without a size.
-    termios.tcsetwinsize(slave, (24, 80))
+    # The ncurses of Debian 13 opens no terminal without a size; the longest path has room in its status line.
+    termios.tcsetwinsize(slave, (24, 250))
     environment = {**os.environ, "TERM": "xterm", "HOME": str(home)}
     reader = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment)
     try:
