@@ -124,6 +124,7 @@ def _sources(commit: str, folder: Path) -> Path:
     """
     packed = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=True).stdout
     # Not by tarfile: its filters came with Python 3.11.4, and Debian 12 has 3.11.2.
+    folder.mkdir()
     subprocess.run(["tar", "--extract", "--directory", folder], input=packed, check=True)
     return folder
 
