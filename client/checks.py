@@ -117,7 +117,7 @@ def _smtp(seen: Probe) -> Finding:
 
 
 def _users(path: Path, *, needed: bool) -> Finding:
-    if not needed and not path.exists():
+    if not needed and not _there(path):
         # As in a project that only sends to a server which was started elsewhere.
         what = f"{path} is not here; the server that takes mail has its own"
         return Finding("users", WARNING, what, "to check that one: --users")
@@ -139,10 +139,19 @@ def _users(path: Path, *, needed: bool) -> Finding:
     return Finding("users", OK, f"{path}: {counted(len(given), 'user')}")
 
 
+def _there(path: Path) -> bool:
+    """Whether there is something. Since Python 3.14 `Path.exists` says no where the disk has an error."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def _folder(path: Path) -> Finding:
-    if not path.exists():
+    if not _there(path):
         return Finding("mailboxes", WARNING, f"there is no folder {path} yet", "make up makes it; or: --mailboxes")
-    if not path.is_dir():
+    if not stat.S_ISDIR(path.stat().st_mode):
         return Finding("mailboxes", FAILED, f"{path} is no folder", "move it away, or name another: --mailboxes")
     owner = path.stat().st_uid
     if owner != os.geteuid():
@@ -156,7 +165,7 @@ def _folder(path: Path) -> Finding:
 
 
 def _space(path: Path) -> Finding:
-    while not path.exists() and path != path.parent:
+    while not _there(path) and path != path.parent:
         path = path.parent
     space = shutil.disk_usage(path).free
     what = f"{space // 1024**2} MiB free where the mailboxes are"
