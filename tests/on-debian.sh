@@ -22,7 +22,8 @@ fail() {
 command -v debootstrap >/dev/null || fail "debootstrap is missing: apt-get install debootstrap"
 checkout=$(cd "$(dirname "$0")/.." && pwd)
 mirror=${MIRROR:-$(apt-get indextargets --format '$(SITE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
-    awk '$2 == "main" {print $1; exit}')}
+    awk '$2 == "main" {print $1; exit}' || true)}
+[ -n "$mirror" ] || fail "apt knows no Debian mirror here; say which: MIRROR=..."
 
 # Short: the paths of sockets in it may have 107 octets.
 folder=$(mktemp -d "${TMPDIR:-/tmp}/deb.XXXXXX")
@@ -35,7 +36,7 @@ script=/usr/share/debootstrap/scripts/sid
 [ ! -e "${script%/*}/$suite" ] || script=
 echo "on-debian: installing $suite into $folder/root"
 debootstrap --variant=minbase --include=ca-certificates,git,make,python3,python3-venv "$suite" "$folder/root" \
-    "${mirror:-http://deb.debian.org/debian}" ${script:+"$script"} >"$folder/log" 2>&1 || {
+    "$mirror" ${script:+"$script"} >"$folder/log" 2>&1 || {
     tail -n 20 "$folder/log" >&2
     fail "debootstrap failed; its last lines are above"
 }
