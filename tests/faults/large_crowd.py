@@ -41,7 +41,7 @@ def large_crowd(journal: Journal, port: int, addresses: list[str], clients: int)
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    first = _FIRST + sum(number >= _FIRST for number in journal.sent)
+    first = _FIRST + sum(number >= _FIRST for number in list(journal.sent))
     shared = memoryview(stuffed(text(journal.seed, first, SIZE, SIZE)))
     crowd = []
     for number in range(first, first + clients):

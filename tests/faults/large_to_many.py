@@ -21,7 +21,7 @@ def large_to_many(journal: Journal, port: int, addresses: list[str]) -> None:
 
     :param journal: what was sent, and what went wrong, is noted there.
     """
-    number = _FIRST + sum(number >= _FIRST for number in journal.sent)
+    number = _FIRST + sum(number >= _FIRST for number in list(journal.sent))
     if number >= _FIRST + _MOST:
         return
     recipients = tuple(addresses[:MANY])
