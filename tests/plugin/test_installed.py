@@ -74,7 +74,12 @@ def test_the_extra_stack_is_what_the_services_and_their_supervisor_need() -> Non
     assert project["project"]["optional-dependencies"]["stack"] == groups["services"] + supervisor
 
 
-def test_every_package_of_the_services_is_installed_with_its_modules(site: Path) -> None:
+def test_every_module_is_installed_and_no_other(site: Path) -> None:
     for name in SOURCES:
         installed = site / "correio" if name == "client" else site / "correio" / "_stack" / name
-        assert {path.name for path in (ROOT / name).glob("*.py")} <= {path.name for path in installed.iterdir()}
+        modules = {
+            path.relative_to(installed)
+            for path in installed.rglob("*.py")
+            if name != "client" or "_stack" not in path.parts
+        }
+        assert modules == {path.relative_to(ROOT / name) for path in ROOT.glob(f"{name}/**/*.py")}
