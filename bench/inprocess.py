@@ -19,12 +19,12 @@ import zmq
 from bench.counting import Counter
 from bench.generator import message
 from bench.peers.base import DOMAIN, address
-from gateway.admission import Admission
-from gateway.conversation import Conversation
-from gateway.dispatcher import Dispatcher
-from gateway.poison import PoisonCabinet
-from gateway.registry import Registry
-from gateway.sessions import Session
+from gateway.clients.admission import Admission
+from gateway.clients.registry import Registry
+from gateway.clients.sessions import Session
+from gateway.telling.conversation import Conversation
+from gateway.workers.dispatcher import Dispatcher
+from gateway.workers.poison import PoisonCabinet
 from mailbox_store.files import DiskFiles
 from mailbox_store.folder_watch import FolderWatch
 from mailbox_store.service import Service

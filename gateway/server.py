@@ -23,15 +23,15 @@ from pathlib import Path
 import zmq
 from prometheus_client.core import Metric
 
-from gateway.admission import Admission
+from gateway.clients.admission import Admission
+from gateway.clients.lingering import LINGER
+from gateway.clients.registry import Registry
 from gateway.config import GatewaySettings
-from gateway.conversation import Conversation
-from gateway.dispatcher import Dispatcher
-from gateway.feed import Feed, open_feed
-from gateway.lingering import LINGER
-from gateway.metrics import families, figures
-from gateway.poison import PoisonCabinet
-from gateway.registry import Registry
+from gateway.telling.conversation import Conversation
+from gateway.telling.feed import Feed, open_feed
+from gateway.telling.metrics import families, figures
+from gateway.workers.dispatcher import Dispatcher
+from gateway.workers.poison import PoisonCabinet
 from runtime import garbage, logs
 from runtime.bus import Bus, Peer, open_socket
 from runtime.departures import Departures

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.answers import Answers
+from gateway.workers.answers import Answers
 from session_worker.config import WorkerSettings
 from tests.transcripts.memory_server import MemoryServer
 from tests.transcripts.transcript import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.answers import Answers
-from gateway.framing import Framer
+from gateway.clients.framing import Framer
+from gateway.workers.answers import Answers
 from session_worker import dialogue
 from session_worker.rules import Rules
 from tests.transcripts.memory_store import MemoryStore

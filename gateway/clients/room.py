@@ -1,0 +1,178 @@
+"""The memory that large messages share: how many octets of them the gateway holds at a time, however many are sent.
+
+Gives: a `Room`, and for each session that needs one a `Part` of it. A session may hold READ_AHEAD octets without
+asking, so commands and small messages never wait for room. To read more of a message it asks for as much as a piece
+of it; that is given back once a worker has done the piece.
+Fails: never. Who finds no room waits, in the order of asking, and is not read meanwhile.
+Limits: `octets` in all. While others wait a part is filled for LEASE seconds at most; then its session hands on what
+there is, as a shorter piece. So clients that stop in the middle of a message keep nobody waiting, and whoever waits
+gets room as long as workers do their steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import Protocol
+
+from gateway.clients.framing import Framer
+
+# What a session may hold of what its client sends without asking for room: more than PIPELINING clients send before
+# they read, and most messages whole. It is seen after reading, so there may be as much again.
+READ_AHEAD = 16 * 1024
+# The state of a session that counts for nothing, in octets: one with a few dozen recipients.
+SMALL_STATE = 4 * 1024
+# What is read from a socket at a time, where there is room for it.
+_AT_ONCE = 256 * 1024
+# 256 pieces of 256 KiB, four times what two workers and the store have under way.
+ROOM = 64 * 1024 * 1024
+# For how long, in seconds, a client may fill its part while others wait: at 4 Mbit/s it sends a piece of 256 KiB.
+LEASE = 0.5
+
+
+class Holder(Protocol):
+    """Who has a part: a session."""
+
+    def advance(self) -> None:
+        """Its part may be filled now."""
+
+    def hand_on(self) -> None:
+        """Others wait: let a step have what there is, and give back the rest."""
+
+
+class Room:
+    """Octets that are shared, and who waits for some.
+
+    :param octets: all that there are.
+    """
+
+    def __init__(self, octets: int) -> None:
+        # Octets come from a socket here; a session that has a part may take more at once.
+        self.large_buffer = memoryview(bytearray(_AT_ONCE))
+        self.buffer = self.large_buffer[:READ_AHEAD]
+        self.free = octets
+        self._loop = asyncio.get_running_loop()
+        self._waiting: OrderedDict[Part, int] = OrderedDict()
+        # Whose part is being filled, and since when; the longest is first.
+        self._filling: OrderedDict[Part, float] = OrderedDict()
+        self._serve_due = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many sessions wait."""
+        return len(self._waiting)
+
+    def ask(self, part: Part, octets: int) -> bool:
+        """Lend so many octets; where there is no room now, that is done later and told by `advance`."""
+        if self.free >= octets and not self._waiting:
+            self._lend(part, octets)
+            return True
+        self._waiting.setdefault(part, octets)
+        if self._timer is None:
+            self._timer = self._loop.call_later(LEASE, self._look)
+        return False
+
+    def waits(self, part: Part) -> bool:
+        """Whether this one waits."""
+        return part in self._waiting
+
+    def give_back(self, part: Part, octets: int) -> None:
+        """Take octets back; a part that has none to be filled is not looked at any more."""
+        self.free += octets
+        if not part.octets:
+            self._filling.pop(part, None)
+        if self._waiting and not self._serve_due:
+            # Later: whoever gives something back is in the middle of something.
+            self._serve_due = True
+            self._loop.call_soon(self._serve)
+
+    def forget(self, part: Part) -> None:
+        """It does not want room any more."""
+        self._waiting.pop(part, None)
+
+    # ------------------------------------------------------------ inside
+
+    def _lend(self, part: Part, octets: int) -> None:
+        self.free -= octets
+        part.octets = octets
+        self._filling[part] = self._loop.time()
+
+    def _serve(self) -> None:
+        self._serve_due = False
+        while self._waiting:
+            part, octets = next(iter(self._waiting.items()))
+            if self.free < octets:
+                return
+            del self._waiting[part]
+            self._lend(part, octets)
+            part.holder.advance()
+
+    def _look(self) -> None:
+        """As long as some wait, have those hand on what they have who have had room for too long."""
+        now = self._loop.time()
+        while self._waiting and self._filling:
+            part, since = next(iter(self._filling.items()))
+            if now - since < LEASE:
+                break
+            self._filling[part] = now
+            self._filling.move_to_end(part)
+            part.holder.hand_on()
+        self._timer = self._loop.call_later(LEASE / 5, self._look) if self._waiting else None
+
+
+class Part:
+    """What one session has of the room: `octets` to be filled, or none, and those that its step has.
+
+    :param room: what it is a part of.
+    :param holder: the session.
+    """
+
+    __slots__ = ("_room", "holder", "in_step", "octets")
+
+    def __init__(self, room: Room, holder: Holder) -> None:
+        self._room = room
+        self.holder = holder
+        self.octets = 0
+        self.in_step = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for room."""
+        return self._room.waits(self)
+
+    def buffer(self, held: int) -> memoryview:
+        """Where to read to, for a session that holds so much."""
+        return self._room.large_buffer[: self.octets - held]
+
+    def may_fill(self, framer: Framer, piece: int) -> bool:
+        """Whether its session may read on; asks for the rest of a piece of a message where there is no room yet."""
+        held, in_message = framer.held, framer.in_message
+        if self.octets and not in_message:
+            # Commands came behind a message: they have to go before more is read.
+            self.shrink(held)
+        if self.octets or held < READ_AHEAD:
+            return held < (self.octets or READ_AHEAD)
+        return in_message and self._room.ask(self, piece)
+
+    def step_begins(self, taken: int, held: int) -> None:
+        """A step has taken so many octets, and so many are left."""
+        self.in_step = min(taken, self.octets)
+        self.octets -= self.in_step
+        self.shrink(held)
+
+    def step_ends(self) -> None:
+        """The step's octets are gone."""
+        self.in_step, octets = 0, self.in_step
+        self._room.give_back(self, octets)
+
+    def shrink(self, held: int) -> None:
+        """Keep no more than there is to be kept."""
+        kept = min(self.octets, held) if held > READ_AHEAD else 0
+        self.octets, spare = kept, self.octets - kept
+        self._room.give_back(self, spare)
+
+    def close(self) -> None:
+        """Nothing is read any more."""
+        self._room.forget(self)
+        self.shrink(0)

@@ -1,0 +1,144 @@
+"""Each conversation as it happens, on the log and the feed: `C:` what a client said, `S:` what the server said.
+
+Gives: events of the log, each beginning with the session's id and carrying the same as fields, and those of the feed.
+What a client said is told when a worker has used it, so all is in the order of the dialogue even when the client
+talks ahead.
+Limits: of a message only its size is told. Octets that a terminal would obey, and those that are not UTF-8, are
+escaped, so what a client sends can neither forge a log line nor drive the terminal of whoever watches.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+from gateway.telling.feed import Feed
+from runtime.event_log import EventLog, escaped
+from runtime.words import counted
+from wire.ids import delivery_in
+from wire.messages import Body, Input, Lines, StepDone
+
+log = logging.getLogger(__name__)
+
+# A worker's routing id is 32 hexadecimal digits; so many tell the workers of a stack apart.
+_WORKER_DIGITS = 8
+
+
+def printable(octets: bytes) -> str:
+    r"""Text that any terminal can show: UTF-8 as it is, all that is not text as `\x1b`."""
+    return escaped(octets.decode("utf-8", "backslashreplace"))
+
+
+class Conversation:
+    """Tells the conversations of all sessions. Each of its calls is about one session and its client's address.
+
+    :param events: the log; None: it is not told.
+    :param feed: who else is, while anybody listens there.
+    :param clock: any clock, in seconds.
+    """
+
+    def __init__(
+        self, events: EventLog | None, feed: Feed | None = None, *, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.clock = clock
+        self._events = events
+        self._feed = feed
+        # Whether there is anybody to tell: all that a silent conversation costs is to look at this.
+        self.told = False
+        # Whether the feed is to be told, and whether anybody wants more than lines.
+        self._watched = self._fields = False
+        if feed is not None:
+            feed.on_change = self._look
+        self._look()
+
+    def _look(self) -> None:
+        self._watched = self._feed is not None and self._feed.watched
+        self.told = self._watched or self._events is not None
+        self._fields = self._watched or (self._events is not None and self._events.fields)
+
+    def connected(self, session: str, peer: str) -> None:
+        if self.told:
+            peer = escaped(peer)
+            self._tell(session, f"connection from {peer}", {"event": "connected", "session": session, "peer": peer})
+
+    def answered(self, session: str, peer: str, spoken: Input, done: StepDone, worker: bytes, begun: float) -> None:
+        """A worker has done a step: it has used an input of the client, or some lines of it, and replied.
+
+        :param worker: its routing id.
+        :param begun: what `clock` said when the step began; 0 if nobody was there to be told.
+        """
+        if not self.told:
+            return
+        by = self._by(worker, begun) if self._fields else {}
+        if isinstance(spoken, Lines):
+            for line in spoken.lines[: done.consumed]:
+                self._line(session, peer, "(line too long)" if line is None else printable(line))
+        elif isinstance(spoken, Body) and spoken.last:
+            self._message(session, peer, spoken)
+            # A positive reply to a message names what was delivered (RFC 5321 section 4.2.1: 2yz).
+            if self._fields and done.replies.startswith(b"2"):
+                delivery = delivery_in(printable(done.replies), session)
+                by |= {"delivery": delivery} if delivery else {}
+        self._replies(session, peer, done.replies, by)
+        if "delivery" in by and self._feed is not None and self._watched:
+            # The log has it with the reply.
+            self._feed.tell(event="delivered", session=session, peer=peer, delivery=by["delivery"])
+
+    def said(self, session: str, peer: str, replies: bytes) -> None:
+        """The gateway itself has replied."""
+        if self.told:
+            self._replies(session, peer, replies, {})
+
+    def injected(self, session: str, peer: str, what: str) -> None:
+        """A failure on cue: told even where conversations are not, for whoever wonders must find it."""
+        text = escaped(what)
+        fields = {"event": "injected", "session": session, "peer": peer, "text": text}
+        log.warning("%s ! injected: %s", session, text, extra=fields)
+        if self._feed is not None and self._watched:
+            self._feed.tell(**fields)
+
+    def closed(self, session: str, peer: str, why: str) -> None:
+        if self.told:
+            why = escaped(why)
+            self._tell(session, f"closed: {why}", {"event": "closed", "session": session, "peer": peer, "why": why})
+
+    def _by(self, worker: bytes, begun: float) -> dict[str, object]:
+        """Which worker has replied, and how long that took."""
+        by: dict[str, object] = {"worker": printable(worker)[:_WORKER_DIGITS]}
+        if begun:
+            by["ms"] = round((self.clock() - begun) * 1000, 3)
+        return by
+
+    def _line(self, session: str, peer: str, text: str) -> None:
+        fields: dict[str, object] = {}
+        if self._fields:
+            fields = {"event": "client", "session": session, "peer": peer, "text": text, "verb": _verb(text)}
+        self._tell(session, f"C: {text}", fields)
+
+    def _message(self, session: str, peer: str, message: Body) -> None:
+        size = message.offset + len(message.data)
+        text = "too big" if message.too_big else counted(size, "octet")
+        fields = {"event": "message", "session": session, "peer": peer, "octets": size, "too_big": message.too_big}
+        self._tell(session, f"C: (message, {text})", fields)
+
+    def _replies(self, session: str, peer: str, replies: bytes, by: Mapping[str, object]) -> None:
+        for line in replies.splitlines():
+            text = printable(line)
+            fields: dict[str, object] = {}
+            if self._fields:
+                fields = {"event": "server", "session": session, "peer": peer, "text": text, **by}
+            self._tell(session, f"S: {text}", fields)
+
+    def _tell(self, session: str, line: str, fields: Mapping[str, object]) -> None:
+        """:param fields: `event`, `session` and more, for whoever wants them; nobody does without `_fields`."""
+        if self._events is not None:
+            self._events.tell(f"{session} {line}", fields)
+        if self._feed is not None and self._watched:
+            self._feed.tell(**fields)
+
+
+def _verb(text: str) -> str:
+    """The first word, if it looks like one; the gateway does not know which there are."""
+    word = text.partition(" ")[0]
+    return word.upper() if word.isascii() and word.isalpha() else ""
