@@ -16,7 +16,6 @@ An extension gets its verbs as rows of `_TABLE`, its line in `_extensions`, its 
 from __future__ import annotations
 
 import difflib
-from collections import defaultdict
 from collections.abc import Generator
 
 from session_worker import commands, explain, faults, foresight, grammar, help, message, replies, state
@@ -24,7 +23,7 @@ from session_worker.commands import Command
 from session_worker.replies import Refusal, Reply
 from session_worker.rules import Rules, SenderDomainRule
 from session_worker.state import Phase, Recipient, Session, StateError, Transaction
-from session_worker.turn import AGAIN, MESSAGE, OTHER, STORE_AGAIN, Context, Handler, Talk, Tally, Turn
+from session_worker.turn import AGAIN, MESSAGE, OTHER, STORE_AGAIN, Context, Handler, Talk, Turn
 from wire.messages import (
     Body,
     Check,
@@ -41,6 +40,7 @@ from wire.messages import (
     ReadLines,
     Step,
     StepDone,
+    Told,
 )
 from wire.outcomes import Found, NoSuchUser, NotOurDomain, Outcome, Writable
 from wire.records import replace
@@ -50,10 +50,9 @@ from wire.records import replace
 _SAID_ENOUGH = 32 * 1024
 
 
-def step(rules: Rules, step: Step, tally: Tally | None = None) -> Generator[Question, Outcome, StepDone]:
+def step(rules: Rules, step: Step) -> Generator[Question, Outcome, StepDone]:
     """Run one step: yields questions, is resumed with outcomes, returns what the gateway is told.
 
-    :param tally: where the replies to commands and messages are counted.
     :raises StateError: for a state that is none, or an input that does not belong to it.
     :raises NewerState: for a state of a newer release.
     """
@@ -62,12 +61,11 @@ def step(rules: Rules, step: Step, tally: Tally | None = None) -> Generator[Ques
         if rules.faults is not None:
             turn = faults.connected(rules.faults, Context(rules, step.session, step.time, turn.session), turn)
         return _done(step, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next)
-    tally = defaultdict(int) if tally is None else tally
     # Without a state, and not after a greeting of ours: the gateway said the `opening`.
     session = Session(step.peer) if step.peer and not step.state else state.decode(step.state)
     context = Context(rules, step.session, step.time, session, step.seq, step.message)
     if isinstance(step.input, Lines):
-        return (yield from _lines(context, step, step.input.lines, tally))
+        return (yield from _lines(context, step, step.input.lines))
     if isinstance(step.input, Body):
         if not step.message:
             raise StateError("a message without a number: the gateway is older than this worker")
@@ -75,13 +73,13 @@ def step(rules: Rules, step: Step, tally: Tally | None = None) -> Generator[Ques
             turn = yield from faults.end(rules.faults, context, step.input, message.piece)
         else:
             turn = yield from message.piece(context, step.input)
-        if step.input.last:
-            tally[MESSAGE, turn.reply.code if turn.reply else 0] += 1
+        told = (Told(MESSAGE, turn.reply.code if turn.reply else 0),) if step.input.last else ()
         if session.explained:
             turn = explain.explained(context, turn)
     else:
-        turn = yield from message.abandoned(context)
-    return _done(step, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next)
+        turn, told = (yield from message.abandoned(context)), ()
+    done = _done(step, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next, told)
+    return replace(done, delivery=turn.delivery) if turn.delivery else done
 
 
 def opening(rules: Rules) -> bytes:
@@ -103,45 +101,62 @@ def _done(
     session: Session,
     said: bytes,
     then: Next,
+    told: tuple[Told, ...] = (),
     foreseen: tuple[Foreseen, ...] = (),
     again: int = 0,
     epoch: int = 0,
+    holds: int = 0,
 ) -> StepDone:
     under_way = session.transaction is not None
     after = state.encode(session)
-    return StepDone(step.session, step.seq, consumed, after, said, then, under_way, foreseen, again, epoch)
+    return StepDone(
+        step.session,
+        step.seq,
+        consumed,
+        after,
+        said,
+        then,
+        under_way,
+        foreseen,
+        again,
+        epoch,
+        holds=holds,
+        told=told,
+    )
 
 
-def _lines(
-    context: Context, step: Step, lines: tuple[bytes | None, ...], tally: Tally
-) -> Generator[Question, Outcome, StepDone]:
+def _lines(context: Context, step: Step, lines: tuple[bytes | None, ...]) -> Generator[Question, Outcome, StepDone]:
     """Command lines, up to one that changes what is to be read."""
     if context.session.phase is Phase.MESSAGE:
         raise StateError("command lines in the middle of a message")
     said = b""
     # A failure on cue may depend on anything; an explanation, below, names its step.
-    again = AGAIN if context.rules.faults is None else 0
+    again = holds = AGAIN if context.rules.faults is None else 0
     epoch = 0
+    told: list[Told] = []
     for consumed, line in enumerate(lines, 1):
         verb, turn = yield from _line(context, line)
         if isinstance(turn.next, Injected) and said:
             # What was said before must not wait with it: the line comes again, first in the next step.
-            return _done(step, consumed - 1, context.session, said, ReadLines())
-        tally[verb, turn.reply.code if turn.reply else 0] += 1
+            return _done(step, consumed - 1, context.session, said, ReadLines(), tuple(told))
+        told.append(Told(verb, turn.reply.code if turn.reply else 0, verb in _SECRET))
         again = min(again, turn.again)
+        holds = min(holds, turn.holds)
         if epoch and turn.epoch and turn.epoch != epoch:
             again = 0
         epoch = turn.epoch or epoch
         if turn.session.explained:
-            again = 0
+            again = holds = 0
             turn = explain.explained(context, turn)
         said += turn.reply.render() if turn.reply else b""
         context = context.after(turn.session)
         if not isinstance(turn.next, ReadLines) or len(said) > _SAID_ENOUGH:
             # The rest is text of a message, or nobody listens to it any more, or it comes again in the next step.
-            return _done(step, consumed, context.session, said, turn.next, (), again, epoch if again else 0)
+            shared = epoch if again else 0
+            return _done(step, consumed, context.session, said, turn.next, tuple(told), (), again, shared, holds)
     seen = foresight.foreseen(context, _data)
-    return _done(step, len(lines), context.session, said, ReadLines(), seen, again, epoch if again else 0)
+    shared = epoch if again else 0
+    return _done(step, len(lines), context.session, said, ReadLines(), tuple(told), seen, again, shared, holds)
 
 
 def _line(context: Context, line: bytes | None) -> Generator[Question, Outcome, tuple[str, Turn]]:
@@ -203,8 +218,8 @@ def _hello(context: Context, command: Command) -> Turn:
     extended = command.verb == "EHLO"
     session = replace(context.session, hello=name, extended=extended, transaction=None)
     if extended:
-        return Turn(session, replies.ehlo(rules.domain, name, _extensions(rules)), again=AGAIN)
-    return Turn(session, replies.helo(rules.domain, name), again=AGAIN)
+        return Turn(session, replies.ehlo(rules.domain, name, _extensions(rules)), again=AGAIN, holds=AGAIN)
+    return Turn(session, replies.helo(rules.domain, name), again=AGAIN, holds=AGAIN)
 
 
 def _extensions(rules: Rules) -> list[str]:
@@ -231,7 +246,7 @@ def _mail(context: Context, command: Command) -> Turn:
     if said.sender and _bound(context) not in ("", said.domain):
         raise Refusal(replies.foreign_sender("EHLO" if session.extended else "HELO", session.hello))
     begun = replace(session, transaction=Transaction(said.sender, said.utf8))
-    return Turn(begun, replies.sender_ok(said.sender, said.hints, utf8=said.utf8), again=AGAIN)
+    return Turn(begun, replies.sender_ok(said.sender, said.hints, utf8=said.utf8), again=AGAIN, holds=AGAIN)
 
 
 def _bound(context: Context) -> str:
@@ -260,7 +275,8 @@ def _rcpt(context: Context, command: Command) -> Talk:
         mail = mail.with_recipient(recipient, epoch)
     session = replace(context.session, transaction=mail)
     said = replies.recipient_ok(wanted.given, wanted.hints, utf8=mail.utf8)
-    return Turn(session, said, again=STORE_AGAIN if wanted.domain else 0, epoch=outcome.epoch)
+    again, holds = (STORE_AGAIN, outcome.holds) if wanted.domain else (0, 0)
+    return Turn(session, said, again=again, epoch=outcome.epoch, holds=holds)
 
 
 def _data(context: Context, command: Command) -> Talk:
@@ -272,7 +288,8 @@ def _data(context: Context, command: Command) -> Talk:
         raise Refusal(replies.refused(outcome, ""))
     session = replace(context.session, transaction=mail.being_read())
     then = ReadBody(context.rules.max_message_octets)
-    return Turn(session, replies.start_message(), then, STORE_AGAIN if outcome.epoch else 0, outcome.epoch)
+    again = STORE_AGAIN if outcome.epoch else 0
+    return Turn(session, replies.start_message(), then, again, outcome.epoch, outcome.holds)
 
 
 def _transaction(context: Context) -> Transaction:
@@ -287,16 +304,17 @@ def _transaction(context: Context) -> Transaction:
 def _rset(context: Context, command: Command) -> Turn:
     commands.nothing(command)
     said = replies.in_own_name(replies.reset(greeted=bool(context.session.hello)), context.session.hello)
-    return Turn(replace(context.session, transaction=None), said, again=AGAIN)
+    return Turn(replace(context.session, transaction=None), said, again=AGAIN, holds=AGAIN)
 
 
 def _noop(context: Context, _command: Command) -> Turn:
-    return Turn(context.session, replies.noop(), again=AGAIN)
+    return Turn(context.session, replies.noop(), again=AGAIN, holds=AGAIN)
 
 
 def _quit(context: Context, command: Command) -> Turn:
     commands.nothing(command)
-    return Turn(replace(context.session, transaction=None), replies.farewell(context.rules.domain), Close(), AGAIN)
+    said = replies.farewell(context.rules.domain)
+    return Turn(replace(context.session, transaction=None), said, Close(), AGAIN, holds=AGAIN)
 
 
 def _vrfy(context: Context, command: Command) -> Talk:
@@ -345,3 +363,5 @@ _TABLE: dict[Phase, dict[str, Handler]] = {
 _NOT_OFFERED = frozenset({"EXPN", "TURN", "ETRN", "AUTH", "STARTTLS", "BDAT"})
 # What replies are counted by: no client can make more of them.
 _VERBS = frozenset({*help.COMMANDS, explain.KEYWORD, *_NOT_OFFERED})
+# What follows them may be a password (RFC 4954 section 4: initial-response).
+_SECRET = frozenset({"AUTH"})

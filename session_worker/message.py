@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from session_worker import replies, trace
-from session_worker.replies import Reply
+from session_worker.replies import DELIVERED, Reply
 from session_worker.state import TIMED_OUT, Session, StateError, Transaction
 from session_worker.turn import Context, Talk, Turn
 from wire.address import fold
@@ -29,7 +29,8 @@ def piece(context: Context, body: Body) -> Talk:
         raise StateError(f"a piece at offset {body.offset}, and staged is {mail.staged}")
     if body.last:
         reply = yield from _end_of_data(context, mail, body)
-        return Turn(replace(context.session, transaction=None), reply)
+        delivery = context.delivery if reply.code == DELIVERED else ""
+        return Turn(replace(context.session, transaction=None), reply, delivery=delivery)
     if not mail.failure:
         mail = yield from _stage(context, mail, body)
     remaining = 0 if mail.failure else max(0, context.rules.max_message_octets - mail.staged)

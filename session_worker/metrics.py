@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 from prometheus_client.core import Metric
@@ -17,8 +17,7 @@ from prometheus_client.core import Metric
 from runtime.histogram import OCTETS, Histogram
 from runtime.metrics import counter, gauge, histogram
 from runtime.vitals import Figures
-from session_worker.turn import Tally
-from wire.messages import Check, Deliver, Discard, Lookup, Question, Stage
+from wire.messages import Check, Deliver, Discard, Lookup, Question, Stage, Told
 from wire.outcomes import Failed, Outcome, TimedOut
 
 _KINDS: tuple[type[Question], ...] = (Lookup, Check, Stage, Deliver, Discard)
@@ -28,8 +27,8 @@ class Counts:
     """Since the start of this worker."""
 
     def __init__(self) -> None:
-        # What commands and messages were answered; the dialogue adds to it.
-        self.replies: Tally = defaultdict(int)
+        # What commands and messages were answered: verb, `message` or `other`, and code.
+        self.replies: defaultdict[tuple[str, int], int] = defaultdict(int)
         self.done = 0
         self.refused = 0
         self.faults = 0
@@ -44,6 +43,12 @@ class Counts:
         self.deliveries = 0
         self.known_deliveries = 0
         self.message = Histogram(OCTETS)
+
+    def answered(self, told: Iterable[Told]) -> None:
+        """A step is done; `told`: what became of its lines, or its message."""
+        self.done += 1
+        for each in told:
+            self.replies[each.verb or "other", each.code] += 1
 
     def delivered(self, question: Deliver, repeat: bool) -> None:
         """The store has a message; `repeat`: it had it before."""

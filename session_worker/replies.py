@@ -310,8 +310,11 @@ def start_message() -> Reply:
     return _reply(354, "", "Type the message; end it with a line that holds a single dot")
 
 
+DELIVERED = 250
+
+
 def delivered(delivery: str) -> Reply:
-    return _reply(250, "2.0.0", f"Message delivered, id {delivery}")
+    return _reply(DELIVERED, "2.0.0", f"Message delivered, id {delivery}")
 
 
 def too_big(limit: int) -> Reply:

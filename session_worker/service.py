@@ -234,7 +234,7 @@ class Worker:
             self.counts.refused += 1
             gateway.send(StepRefused(message.session, message.seq, "draining"))
         else:
-            running = _Running(message, gateway, dialogue.step(self._rules, message, self.counts.replies))
+            running = _Running(message, gateway, dialogue.step(self._rules, message))
             self._running.add(running)
             self._advance(running, None)
 
@@ -257,8 +257,11 @@ class Worker:
             done: StepDone = end.value
             # What is remembered may be old enough already.
             again = 0 if running.recalled else done.again
-            answer = replace(done, again=again, heard=running.heard) if running.heard or running.recalled else done
-            self.counts.done += 1
+            holds = 0 if running.recalled else done.holds
+            answer = done
+            if running.heard or running.recalled:
+                answer = replace(done, again=again, heard=running.heard, holds=holds)
+            self.counts.answered(done.told)
             if done.next.__class__ is Injected:
                 self.counts.injected += 1
         except NewerState as newer:

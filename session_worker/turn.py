@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, MutableMapping
+from collections.abc import Callable, Generator
 from typing import TypeAlias
 
 from session_worker.commands import Command
@@ -45,7 +45,8 @@ class Turn(Record):
     """One exchange: the session after it, the reply (None: nothing is said yet) and what to read next.
 
     `again`: for so many ms the same command in the same session, or one like it, would be served the same; `epoch`:
-    or as long as it is the store's, where it is not 0.
+    or as long as it is the store's, where it is not 0. `holds`: the same, with the store's word for how long.
+    `delivery`: the id of the message that the reply says was delivered.
     """
 
     session: Session
@@ -53,6 +54,8 @@ class Turn(Record):
     next: Next = READ_LINES
     again: int = 0
     epoch: int = 0
+    holds: int = 0
+    delivery: str = ""
 
 
 # What depends on nothing but the session and the command would be the same for ever; but a release, or a setting, can
@@ -62,11 +65,9 @@ AGAIN = 1000
 STORE_AGAIN = 250
 
 
-# How often what was answered with which code: a verb, `MESSAGE` or `OTHER`, and the reply's code, 0 for no reply.
-# The dialogue adds to it and never looks inside, so a step gives the same whatever is in it.
-Tally: TypeAlias = MutableMapping[tuple[str, int], int]
+# The verb of what is no line, and of a line that has none of ours (wire/SPEC.md, `told`).
 MESSAGE = "message"
-OTHER = "other"
+OTHER = ""
 
 # Whoever needs the store asks the store by yielding, is resumed with the outcome, and returns its turn.
 Talk: TypeAlias = Generator[Question, Outcome, Turn]

@@ -17,6 +17,7 @@ Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=limits.MAX_ID)]
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=limits.MAX_TEXT)]
 Text: TypeAlias = Annotated[str, Meta(max_length=limits.MAX_TEXT)]
 State: TypeAlias = Annotated[bytes, Meta(max_length=limits.MAX_STATE)]
+Carry: TypeAlias = Annotated[bytes, Meta(max_length=limits.MAX_CARRY)]
 Replies: TypeAlias = Annotated[bytes, Meta(max_length=limits.MAX_REPLIES)]
 Trace: TypeAlias = Annotated[bytes, Meta(max_length=limits.MAX_TRACE)]
 Line: TypeAlias = Annotated[bytes, Meta(max_length=limits.MAX_LINE)]
@@ -34,4 +35,7 @@ else:
 
 
 class Part(Record, array_like=True):
-    """A message, or what stands in one: in an envelope an array of its kind, which is its `tag`, and its fields."""
+    """A message, or what stands in one: in an envelope an array of its kind, which is its `tag`, and its fields.
+
+    One without a tag stands where nothing else can, and is an array of its fields alone.
+    """

@@ -18,6 +18,7 @@ SMALL_STEP = 32 * 1024
 # 1000 recipients with the longest paths (RFC 5321 section 4.5.3.1.3: 256 octets), twice each.
 MAX_STATE = 1024 * 1024
 MAX_REPLIES = 1024 * 1024
+MAX_CARRY = 4096
 MAX_RECIPIENTS = 1000
 MAX_FORESEEN = 8  # answers in advance, and ways of writing the line that one is for
 MAX_ID = 64  # session and delivery ids

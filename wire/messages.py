@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from wire import limits
 from wire.fields import (
+    Carry,
     Id,
     Line,
     Mailboxes,
@@ -69,6 +70,12 @@ class Disconnected(Part, tag="disconnected"):
 Input: TypeAlias = Connected | Lines | Body | Disconnected
 
 
+class Client(Part):
+    """Who the client is, as far as the gateway knows; `address` is its IP address in text form, without a port."""
+
+    address: Text = ""
+
+
 class Step(Part, tag="step"):
     """One step of one session: the state it had and what its client did next.
 
@@ -76,6 +83,7 @@ class Step(Part, tag="step"):
     IP address where the session has no state yet, for the gateway greeted it with an `opening`. `message` is the
     number, from 1, that the message under way has in the session or, between two, the next one. `waited` is how long,
     in ms, the step had waited when it was sent to this worker: for any worker, or with others that were lost.
+    `carry` is what the session's latest StepDone with a `carry` wanted back; empty before there was one.
     """
 
     session: Id
@@ -86,6 +94,8 @@ class Step(Part, tag="step"):
     peer: Text = ""
     message: Number = 0
     waited: Number = 0
+    client: Client = Client()
+    carry: Carry = b""
 
 
 # ---------------------------------------------------------------- worker → gateway: what to do next
@@ -133,6 +143,18 @@ class Foreseen(Part, tag="foreseen"):
     epoch: Number = 0
 
 
+class Told(Part):
+    """What became of one line or message, for whoever counts or shows it.
+
+    `verb`: that of the line, in capitals, if the worker knows it; "message" for a message; "" for anything else.
+    `code`: the reply's; 0: there was none. `secret`: the text of the line may be shown to nobody.
+    """
+
+    verb: Text
+    code: Number
+    secret: bool = False
+
+
 class StepDone(Part, tag="done"):
     """The answer to a Step.
 
@@ -144,6 +166,11 @@ class StepDone(Part, tag="done"):
     answered the same, whatever its session; a gateway may spare it.
     `epoch`: or so long as this is the store's epoch, where it is not 0.
     `heard`: the store's epoch, where it has answered a question of this step; 0: it has not.
+    `holds`: for so many ms, from when the gateway began the step, the same Lines in the same state would be answered
+    the same in any session, by any worker.
+    `carry`: octets that the next step of the session is to bring back; None: those that this one brought.
+    `told`: one for each line that was consumed, or for the message that has ended.
+    `delivery`: the id of the message, where the replies say that it was delivered.
     """
 
     session: Id
@@ -157,6 +184,10 @@ class StepDone(Part, tag="done"):
     again: Number = 0
     epoch: Number = 0
     heard: Number = 0
+    holds: Number = 0
+    carry: Carry | None = None
+    told: Annotated[tuple[Told, ...], Meta(max_length=limits.MAX_LINES)] = ()
+    delivery: Text = ""
 
 
 class StepRefused(Part, tag="refused"):

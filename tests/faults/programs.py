@@ -48,11 +48,11 @@ from session_worker import dialogue
 from wire.messages import Body, Lines
 def act():
     {action}
-def step(rules, step, tally=None, real=dialogue.step):
+def step(rules, step, real=dialogue.step):
     said = step.input.lines if isinstance(step.input, Lines) else ()
     text = step.input.data if isinstance(step.input, Body) else b""
     if {line.encode()!r} in said or {line.encode()!r} in text:
         act()
-    return (yield from real(rules, step, tally))
+    return (yield from real(rules, step))
 dialogue.step = step
 """

@@ -14,7 +14,20 @@ from session_worker.state import NewerState, Recipient, Session, StateError, Tra
 from session_worker.turn import AGAIN, STORE_AGAIN
 from tests.transcripts.memory_store import MemoryStore
 from wire import limits
-from wire.messages import Body, Check, Close, Connected, Disconnected, Input, Lines, Lookup, ReadBody, Step, StepDone
+from wire.messages import (
+    Body,
+    Check,
+    Close,
+    Connected,
+    Disconnected,
+    Input,
+    Lines,
+    Lookup,
+    ReadBody,
+    Step,
+    StepDone,
+    Told,
+)
 from wire.outcomes import Delivered, Discarded, Failed, Found, NoSuchUser, Staged, TimedOut, Unwritable, Writable
 from wire.records import replace
 
@@ -113,6 +126,7 @@ def test_no_line_and_no_outcome_raises_and_each_line_has_a_reply(
         done: StepDone = end.value
     replies = [line for line in done.replies.split(b"\r\n") if line[3:4] == b" "]
     assert len(replies) == done.consumed
+    assert [b"%d" % each.code for each in done.told] == [reply[:3] for reply in replies]
     assert done.consumed == len(lines) or isinstance(done.next, ReadBody | Close)
     state.decode(done.state)
 
@@ -286,3 +300,39 @@ def test_a_fault_of_ours_is_apologised_for_unless_nobody_listens() -> None:
     assert apology.replies.startswith(b"421 4.3.0 ")
     assert apology.next == Close()
     assert dialogue.fault(_RULES, _step(Disconnected())).replies == b""
+
+
+def test_of_each_line_the_verb_and_the_code_are_told_and_whether_it_is_secret() -> None:
+    lines = (b"mail FROM:<a@example.org>", b"AUTH PLAIN AGFuYQBwYXNz", b"RCPT TO:<who@else>", b"who", b"expn x", None)
+    told = _run(_step(Lines(lines), replace(_START, hello="example.org")), rules=Rules()).told
+    assert [(each.verb, each.code) for each in told] == [
+        ("MAIL", 250), ("AUTH", 502), ("RCPT", 550), ("", 500), ("EXPN", 502), ("", 500),
+    ]  # fmt: skip
+    assert [each.verb for each in told if each.secret] == ["AUTH"]
+
+
+def test_of_a_message_that_has_ended_its_code_is_told_and_its_id_where_it_is_delivered() -> None:
+    reading = replace(
+        _START, hello="h", transaction=Transaction("", recipients=(Recipient(*_USERS[:1] * 2),), reading=True)
+    )
+    piece = _run(_step(Body(b"x", 0, False), reading))
+    assert (piece.told, piece.delivery) == ((), "")
+    done = _run(_step(Body(b"x", 0, True), reading))
+    assert (done.told, done.delivery) == ((Told("message", 250),), "s-1.1")
+    failed = _run(_step(Body(b"x", 0, True, too_big=True), reading))
+    assert (failed.told, failed.delivery) == ((Told("message", 552),), "")
+
+
+def test_an_answer_holds_a_second_where_the_state_decides_and_as_long_as_the_store_says_where_that_does() -> None:
+    greeted = replace(_START, hello="h")
+
+    def holds(*lines: bytes, session: Session = greeted, rules: Rules = _RULES) -> int:
+        return _run(_step(Lines(lines), session), MemoryStore(_USERS, lasting=True), rules).holds
+
+    mail, rcpt = b"MAIL FROM:<a@h>", b"RCPT TO:<maria@example.com>"
+    assert holds(b"NOOP", mail) == 1000
+    assert (holds(mail, rcpt), holds(mail, rcpt, b"DATA")) == (300, 250)
+    assert holds(mail, b"RCPT TO:<postmaster>") == 0
+    assert holds(mail, b"HELP") == 0
+    assert holds(b"NOOP", rules=replace(_RULES, faults=Faults())) == 0
+    assert holds(b"NOOP", session=replace(greeted, explained=True)) == 0

@@ -43,9 +43,14 @@ _HEADER = re.compile(rb"[!-9;-~]+[ \t]*:|\n")
 
 
 class MemoryStore:
-    """Users in the order of users.txt; `mailboxes` holds the files of those that got mail."""
+    """Users in the order of users.txt; `mailboxes` holds the files of those that got mail.
 
-    def __init__(self, users: Iterable[str]) -> None:
+    :param lasting: what it says holds as long as it would in the real store; otherwise nothing may be used again, for
+        faults come and go.
+    """
+
+    def __init__(self, users: Iterable[str], *, lasting: bool = False) -> None:
+        self._lasts = 1 if lasting else 0
         self.users = list(users)
         self.mailboxes: dict[str, bytes] = {}
         self.staged: dict[str, dict[int, bytes]] = {}
@@ -75,7 +80,7 @@ class MemoryStore:
                 return self._lookup(local, domain)
             case Check(mailboxes):
                 bad = [name for name in mailboxes if name in self._unwritable]
-                return Unwritable(bad[0], "read-only") if bad else Writable(self.epoch)
+                return Unwritable(bad[0], "read-only") if bad else Writable(self.epoch, 250 * self._lasts)
             case Stage(delivery, offset, data):
                 pieces = self.staged.setdefault(delivery, {})
                 pieces[offset] = data
@@ -100,7 +105,8 @@ class MemoryStore:
         return self._found(self.users[0].casefold()) if local.casefold() == "postmaster" else NoSuchUser()
 
     def _found(self, mailbox: str) -> Outcome:
-        return Found(mailbox, mailbox not in self._unwritable, self.epoch)
+        writable = mailbox not in self._unwritable
+        return Found(mailbox, writable, self.epoch, 300 * self._lasts, 250 * self._lasts * writable)
 
     def _deliver(self, deliver: Deliver) -> Outcome:
         if deliver.delivery in self._delivered:

@@ -17,6 +17,8 @@ mailboxes = st.lists(names, min_size=1, max_size=5).map(tuple)
 originals = st.lists(st.tuples(numbers, texts), max_size=3).map(tuple)
 lines = st.lists(st.none() | octets, min_size=1, max_size=5).map(tuple)
 
+clients = st.builds(messages.Client, texts)
+told = st.lists(st.builds(messages.Told, texts, numbers, st.booleans()), max_size=3).map(tuple)
 served = st.none() | st.lists(ids, max_size=3).map(tuple)
 inputs = st.one_of(
     st.builds(messages.Connected, names),
@@ -36,10 +38,10 @@ questions = st.one_of(
     st.builds(messages.Discard, ids),
 )
 answers = st.one_of(
-    st.builds(outcomes.Found, names, st.booleans(), numbers),
+    st.builds(outcomes.Found, names, st.booleans(), numbers, numbers, numbers),
     st.builds(outcomes.NoSuchUser, texts),
     st.just(outcomes.NotOurDomain()),
-    st.builds(outcomes.Writable, numbers),
+    st.builds(outcomes.Writable, numbers, numbers),
     st.builds(outcomes.Unwritable, names, texts),
     st.builds(outcomes.Staged, numbers),
     st.builds(outcomes.Delivered, st.booleans()),
@@ -47,7 +49,7 @@ answers = st.one_of(
     st.builds(outcomes.Failed, st.sampled_from(get_args(outcomes.Failure)), texts),
 )
 any_message = st.one_of(
-    st.builds(messages.Step, ids, numbers, numbers, octets, inputs, texts, numbers, numbers),
+    st.builds(messages.Step, ids, numbers, numbers, octets, inputs, texts, numbers, numbers, clients, octets),
     st.builds(
         messages.StepDone,
         ids,
@@ -61,6 +63,10 @@ any_message = st.one_of(
         numbers,
         numbers,
         numbers,
+        numbers,
+        st.none() | octets,
+        told,
+        texts,
     ),
     st.builds(messages.StepRefused, ids, numbers, st.sampled_from(["draining", "state"])),
     st.builds(messages.WorkerAlive, names, numbers, st.booleans(), served, octets, numbers),
