@@ -32,8 +32,8 @@ from bench.load import by_generator
 from bench.options import OptionError, Options, from_environment
 from bench.peers import Correio, PeerError
 from bench.peers.base import INSTALLED, ROOT, address
-from mailbox_store.journal import Forgotten, Message
-from mailbox_store.sqlite_journal import SqliteJournal
+from mailbox_store.journal.journal import Forgotten, Message
+from mailbox_store.journal.sqlite_journal import SqliteJournal
 
 _SESSIONS = 100
 _WARM_UP = 300

@@ -25,12 +25,12 @@ from gateway.clients.sessions import Session
 from gateway.telling.conversation import Conversation
 from gateway.workers.dispatcher import Dispatcher
 from gateway.workers.poison import PoisonCabinet
-from mailbox_store.files import DiskFiles
 from mailbox_store.folder_watch import FolderWatch
+from mailbox_store.journal.sqlite_journal import SqliteJournal
+from mailbox_store.mailboxes.files import DiskFiles
 from mailbox_store.service import Service
-from mailbox_store.sqlite_journal import SqliteJournal
 from mailbox_store.store import Store
-from mailbox_store.users import Users, parse_users
+from mailbox_store.users.users import Users, parse_users
 from runtime.bus import Bus
 from runtime.event_log import EventLog, Form
 from runtime.log_output import Output

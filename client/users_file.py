@@ -1,7 +1,7 @@
 """The users file of a private stack: who is in it, and one address more.
 
 Gives: `users`, its entries by the name of their mailbox's file; `add_user`. What an entry is, and which ones the
-store refuses, is said in `mailbox_store/users.py`.
+store refuses, is said in `mailbox_store/users/users.py`.
 Fails: `address.AddressError` for what the store would refuse, for then it keeps the whole list as it was.
 Limits: two processes must not add to one file at the same time.
 """

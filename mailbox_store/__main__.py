@@ -21,17 +21,17 @@ import zmq
 
 from mailbox_store.boot import this_boot
 from mailbox_store.config import ConfigError, StoreSettings
-from mailbox_store.durable import make_folder
-from mailbox_store.files import DiskFiles
 from mailbox_store.folder_watch import FolderWatch
-from mailbox_store.journal import JournalError
+from mailbox_store.journal.durable import make_folder
+from mailbox_store.journal.journal import JournalError
+from mailbox_store.journal.sqlite_journal import SqliteJournal
+from mailbox_store.mailboxes.files import DiskFiles
 from mailbox_store.metrics import Totals, families
 from mailbox_store.room import why_no_mail
 from mailbox_store.service import Service
-from mailbox_store.sqlite_journal import SqliteJournal
 from mailbox_store.store import Store
-from mailbox_store.unlisted import Unlisted
-from mailbox_store.users_file import UsersFile
+from mailbox_store.users.unlisted import Unlisted
+from mailbox_store.users.users_file import UsersFile
 from runtime import garbage, logs, signals
 from runtime.allocator import keep_freed
 from runtime.event_log import EventLog

@@ -19,9 +19,9 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from mailbox_store.files import Files
-from mailbox_store.journal import Entry, Forgotten, Journal, JournalError
-from mailbox_store.mailboxes import Mailboxes
+from mailbox_store.journal.journal import Entry, Forgotten, Journal, JournalError
+from mailbox_store.mailboxes.files import Files
+from mailbox_store.mailboxes.mailboxes import Mailboxes
 from mailbox_store.metrics import Totals
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from prometheus_client.core import Metric
 
 from mailbox_store.epoch import AGE, FOLDER, MAILBOX, USERS
-from mailbox_store.journal import Entry
+from mailbox_store.journal.journal import Entry
 from runtime.histogram import Histogram
 from runtime.metrics import counter, figure, gauge, histogram
 from runtime.vitals import Figures

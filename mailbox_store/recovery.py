@@ -20,9 +20,9 @@ from __future__ import annotations
 from itertools import groupby
 
 from mailbox_store.checkpoint import Checkpoint
-from mailbox_store.journal import Journal
-from mailbox_store.mailboxes import Mailboxes
-from mailbox_store.visit import Doubt, Task
+from mailbox_store.journal.journal import Journal
+from mailbox_store.mailboxes.mailboxes import Mailboxes
+from mailbox_store.mailboxes.visit import Doubt, Task
 
 # Seconds: what a quick restart has to settle is settled, and a client does not notice.
 _AT_START = 0.3

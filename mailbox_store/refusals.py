@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
-from mailbox_store.journal import Journal
-from mailbox_store.tidying import LEDGER_REACH
-from mailbox_store.unlisted import Unlisted
-from mailbox_store.users import UsersSource
+from mailbox_store.journal.journal import Journal
+from mailbox_store.journal.tidying import LEDGER_REACH
+from mailbox_store.users.unlisted import Unlisted
+from mailbox_store.users.users import UsersSource
 from wire import outcomes
 from wire.limits import MAX_TEXT
 from wire.messages import Ask, Deliver, Stage

@@ -7,8 +7,8 @@ Limits: of a disk it is seen how much is free, not what a quota allows.
 
 from __future__ import annotations
 
-from mailbox_store.files import Files
-from mailbox_store.journal import Journal, JournalError
+from mailbox_store.journal.journal import Journal, JournalError
+from mailbox_store.mailboxes.files import Files
 
 # Left free in the mailbox folder, for what other programs write at the same time.
 SPACE_MARGIN = 1024 * 1024

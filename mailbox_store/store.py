@@ -19,20 +19,20 @@ from dataclasses import dataclass, field
 
 from mailbox_store.checkpoint import Checkpoint
 from mailbox_store.epoch import MAILBOX, Epochs, Watch
-from mailbox_store.files import Files
-from mailbox_store.journal import Entry, Journal, JournalError, JournalFull, Message
-from mailbox_store.lengths import Lengths
-from mailbox_store.lookups import Lookups, reason
-from mailbox_store.mailboxes import Mailboxes
+from mailbox_store.journal.journal import Entry, Journal, JournalError, JournalFull, Message
+from mailbox_store.journal.tidying import Tidying
+from mailbox_store.mailboxes.files import Files
+from mailbox_store.mailboxes.lengths import Lengths
+from mailbox_store.mailboxes.mailboxes import Mailboxes
+from mailbox_store.mailboxes.plan import Plan
+from mailbox_store.mailboxes.rendering import Rendering
 from mailbox_store.metrics import Totals
-from mailbox_store.plan import Plan
 from mailbox_store.recovery import recover, settle_boot
 from mailbox_store.refusals import RefusedError, check_deadline, check_delivery, check_piece, failed
-from mailbox_store.rendering import Rendering
 from mailbox_store.room import SPACE_MARGIN
-from mailbox_store.tidying import Tidying
-from mailbox_store.unlisted import Unlisted
-from mailbox_store.users import UsersSource
+from mailbox_store.users.lookups import Lookups, reason
+from mailbox_store.users.unlisted import Unlisted
+from mailbox_store.users.users import UsersSource
 from runtime.event_log import EventLog, escaped
 from runtime.vitals import Figures
 from runtime.words import counted

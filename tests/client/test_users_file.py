@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from client.address import AddressError
 from client.users_file import add_user, users
-from mailbox_store.users import parse_users
+from mailbox_store.users.users import parse_users
 
 FIRST = "\ufeff# of the course\n\nAna@example.com  # the first\r\na#b@example.com\n*@catch.example"
 

@@ -32,7 +32,7 @@ END = b"the end\n"
 LARGE = b"\n" + PIECE * 3 + END
 SMALL = b"Subject: small\n\nFrom me\n"
 AFTER_COMMIT = """
-from mailbox_store import mailboxes
+from mailbox_store.mailboxes import mailboxes
 def append(self, batch):
     die()
 mailboxes.Mailboxes.append = append
@@ -84,7 +84,7 @@ def test_a_delivery_repeated_by_another_worker_after_stops_and_kills_of_the_stor
 # Where the store dies: a change of its modules that kills it there, once.
 _DEATHS = {
     "before the commit": """
-from mailbox_store import sqlite_journal
+from mailbox_store.journal import sqlite_journal
 def add(self, *args, real=sqlite_journal.SqliteJournal.add):
     real(self, *args)
     die()
@@ -92,7 +92,7 @@ sqlite_journal.SqliteJournal.add = add
 """,
     "after the commit": AFTER_COMMIT,
     "after the first mailbox": """
-from mailbox_store import mailboxes
+from mailbox_store.mailboxes import mailboxes
 def append(handle, entry, rendering, real=mailboxes._append):
     if entry.rank == 1:
         die()
@@ -100,7 +100,7 @@ def append(handle, entry, rendering, real=mailboxes._append):
 mailboxes._append = append
 """,
     "within an entry": """
-from mailbox_store import files
+from mailbox_store.mailboxes import files
 def append(self, data, real=files.DiskHandle.append, calls=[0]):
     calls[0] += 1
     if calls[0] == 3:
@@ -151,7 +151,7 @@ def test_a_delivery_repeated_after_the_store_died_is_stored_once(folder: Path, w
 
 
 _RECOVERY_DIES_AT_WRITE = """
-from mailbox_store import files
+from mailbox_store.mailboxes import files
 calls = [0]
 def dying(real):
     def write(self, *args):

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from mailbox_store.journal import Entry, Forgotten, JournalError, Message, Pending, Place
-from mailbox_store.users import Users, parse_users
+from mailbox_store.journal.journal import Entry, Forgotten, JournalError, Message, Pending, Place
+from mailbox_store.users.users import Users, parse_users
 from wire.records import replace
 
 NOW = 1_795_417_555_000  # Mon Nov 23 07:05:55 2026
@@ -35,7 +35,7 @@ class State:
 
 
 class MemoryJournal:
-    """See `mailbox_store.journal.Journal`; `on_commit` sees each state that is on disk."""
+    """See `mailbox_store.journal.journal.Journal`; `on_commit` sees each state that is on disk."""
 
     def __init__(self, state: State | None = None, on_commit: Callable[[State], None] = lambda _: None) -> None:
         self.state = state.copy() if state else State()
@@ -172,7 +172,7 @@ Operation = tuple[Any, ...]
 
 
 class MemoryHandle:
-    """See `mailbox_store.files.Handle`."""
+    """See `mailbox_store.mailboxes.files.Handle`."""
 
     def __init__(self, files: MemoryFiles, name: str) -> None:
         self._files, self._name = files, name
@@ -226,7 +226,7 @@ class MemoryHandle:
 
 
 class MemoryFiles:
-    """See `mailbox_store.files.Files`. `before` may raise; `log` has every operation that changes the disk."""
+    """See `mailboxes.files.Files`. `before` may raise; `log` has every operation that changes the disk."""
 
     def __init__(self, content: dict[str, bytes] | None = None, log: list[Operation] | None = None) -> None:
         self.content = {name: bytearray(data) for name, data in (content or {}).items()}

@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 
 import pytest
 
-from mailbox_store import mailboxes
+from mailbox_store.mailboxes import mailboxes
 from mailbox_store.store import Store
 from tests.mailbox_store.fakes import (
     NOW,

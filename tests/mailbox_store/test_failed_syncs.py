@@ -21,10 +21,10 @@ from pathlib import Path
 
 import pytest
 
-from mailbox_store.durable import make_folder
-from mailbox_store.files import DiskFiles
-from mailbox_store.journal import JournalError
-from mailbox_store.sqlite_journal import SqliteJournal
+from mailbox_store.journal.durable import make_folder
+from mailbox_store.journal.journal import JournalError
+from mailbox_store.journal.sqlite_journal import SqliteJournal
+from mailbox_store.mailboxes.files import DiskFiles
 from mailbox_store.store import Store
 from tests.mailbox_store.fakes import NOW, Clock, FixedUsers, InlineExecutor
 from tests.mailbox_store.page_cache import PageCache, State, put_back

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mailbox_store import folder_watch
-from mailbox_store.files import DiskFiles
 from mailbox_store.folder_watch import FolderWatch
+from mailbox_store.mailboxes.files import DiskFiles
 
 BOX, OTHER = "a@b.example", "c@d.example"
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from mailbox_store.files import DiskFiles
-from mailbox_store.journal import JournalFull
+from mailbox_store.journal.journal import JournalFull
+from mailbox_store.journal.sqlite_journal import SqliteJournal
+from mailbox_store.mailboxes.files import DiskFiles
 from mailbox_store.metrics import Totals, families
-from mailbox_store.sqlite_journal import SqliteJournal
 from mailbox_store.store import Store
-from mailbox_store.users_file import UsersFile
+from mailbox_store.users.users_file import UsersFile
 from tests.mailbox_store.fakes import NOW, Clock, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
 from tests.scraping import Samples, scrape
 from tests.stack import ROOT, Stack, free_port, wait_until

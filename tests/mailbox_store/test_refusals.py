@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mailbox_store.journal.tidying import LEDGER_REACH
 from mailbox_store.store import Store
-from mailbox_store.tidying import LEDGER_REACH
 from tests.mailbox_store.fakes import NOW, Clock, FakeWatch, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
 from wire.messages import Ask, Deliver, Question, Stage
 from wire.outcomes import Delivered, Failed, Outcome, Staged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailbox_store.journal import JournalError
+from mailbox_store.journal.journal import JournalError
 from mailbox_store.room import why_no_mail
 from tests.mailbox_store.fakes import MemoryFiles, MemoryJournal
 

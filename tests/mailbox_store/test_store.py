@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from mailbox_store.journal import JournalError, JournalFull, Message
+from mailbox_store.journal.journal import JournalError, JournalFull, Message
+from mailbox_store.journal.tidying import LEDGER_KEPT, LEDGER_REACH, PIECES_KEPT
 from mailbox_store.store import Store
-from mailbox_store.tidying import LEDGER_KEPT, LEDGER_REACH, PIECES_KEPT
 from tests.event_lines import event_log
 from tests.mailbox_store.fakes import NOW, Clock, FakeWatch, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
 from wire.messages import Ask, Check, Deliver, Discard, Lookup, Question, Stage

@@ -60,7 +60,7 @@ def test_mailboxes_that_could_be_written_in_the_epoch_still_can() -> None:
 
 def test_how_old_what_is_said_may_be() -> None:
     from mailbox_store.epoch import _UNWATCHED
-    from mailbox_store.users_file import _INTERVAL
+    from mailbox_store.users.users_file import _INTERVAL
 
     # A change of the list of users is promised to be taken over within a second; the rest is in wire/SPEC.md.
     assert 2 * _INTERVAL + EPOCH_SECONDS < 1.0

@@ -1,0 +1,70 @@
+"""A message of the journal as the octets of a mailbox entry, always the same ones, in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mailbox_store import mbox
+from mailbox_store.journal.journal import Entry, Journal, Message
+
+# Octets of a text up to which it is held from its first reading on, for the next mailbox that gets it.
+HELD = 4 * 1024 * 1024
+
+
+class Rendering:
+    """The entries of one message. A small one is held whole; a large one is read from the journal each time.
+
+    Fails: with JournalError where pieces are read.
+    """
+
+    def __init__(self, journal: Journal, message: Message, length: int | None = None) -> None:
+        """:param length: octets of the text, where that is known already."""
+        self._journal = journal
+        self._message = message
+        self._length = length
+        self.delivery = message.delivery
+        self._originals: dict[str, list[str]] = {}
+        for mailbox, address in message.originals:
+            self._originals.setdefault(mailbox, []).append(address)
+        # Asked for twice, for its length and for itself.
+        self._heads: dict[str, bytes] = {}
+        self._text: list[bytes] | None = None
+        if not message.staged:
+            text = mbox.whole(message.data)
+            self._text, self._length = [text], len(text)
+
+    def text_length(self) -> int:
+        """Octets of what all entries of the message have in common."""
+        if self._length is None:
+            self._length = sum(map(len, self._read()))
+        return self._length
+
+    def head(self, mailbox: str) -> bytes:
+        head = self._heads.get(mailbox)
+        if head is None:
+            message = self._message
+            originals = self._originals.get(mailbox, ()) if self._originals else ()
+            head = self._heads[mailbox] = mbox.head(message.time, message.sender, mailbox, message.trace, originals)
+        return head
+
+    def pieces(self, entry: Entry) -> Iterator[bytes]:
+        """The octets of one entry, the newlines before it included."""
+        start = b"\n" * entry.lead + self.head(entry.mailbox)
+        for piece in self._read():
+            # The first one with what stands before it: a small entry is one write.
+            yield start + piece
+            start = b""
+
+    def mark(self) -> bytes:
+        """The line of the trace that names the delivery, by which an entry is known in an edited mailbox."""
+        delivery = self._message.delivery.encode()
+        lines = self._message.trace.split(b"\n")[:-1]
+        return next((line + b"\n" for line in lines if delivery in line), b"")
+
+    def _read(self) -> list[bytes] | Iterator[bytes]:
+        if self._text is None:
+            read = mbox.text(self._journal.pieces(self._message))
+            if self._message.staged + len(self._message.data) > HELD:
+                return read
+            self._text = list(read)
+        return self._text

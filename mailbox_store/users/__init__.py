@@ -1,0 +1,1 @@
+"""Who has a mailbox, and what is said of addresses. Nothing here writes mail."""
