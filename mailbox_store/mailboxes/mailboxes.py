@@ -20,8 +20,8 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from itertools import chain
 
-from mailbox_store.mailboxes.files import Files, Handle
 from mailbox_store.journal.journal import Entry, Journal, JournalError, Place
+from mailbox_store.mailboxes.files import Files, Handle
 from mailbox_store.mailboxes.rendering import Rendering
 from mailbox_store.mailboxes.turns import Turns
 from mailbox_store.mailboxes.visit import LOCKED, Counts, Doubt, Task, Visit

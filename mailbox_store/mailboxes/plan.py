@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Self
 
-from mailbox_store.mailboxes.files import Handle
 from mailbox_store.journal.journal import Place
+from mailbox_store.mailboxes.files import Handle
 from mailbox_store.mailboxes.mailboxes import Mailboxes
 
 _KEPT_OPEN = 100

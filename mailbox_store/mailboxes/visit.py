@@ -23,9 +23,9 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 
+from mailbox_store.journal.journal import Entry, Journal, JournalError
 from mailbox_store.mailboxes.evidence import Evidence, compare, follows
 from mailbox_store.mailboxes.files import Files, Handle
-from mailbox_store.journal.journal import Entry, Journal, JournalError
 from mailbox_store.mailboxes.rendering import Rendering
 from mailbox_store.mailboxes.search import search
 from mailbox_store.mailboxes.writing import REPLACED, append, end_of, overwrite, together

@@ -6,9 +6,9 @@ import errno
 
 import pytest
 
+from mailbox_store.journal.journal import Entry, Message
 from mailbox_store.mailboxes import mailboxes as module
 from mailbox_store.mailboxes.files import Handle
-from mailbox_store.journal.journal import Entry, Message
 from mailbox_store.mailboxes.mailboxes import Mailboxes
 from mailbox_store.mailboxes.plan import Plan
 from mailbox_store.mailboxes.rendering import Rendering

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from mailbox_store.journal.journal import JournalError
 from mailbox_store.mailboxes import plan as plan_module
 from mailbox_store.mailboxes.files import DiskFiles
-from mailbox_store.journal.journal import JournalError
 from mailbox_store.mailboxes.mailboxes import Mailboxes
 from mailbox_store.mailboxes.plan import Plan
 from mailbox_store.mailboxes.rendering import Rendering
