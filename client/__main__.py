@@ -10,10 +10,11 @@ from typing import Any
 
 import click
 
-from . import VERSION, doctor, listing, read, send, serve, shell, show, status, wait, watch
+from . import VERSION
+from .commands import doctor, listing, read, send, serve, shell, show, status, wait, watch
+from .commands.session import Wishes, hold, session_options
 from .options import Server, server_options
 from .output import guarded
-from .session import Wishes, hold, session_options
 from .width import Context, fit_streams
 
 COMMANDS = (

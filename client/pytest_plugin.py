@@ -25,13 +25,13 @@ from email.utils import formatdate, make_msgid
 import pytest
 
 from .address import AddressError
+from .commands.wait import there_is
+from .mailbox.waiting import Seen, Wanted, all_mail, wait_for
 from .mbox import file_name, file_names
-from .owned_stack import StackError
-from .private_stack import PrivateStack, takes_mail
+from .stack.owned_stack import StackError
 from .stored import StoredMail
-from .users_file import add_user, users
-from .wait import there_is
-from .waiting import Seen, Wanted, all_mail, wait_for
+from .testing.private_stack import PrivateStack, takes_mail
+from .testing.users_file import add_user, users
 
 __all__ = ["Mail", "MailTimeout", "NoMailbox", "StoredMail"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from client import pytest_plugin
-from client.private_stack import PrivateStack
 from client.pytest_plugin import Mail, MailTimeout
+from client.testing.private_stack import PrivateStack
 from tests.stack import ROOT
 
 pytestmark = pytest.mark.stack

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.__main__ import main
+from client.commands.read import render
 from client.mbox import Entry, entries
 from client.output import as_line
-from client.read import render
 from client.stored import StoredMail
 from session_worker import state
 from session_worker.trace import received as received_field

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from client.feed import Feed
+from client.stack.feed import Feed
 from tests.deploy.deploying import deploy, environment, processes_of
 from tests.scraping import families, page
 from tests.stack import Connection, free_port, free_ports, wait_until

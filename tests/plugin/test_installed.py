@@ -55,7 +55,7 @@ def test_the_plugin_starts_the_server_that_came_with_it(site: Path, tmp_path: Pa
         "import correio.pytest_plugin\n"
         "def test_it(mail, mail_server):\n"
         f"    assert correio.pytest_plugin.__file__.startswith({str(site)!r})\n"
-        "    from correio.owned_stack import services_folder\n"
+        "    from correio.stack.owned_stack import services_folder\n"
         f"    assert str(services_folder()) == {str(site / 'correio' / '_stack')!r}\n"
         "    assert mail.wait(to='ana@example.com', subject='Hi', after='').id if mail.send("
         "to='ana@example.com', subject='Hi') else None\n"

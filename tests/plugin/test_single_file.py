@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from client import VERSION
-from client.private_stack import PrivateStack
+from client.testing.private_stack import PrivateStack
 from deploy import engine, images
 from tests.client.pseudo_terminal import Screen
 from tests.deploy.deploying import processes_of

@@ -1,0 +1,113 @@
+"""`correio show`: one message of a mailbox."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from pathlib import Path
+
+import click
+
+from ..language import counted
+from ..mailbox.saving import save as save_parts
+from ..mbox import MailboxError, MailboxFile, open_mailbox
+from ..options import complete_address, json_option, mailboxes_option
+from ..output import write, write_json, write_raw
+from ..parts import Part
+from ..stored import StoredMail, mails
+from ..terminal import harmless_line, harmless_text
+from .read import render
+
+_LAST = "-1"
+
+
+@click.command(
+    name="show",
+    epilog="Exit status: 0 the message was shown, 1 there is no such message or part, the mailbox cannot be read, or "
+    "a part not be saved, 2 wrong usage.",
+)
+@click.argument("address", shell_complete=complete_address)
+@click.argument("which", metavar="[ID|N]", default=_LAST)
+@click.option("--raw", is_flag=True, help="The message as it stands in the mailbox, octet by octet.")
+@click.option("--part", type=click.IntRange(min=1), metavar="N", help="Only its N-th part, decoded.")
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write the parts into files of this folder, under names that do no harm; never over a file that is there.",
+)
+@mailboxes_option
+@json_option
+def command(
+    *, address: str, which: str, raw: bool, part: int | None, save: Path | None, mailboxes: Path, as_json: bool
+) -> None:
+    """Show one message of the mailbox of ADDRESS: the last, the one with a delivery ID, or the N-th.
+
+    N counts from 1; -1 is the last, -2 the one before it (write -- before it: correio show -- ADDRESS -2).
+    With --json it is an object: what `list --json` gives, and headers (pairs), text, html, parts, problems.
+    Parts are counted from 1, in the order of --json. A page (HTML, SVG) is saved with .txt behind its name: a browser
+    that opened it as a file would let it read others.
+
+    \b
+    Examples:
+      $ correio show ana@example.org
+      $ correio show ana@example.org 004eb9c81aa0-2.1
+      $ correio show ana@example.org 1 --json | jq -r .html
+      $ correio show ana@example.org --part 2 > invoice.pdf
+      $ correio show ana@example.org --save parts
+    """
+    if raw + as_json + (part is not None or save is not None) > 1:
+        raise click.UsageError("--raw, --json, and --part with or without --save are each for themselves")
+    with open_mailbox(mailboxes, address) as mailbox:
+        mail = _find(mailbox, address, which)
+    if mail is None and which == _LAST:
+        raise MailboxError(f"There is no mail for {address}")
+    if mail is None:
+        raise MailboxError(f"There is no message {which} in the mailbox of {address}; see: correio list {address}")
+    if raw:
+        write_raw(mail.raw)
+    elif as_json:
+        write_json(mail.as_json())
+    elif save is not None:
+        for number, path in save_parts(_parts(mail, part), save):
+            click.echo(f"{number}  {harmless_line(str(path))}")
+    elif part is not None:
+        ((_, only),) = _parts(mail, part)
+        _write_part(only, part)
+    else:
+        click.echo(render(mail))
+
+
+def _parts(mail: StoredMail, number: int | None) -> list[tuple[int, Part]]:
+    """The parts with their numbers; only one if its number is given."""
+    found = [each for each in enumerate(mail.parts, 1) if number in (None, each[0])]
+    if not found:
+        raise MailboxError(f"Message {mail.number} has no part {number}; it has {counted(len(mail.parts), 'part')}")
+    return found
+
+
+def _write_part(part: Part, number: int) -> None:
+    if not sys.stdout.isatty():
+        write(part.octets)
+    elif part.type.startswith("text/"):
+        click.echo(harmless_text(part.text))
+    else:
+        raise click.UsageError(
+            f"part {number} is {harmless_line(part.type)}, which no terminal shows: --save DIR, or > FILE"
+        )
+
+
+def _find(mailbox: MailboxFile, address: str, which: str) -> StoredMail | None:
+    """One message is in memory at a time, whichever it is."""
+    found = mails(mailbox, address)
+    try:
+        number = int(which)
+    except ValueError:
+        return next((mail for mail in found if mail.id == which), None)
+    if number == -1:
+        return next(iter(deque(found, maxlen=1)), None)
+    if number < 0:
+        numbers = [mail.number for mail in found]
+        number = numbers[number] if -number <= len(numbers) else 0
+        found = mails(mailbox, address)
+    return next((mail for mail in found if mail.number == number), None)

@@ -1,0 +1,124 @@
+"""`correio wait`: block until a mail is in a mailbox, then print it; `waiting.py` does the work."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from ..language import counted
+from ..mailbox.waiting import Seen, Wanted, wait_for
+from ..mbox import MailboxError, open_mailbox
+from ..options import complete_address, json_option, mailboxes_option
+from ..output import write_json
+from ..pattern import compiled
+from ..terminal import harmless_line
+from .read import render
+
+EXIT_TIMED_OUT = 1
+# Characters: enough to tell a mail by.
+_LINE = 200
+
+
+class TimedOut(click.ClickException):
+    """No such mail came in time."""
+
+    exit_code = EXIT_TIMED_OUT
+
+
+class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 only
+    """A time such as 5, 0.5, 5s, 200ms, 2m; gives seconds."""
+
+    name = "seconds"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m)?", str(value), re.ASCII)
+        if found is None:
+            self.fail(f"{value!r} is no time, such as 5, 0.5, 200ms or 2m", param, ctx)
+        return float(found[1]) * {"ms": 0.001, "s": 1, "m": 60, None: 1}[found[2]]
+
+
+class Pattern(click.ParamType):  # type: ignore[type-arg]
+    """A regular expression of Python's."""
+
+    name = "regex"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> re.Pattern[str]:
+        try:
+            return compiled(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r} is no regular expression: {error}", param, ctx)
+
+
+@click.command(
+    name="wait",
+    epilog="Exit status: 0 the mail is there and was printed, 1 it did not come in time or the mailbox cannot be "
+    "read, 2 wrong usage.",
+)
+@click.option(
+    "--to",
+    "address",
+    required=True,
+    metavar="ADDRESS",
+    shell_complete=complete_address,
+    help="Who it was sent to; user+tag@domain and addresses that a *@domain catches have their mail found as well.",
+)
+@click.option("--subject", type=Pattern(), metavar="REGEX", help="Found in the subject; (?i) ignores letter case.")
+@click.option("--from", "sender", default="", metavar="ADDRESS", help="The sender, of the header or the envelope.")
+@click.option("--after", default="", metavar="ID", help="Only mail behind the one with this delivery id.")
+@click.option("--new", is_flag=True, help="Only mail that comes from now on; else what is there counts too.")
+@click.option("--timeout", type=Seconds(), default="30", metavar="TIME", help="Such as 5, 200ms, 2m. [30]")
+@mailboxes_option
+@json_option
+def command(
+    *,
+    address: str,
+    subject: re.Pattern[str] | None,
+    sender: str,
+    after: str,
+    new: bool,
+    timeout: float,
+    mailboxes: Path,
+    as_json: bool,
+) -> None:
+    """Wait for a mail and print it.
+
+    Returns as soon as the mail is in the mailbox, at once if it is there already: a mail that was faster than this
+    command is not missed. It sleeps until the mailbox changes, so waiting long costs nothing.
+
+    \b
+    Examples:
+      $ correio wait --to ana@example.org --timeout 5
+      $ correio wait --to ana@example.org --subject 'Reset .* password' --from shop@example.net
+      $ correio wait --to ana@example.org --after "$id" --json | jq -r .text
+    """
+    wanted = Wanted(subject, sender, after, new)
+    seen = Seen()
+    mail = wait_for(mailboxes, address, wanted, timeout, seen)
+    if mail is None:
+        raise TimedOut(f"No such mail for {address} within {timeout:g} s. {there_is(mailboxes, address, seen)}")
+    if as_json:
+        write_json(mail.as_json())
+    else:
+        click.echo(render(mail))
+
+
+def there_is(mailboxes: Path, address: str, seen: Seen) -> str:
+    """What was in the mailbox instead, in words for whoever waited in vain."""
+    try:
+        with open_mailbox(mailboxes, address, until=0):
+            pass
+    except MailboxError as error:
+        return error.message
+    if not seen.count:
+        return "The mailbox is empty."
+    last = (f"{mail.id or '(no id)'}  {mail.sender_field or mail.sender}  {mail.subject}" for mail in seen.last)
+    only = f", the last {len(seen.last)} of them" if seen.count > len(seen.last) else ""
+    lines = [
+        f"The mailbox has {counted(seen.count, 'message')}{only}:",
+        *(harmless_line(line)[:_LINE] for line in last),
+    ]
+    if seen.unsearched:
+        lines.append(f"(for {counted(seen.unsearched, 'subject')} searching for the pattern took too long)")
+    return "\n  ".join(lines)

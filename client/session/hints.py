@@ -1,0 +1,123 @@
+"""A word of help after a refusal: the right form, with the session's own names in it; no I/O.
+
+Gives: `hint`, by the enhanced code (RFC 3463) where the reply has one, else by the basic one (RFC 5321 section
+4.2.3), and by where the dialogue stands. The reply itself is shown as it came; this stands below it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..language import Language, Text
+from .smtp import Reply, verb_of
+from .standing import Stage, Standing
+
+_ENHANCED = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
+
+_LEAVING = Text(
+    "the server closes the connection here; `correio` opens a new one.",
+    "o servidor encerra a conexão aqui; `correio` abre outra.",
+)
+_OUR_TROUBLE = Text(
+    "what you typed is right, but the server has trouble now; try the same again in a moment.",
+    "o que você digitou está certo, mas o servidor está com problemas; repita daqui a pouco.",
+)
+_NEXT = Text("what may come now: {next}", "o que pode vir agora: {next}")
+_FORM = Text("type it like this: {form}", "digite assim: {form}")
+_TOO_MANY = Text(
+    "go on with DATA for the recipients accepted so far, and send to the others in a next mail.",
+    "siga com DATA para os destinatários já aceitos e envie aos outros em uma próxima mensagem.",
+)
+
+_BY_CODE: dict[str, Text] = {
+    "500": _NEXT,
+    "501": _FORM,
+    "502": Text(
+        "this server does not do that. What may come now: {next}", "este servidor não faz isso. Agora: {next}"
+    ),
+    "504": Text("HELP alone lists the commands.", "HELP sozinho lista os comandos."),
+    "550": Text(
+        "this mailbox does not exist here. postmaster exists on every server: RCPT TO:<postmaster>",
+        "essa caixa postal não existe aqui. postmaster existe em todo servidor: RCPT TO:<postmaster>",
+    ),
+    "552": Text("the message is too big for this server.", "a mensagem é grande demais para este servidor."),
+    "553": _FORM,
+    "555": Text(
+        "leave out what follows the address, or greet with EHLO first: {form}",
+        "tire o que vem depois do endereço, ou cumprimente antes com EHLO: {form}",
+    ),
+    "4.5.3": _TOO_MANY,
+    "5.1.3": Text(
+        "an address is name@domain, in angle brackets: {form}",
+        "um endereço é nome@domínio, entre < e >: {form}",
+    ),
+    "5.1.7": Text(
+        "an address is name@domain, in angle brackets: {form}",
+        "um endereço é nome@domínio, entre < e >: {form}",
+    ),
+    "5.1.8": Text(
+        "after HELO {hello} the sender is someone of {hello}: {form}",
+        "depois de HELO {hello} o remetente é alguém de {hello}: {form}",
+    ),
+    "5.6.7": Text(
+        "letters beyond English ones need EHLO and: MAIL FROM:<address> SMTPUTF8",
+        "letras com acento no endereço exigem EHLO e: MAIL FROM:<endereço> SMTPUTF8",
+    ),
+    "5.7.1": Text(
+        "this server takes mail for its own users alone: {form}",
+        "este servidor só recebe mensagens para os seus próprios usuários: {form}",
+    ),
+}
+# 503 and 554 5.5.1: a command out of order, by what must come first.
+_OUT_OF_ORDER: dict[Stage, Text] = {
+    Stage.CONNECTED: Text("greet first: {next}", "cumprimente antes: {next}"),
+    Stage.GREETED: Text("first the sender: {next}", "primeiro o remetente: {next}"),
+    Stage.SENDER: Text("first a recipient: {next}", "primeiro um destinatário: {next}"),
+    Stage.RECIPIENTS: Text(
+        "a mail is under way: {next}, or drop it with RSET",
+        "há uma mensagem em andamento: {next}, ou descarte-a com RSET",
+    ),
+}
+_NESTED = Text(
+    "a mail is under way already: {next}, or drop it with RSET",
+    "já há uma mensagem em andamento: {next}, ou descarte-a com RSET",
+)
+_OR = Text(" or ", " ou ")
+
+
+def hint(standing: Standing, line: bytes, reply: Reply, language: Language) -> str:
+    """What helps after this reply to this line; "" where there is nothing to say.
+
+    :param standing: as the reply has left it.
+    """
+    if reply.code == 421:
+        return _LEAVING.say(language)
+    if reply.code < 400:
+        return ""
+    text = _text(standing, line, reply)
+    if text is None:
+        return ""
+    following = next_forms(standing, language)
+    form = standing.form(verb_of(line).decode("ascii", "replace")) or following
+    return text.say(language, next=following, form=form, hello=standing.hello)
+
+
+def next_forms(standing: Standing, language: Language) -> str:
+    """The forms of what takes the dialogue on, as one text."""
+    return _OR.say(language).join(standing.form(verb) for verb in standing.forward)
+
+
+def _text(standing: Standing, line: bytes, reply: Reply) -> Text | None:
+    found = _ENHANCED.match(reply.texts[-1])
+    enhanced = found[0] if found else ""
+    if reply.code == 503 or (reply.code, verb_of(line)) == (554, b"DATA"):
+        if verb_of(line) == b"MAIL" and standing.stage is not Stage.CONNECTED:
+            return _NESTED
+        return _OUT_OF_ORDER.get(standing.stage)
+    if enhanced in _BY_CODE:
+        return _BY_CODE[enhanced]
+    if reply.code < 500:
+        return _OUR_TROUBLE
+    if reply.code == 550 and verb_of(line) not in (b"RCPT", b"VRFY"):
+        return None  # it is about the message, whose refusals are as many as there are servers
+    return _BY_CODE.get(str(reply.code)) if standing.forward else None
