@@ -12,9 +12,9 @@ import os
 import signal
 import sys
 
-from deploy import images, stack
+from deploy import engine, stack, start
 from deploy.config import OF_LOGS, OF_MAKE, LogSettings, OwnedSettings, RunSettings, StackSettings, unknown
-from deploy.errors import EX_CONFIG, DeployError, ServiceFailed, refused
+from deploy.telling import EX_CONFIG, DeployError, ServiceFailed, refused
 from runtime.settings import load
 
 # The shell's status for a command that Ctrl-C ended: 128 + SIGINT.
@@ -43,7 +43,7 @@ def main() -> int:
             return _up(command)
         if command == "images":
             # The tag alone is the output; what is being done goes beside it.
-            _say(images.build(os.environ.get("BASE", ""), lambda text: print(text, file=sys.stderr, flush=True)))
+            _say(engine.build(os.environ.get("BASE", ""), lambda text: print(text, file=sys.stderr, flush=True)))
             return 0
         _refuse_unknown(command)
         if command == "logs":
@@ -83,7 +83,7 @@ def _refuse_unknown(command: str) -> None:
 
 def _up(command: str) -> int:
     _refuse_unknown(command)
-    return stack.up(load(_STARTS[command], _typed(command)), _say)
+    return start.up(load(_STARTS[command], _typed(command)), _say)
 
 
 def _say(text: str) -> None:

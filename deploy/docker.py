@@ -1,6 +1,6 @@
 """The stack as containers, by compose.
 
-Gives: `Containers`, one of the two ways to run a stack (see `stack.Mode`).
+Gives: `Containers`, one of the two ways to run a stack (see `start.Mode`).
 Fails: `DeployError` with the line of the service that did not start, or with the engine's own last line.
 Limits: the engine has to see this machine's folders, which a remote one does not.
 """
@@ -14,15 +14,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy import images, signs, sockets
+from deploy import engine, run_folder
 from deploy.config import StackSettings
 from deploy.engine import compose, compose_command, docker, log
-from deploy.errors import DeployError
-from deploy.images import Say
 from deploy.owner import Owner, give, make_folder
-from deploy.service import Service, Trouble
-from deploy.state import Remembered
-from deploy.targets import Target
+from deploy.run_folder import Remembered, Target
+from deploy.telling import DeployError, Say, Service, Trouble
 from runtime.words import counted
 
 # The engine makes a container in about a second; a cold disk takes longer.
@@ -55,12 +52,12 @@ class Containers:
         make_folder(self._run / "journal", self._owner, mode=0o700)
         make_folder(self._run / "poison", self._servant, mode=0o700)
         give(self._run / "poison", self._servant)
-        signs.make_folder(self._run, self._owner, self._servant)
-        signs.forget_all(self._run)
+        run_folder.make_ready_folder(self._run, self._owner, self._servant)
+        run_folder.forget_signs(self._run)
         return Remembered(
             mode="docker",
             project=settings.project,
-            sockets=str(sockets.make_mounted_folder(self._run, self._servant, self._owner)),
+            sockets=str(run_folder.make_mounted_sockets(self._run, self._servant, self._owner)),
             host=settings.connect_host,
             port=settings.port,
             stop_seconds=settings.stop_seconds,
@@ -69,7 +66,7 @@ class Containers:
 
     def start(self, settings: StackSettings, remembered: Remembered) -> None:
         """Have the images, and start a container of each service."""
-        tag = images.build(settings.base, self._say)
+        tag = engine.build(settings.base, self._say)
         self._say("starting the containers")
         self._up(settings, remembered, tag, "--scale", f"session_worker={settings.workers}")
 
@@ -78,9 +75,10 @@ class Containers:
 
         Workers are replaced: new ones come first, then the old ones are stopped one after another.
         """
-        tag = images.build(settings.base, self._say)
+        tag = engine.build(settings.base, self._say)
         self._replace(settings, remembered, tag, service)
-        signs.forget_others(self._run, [name for name, _ in _table(remembered.project, "{{.ID}}\t{{.Names}}")])
+        there = [name for name, _ in _table(remembered.project, "{{.ID}}\t{{.Names}}")]
+        run_folder.forget_signs(self._run, but_of=there)
 
     def _replace(self, settings: StackSettings, remembered: Remembered, tag: str, service: str) -> None:
         if service != "session_worker":
@@ -141,8 +139,8 @@ class Containers:
             remembered.project, "down", "--remove-orphans", "--timeout", str(grace),
             environment=self._without_settings(), timeout=_START_SECONDS + 3 * grace,
         )  # fmt: skip
-        sockets.remove_mounted_folder(self._run, remembered.sockets)
-        signs.forget_all(self._run)
+        run_folder.remove_mounted_sockets(self._run, remembered.sockets)
+        run_folder.forget_signs(self._run)
 
     def targets(self, settings: StackSettings, remembered: Remembered) -> list[Target]:
         """Where the numbers are: on the network between the containers, which this machine is on too."""

@@ -12,7 +12,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.errors import EX_CONFIG, DeployError
+from deploy.telling import EX_CONFIG, DeployError
 
 
 @dataclass(frozen=True, slots=True)

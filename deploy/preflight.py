@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from deploy.config import StackSettings
-from deploy.errors import EX_CONFIG, DeployError
-from deploy.targets import LOOPBACK
+from deploy.run_folder import LOOPBACK
+from deploy.telling import EX_CONFIG, DeployError
 
 # Linux: the first port that needs no privilege, ip(7).
 _UNPRIVILEGED_START = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")

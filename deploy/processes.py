@@ -1,6 +1,6 @@
 """The stack as plain processes under supervisord, all of them the user's.
 
-Gives: `Processes`, one of the two ways to run a stack (see `stack.Mode`).
+Gives: `Processes`, one of the two ways to run a stack (see `start.Mode`).
 Fails: `DeployError` with the line of the service that did not start, or with what kept supervisord from starting.
 Limits: processes that outlive their supervisord are found where there is a /proc.
 """
@@ -16,15 +16,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from deploy import history, leftovers, signs, sockets
+from deploy import history, run_folder, supervisord
 from deploy.config import StackSettings
-from deploy.errors import EX_CONFIG, DeployError
-from deploy.images import Say
 from deploy.owner import caller, make_folder, name_of
-from deploy.service import Service, Trouble
-from deploy.state import Remembered
-from deploy.supervisor_rpc import NotAllowed, Program, Supervisor, Unreachable
-from deploy.targets import LOOPBACK, Target, of_processes
+from deploy.run_folder import LOOPBACK, Remembered, Target
+from deploy.supervisord import NotAllowed, Program, Supervisor, Unreachable
+from deploy.telling import EX_CONFIG, DeployError, Say, Service, Trouble
 
 _ROOT = Path(__file__).parent.parent
 _CONFIGURATION = Path(__file__).with_name("supervisord.conf")
@@ -51,14 +48,14 @@ class Processes:
         """Make what has to be there before the start: folders in RUN."""
         for name in ("logs", "ready", "journal", "poison"):
             make_folder(self._run / name, caller(), mode=0o700)
-        signs.forget_all(self._run)
+        run_folder.forget_signs(self._run)
         for log in self._logs():
             # A start's own log lines must be told from those of the stack before it.
             log.replace(log.with_suffix(".log.before"))
         return Remembered(
             mode="processes",
             project="",
-            sockets=str(sockets.make_folder(self._run)),
+            sockets=str(run_folder.make_sockets(self._run)),
             host=settings.connect_host,
             port=settings.port,
             stop_seconds=settings.stop_seconds,
@@ -71,7 +68,7 @@ class Processes:
         errors = self._run / "supervisord.err"
         with errors.open("wb") as output:
             try:
-                supervisord = subprocess.Popen(
+                process = subprocess.Popen(
                     [sys.executable, *_launch(settings), "deploy.supervisord", "-c", str(_CONFIGURATION)],
                     cwd=self._run,
                     env=self._environment(settings, remembered),
@@ -85,7 +82,7 @@ class Processes:
                 raise DeployError(f"cannot run {sys.executable}: {error.strerror}") from None
         supervisor = _supervisor(remembered)
         deadline = time.monotonic() + _START_SECONDS
-        while supervisord.poll() is None and time.monotonic() < deadline:
+        while process.poll() is None and time.monotonic() < deadline:
             try:
                 supervisor.pid()
             except Unreachable:
@@ -107,16 +104,16 @@ class Processes:
                 _wait_until_gone(self._run, 3.0 * remembered.stop_seconds)
         self._end(remembered.stop_seconds if remembered else _ABANDON_SECONDS)
         if remembered is not None:
-            sockets.remove_folder(Path(remembered.sockets))
-        signs.forget_all(self._run)
+            run_folder.remove_sockets(Path(remembered.sockets))
+        run_folder.forget_signs(self._run)
 
     def abandon(self, remembered: Remembered) -> None:
         """Stop them all at once."""
         self._end(_ABANDON_SECONDS)
-        sockets.remove_folder(Path(remembered.sockets))
+        run_folder.remove_sockets(Path(remembered.sockets))
 
     def _end(self, grace: float) -> None:
-        still = leftovers.stop(self._run, grace)
+        still = supervisord.end_processes(self._run, grace)
         if still:
             raise DeployError(f"processes {still} of RUN={self._run} cannot be ended")
 
@@ -147,7 +144,7 @@ class Processes:
 
     def targets(self, settings: StackSettings, _: Remembered) -> list[Target]:
         """Where the numbers are."""
-        return of_processes(settings.metrics_port, settings.workers)
+        return run_folder.targets_of_processes(settings.metrics_port, settings.workers)
 
     def services(self, remembered: Remembered) -> list[Service]:
         try:
@@ -227,7 +224,7 @@ class Processes:
                 "GATEWAY_ENDPOINT": f"ipc://{remembered.sockets}/gateway",
                 "STORE_ENDPOINT": f"ipc://{remembered.sockets}/store",
                 "FEED_ENDPOINT": f"ipc://{remembered.sockets}/feed",
-                leftovers.MARK: str(self._run),
+                supervisord.MARK: str(self._run),
                 "CORREIO_SERVICE": " ".join([Path(sys.executable).name, *_launch(settings)]),
                 "CORREIO_SOCKETS": remembered.sockets,
                 "CORREIO_WORKERS": str(settings.workers),
@@ -267,5 +264,5 @@ def _raise_file_limit(wanted: int) -> None:
 
 def _wait_until_gone(run: Path, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while leftovers.find(run) and time.monotonic() < deadline:
+    while supervisord.processes_of(run) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)

@@ -1,12 +1,18 @@
-"""The one way in which this tool fails: a line that says what is wrong and what to do about it.
+"""What the tool tells: how each part of a stack is, and the one way in which it fails, a line that says what is wrong
+and what to do about it.
 
-Gives: `DeployError`; `refused`, which makes one of what the system refused and nobody has put into better words.
+Gives: `Service` and `Trouble`, what both ways of running a stack tell about its parts; `DeployError`; `refused`,
+which makes one of what the system refused and nobody has put into better words.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 
+# Told of each step that takes long, in words for a person.
+Say = Callable[[str], None]
 # sysexits.h: a bad setting or users file can be told from everything else that can go wrong.
 EX_CONFIG = 78
 EX_FAILED = 1
@@ -33,3 +39,25 @@ def refused(error: OSError) -> DeployError:
 
 class ServiceFailed(DeployError):
     """A service could not start; the line is its own, and names it already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One process or container of the stack."""
+
+    name: str
+    # In words, for people.
+    state: str
+    running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A part of the stack that ended while the stack was to start."""
+
+    # Which one, and how.
+    what: str
+    # The last line it said; a service that cannot start says one line.
+    line: str
+    # Its exit status, where it had one.
+    status: int = -1

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from client.run_folder import NoStack, Stack, other_port, read_stack
-from deploy import owner, state
+from deploy import owner, run_folder
 
 SETTINGS = {"WORKERS": "3", "MAILBOXES": "/srv/mail", "USERS": "/srv/users.txt"}
 
 
 def test_it_reads_what_make_up_writes(tmp_path: Path) -> None:
-    remembered = state.Remembered("processes", "", "/tmp/x", "127.0.0.1", 2525, 35, SETTINGS)
-    state.save(tmp_path, remembered, owner.caller())
+    remembered = run_folder.Remembered("processes", "", "/tmp/x", "127.0.0.1", 2525, 35, SETTINGS)
+    run_folder.save(tmp_path, remembered, owner.caller())
     assert read_stack(tmp_path) == Stack(
         "processes", Path("/tmp/x"), 3, "127.0.0.1", 2525, Path("/srv/mail"), Path("/srv/users.txt")
     )
@@ -43,7 +43,8 @@ def test_who_tried_the_wrong_port_is_told_the_one_of_the_stack_there(
 ) -> None:
     monkeypatch.setenv("RUN", str(tmp_path))
     assert other_port(12000) is None
-    state.save(tmp_path, state.Remembered("processes", "", "/tmp/x", "127.0.0.1", 2525, 35, {}), owner.caller())
+    remembered = run_folder.Remembered("processes", "", "/tmp/x", "127.0.0.1", 2525, 35, {})
+    run_folder.save(tmp_path, remembered, owner.caller())
     assert other_port(12000) == (tmp_path, 2525)
     assert other_port(2525) is None
 

@@ -13,7 +13,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from deploy.images import have_wheels
+from deploy.engine import have_wheels
 from tests.stack import ROOT, Connection, free_port, takes_mail, wait_until
 
 # The image may have to be made first, which is a small Debian.

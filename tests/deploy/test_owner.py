@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.errors import DeployError
 from deploy.owner import Owner, caller, make_folder, name_of, open_lock, refuse_open_to_all
+from deploy.telling import DeployError
 from tests.deploy.deploying import environment
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for others")

@@ -9,7 +9,7 @@ import pytest
 
 from deploy import preflight
 from deploy.config import StackSettings
-from deploy.errors import DeployError
+from deploy.telling import DeployError
 
 
 def settings(port: int, bind: str = "127.0.0.1") -> StackSettings:

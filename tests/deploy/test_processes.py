@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from deploy.config import StackSettings
-from deploy.errors import DeployError
 from deploy.processes import Processes, _raise_file_limit
-from deploy.service import Trouble
-from deploy.supervisor_rpc import Program
+from deploy.supervisord import Program
+from deploy.telling import DeployError, Trouble
 
 
 def test_services_get_private_sockets_and_a_clean_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

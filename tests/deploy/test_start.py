@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.config import StackSettings
-from deploy.next_steps import run_argument, what_next
+from deploy.start import run_argument, what_next
 from tests.deploy.deploying import environment
 
 

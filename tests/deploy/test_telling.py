@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from deploy import __main__ as tool
-from deploy import stack
-from deploy.errors import DeployError, ServiceFailed
+from deploy import start
+from deploy.telling import DeployError, ServiceFailed
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,6 @@ def _status_of_up_that_raises(error: Exception, monkeypatch: pytest.MonkeyPatch)
     def fail(*_: object) -> int:
         raise error
 
-    monkeypatch.setattr(stack, "up", fail)
+    monkeypatch.setattr(start, "up", fail)
     monkeypatch.setattr(sys, "argv", ["deploy", "up"])
     return tool.main()

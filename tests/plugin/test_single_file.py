@@ -16,7 +16,7 @@ import pytest
 
 from client import VERSION
 from client.testing.private_stack import PrivateStack
-from deploy import engine, images
+from deploy import engine
 from tests.client.pseudo_terminal import Screen
 from tests.deploy.deploying import processes_of
 from tests.stack import ROOT, free_port
@@ -180,7 +180,7 @@ def test_it_runs_in_a_root_that_has_python_and_nothing_of_ours(
     pyz: Path, stack: PrivateStack, engine_answers: None
 ) -> None:
     somebody = ("--user", "12345", "--env", "HOME=/tmp", "--workdir", "/tmp")
-    root = ("--network", "host", "--volume", f"{pyz.parent}:/client:ro", images.base_image(print))
+    root = ("--network", "host", "--volume", f"{pyz.parent}:/client:ro", engine.base_image(print))
     client = ("python3", "-I", "-S", "/client/correio.pyz", "send", "--port", str(stack.port))
     mail = ("--from", "a@b.example", "--to", "ana@gmail.com", "--subject", "From a container")
     said = engine.docker("run", "--rm", *somebody, *root, *client, *mail)
