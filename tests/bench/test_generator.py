@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
-import uvloop
 
 from bench.generator import Job, Result, message, send
 
@@ -65,23 +64,18 @@ class Server:
                 writer.write(b"250 ok\r\n")
 
 
-def _run(job: Job, server: Server) -> Result:
-    async def both() -> Result:
-        listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-        async with listener:
-            async with asyncio.timeout(20):
-                result = await send(replace(job, port=listener.sockets[0].getsockname()[1]))
-                await server.closed()
-                return result
-
-    return uvloop.run(both())
+async def _run(job: Job, server: Server) -> Result:
+    async with asyncio.timeout(20), await asyncio.start_server(server.serve, "127.0.0.1", 0) as listener:
+        result = await send(replace(job, port=listener.sockets[0].getsockname()[1]))
+        await server.closed()
+        return result
 
 
 @pytest.mark.parametrize("pipelined", [False, True])
 @pytest.mark.parametrize("keep", [False, True])
-def test_every_message_is_sent_once_and_acknowledged(keep: bool, pipelined: bool) -> None:
+async def test_every_message_is_sent_once_and_acknowledged(keep: bool, pipelined: bool) -> None:
     server = Server()
-    result = _run(Job(0, 50, 4, keep=keep, pipelined=pipelined, recipients=5, senders=2), server)
+    result = await _run(Job(0, 50, 4, keep=keep, pipelined=pipelined, recipients=5, senders=2), server)
     assert result.error == ""
     assert result.acknowledged == 50
     assert len(server.stored) == 5
@@ -94,28 +88,25 @@ def test_every_message_is_sent_once_and_acknowledged(keep: bool, pipelined: bool
     assert 0 < min(result.dot_to_250) <= result.seconds
 
 
-def test_a_job_goes_on_with_the_recipient_after_the_last_one_s_and_with_senders_that_nobody_knows() -> None:
+async def test_a_job_goes_on_with_the_recipient_after_the_last_one_s_and_with_senders_that_nobody_knows() -> None:
     one, two = Server(), Server()
-    _run(Job(0, 10, 2, recipients=100, senders=10), one)
-    _run(Job(0, 10, 2, recipients=100, senders=10, first=10), two)
+    await _run(Job(0, 10, 2, recipients=100, senders=10), one)
+    await _run(Job(0, 10, 2, recipients=100, senders=10, first=10), two)
     assert len(one.stored) == len(two.stored) == len(+one.senders) == len(+two.senders) == 10
     assert not set(one.stored) & set(two.stored)
     assert not set(+one.senders) & set(+two.senders)
 
 
 @pytest.mark.parametrize("pipelined", [False, True])
-def test_a_refusal_ends_the_run_and_is_told(pipelined: bool) -> None:
+async def test_a_refusal_ends_the_run_and_is_told(pipelined: bool) -> None:
     server = Server(refuse_after=7)
-    result = _run(Job(0, 50, 2, pipelined=pipelined), server)
+    result = await _run(Job(0, 50, 2, pipelined=pipelined), server)
     assert "451 full" in result.error
     assert result.acknowledged <= 7 == server.stored.total()
 
 
-def test_nobody_listening_is_told() -> None:
-    async def nobody() -> Result:
-        return await send(Job(1, 5, 2))
-
-    assert uvloop.run(nobody()).error.startswith("connect: ")
+async def test_nobody_listening_is_told() -> None:
+    assert (await send(Job(1, 5, 2))).error.startswith("connect: ")
 
 
 @pytest.mark.parametrize("size", [200, 4096, 102_400])

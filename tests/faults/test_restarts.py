@@ -91,16 +91,16 @@ def test_workers_and_store_restart_inside_an_open_session(processes: Running) ->
 
 
 @pytest.mark.stack
-def test_workers_and_store_restart_under_load_without_an_error(processes: Running) -> None:
-    journal = asyncio.run(load_while(processes, "workers", "store"))
+async def test_workers_and_store_restart_under_load_without_an_error(processes: Running) -> None:
+    journal = await load_while(processes, "workers", "store")
     check(processes, journal)
     assert not journal.errors
     assert journal.broken_connections == 0
 
 
 @pytest.mark.stack
-def test_a_gateway_that_restarts_ends_its_sessions_with_a_421_and_loses_nothing(processes: Running) -> None:
-    journal = asyncio.run(load_while(processes, "gateway"))
+async def test_a_gateway_that_restarts_ends_its_sessions_with_a_421_and_loses_nothing(processes: Running) -> None:
+    journal = await load_while(processes, "gateway")
     check(processes, journal)
     assert set(journal.errors) <= {"421 4.3.2"}
 
@@ -113,10 +113,10 @@ def test_restart_without_a_stack_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.containers
 @pytest.mark.timeout(900)  # images may have to be built first, and a base image before that
-def test_containers_are_replaced_under_load_without_an_error(folder: Path, engine_answers: None) -> None:
+async def test_containers_are_replaced_under_load_without_an_error(folder: Path, engine_answers: None) -> None:
     with running(folder, "docker") as stack:
         restart_in_an_open_session(stack)
-        journal = asyncio.run(load_while(stack, "workers", "store"))
+        journal = await load_while(stack, "workers", "store")
         check(stack, journal)
         assert not journal.errors
         assert journal.broken_connections == 0

@@ -6,11 +6,10 @@ import asyncio
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-import uvloop
 import zmq
 
 from gateway.config import GatewaySettings
@@ -39,12 +38,6 @@ Answer = StepDone | StepRefused | None
 LIMIT = 10**8
 # A deadline that only a defect reaches.
 DEADLINE = 20.0
-
-
-def run(test: Coroutine[Any, Any, T]) -> T:
-    """Run a test on the loop that the gateway runs on."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(test)
 
 
 async def until(condition: Callable[[], object], what: str = "") -> None:

@@ -28,8 +28,8 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
-def test_a_peer_that_is_killed_is_noticed_and_one_that_comes_is_not_taken_for_it(tmp_path: Path) -> None:
-    async def watch(context: zmq.Context[zmq.Socket[bytes]]) -> None:
+async def test_a_peer_that_is_killed_is_noticed_and_one_that_comes_is_not_taken_for_it(tmp_path: Path) -> None:
+    with zmq.Context() as context:
         endpoint = f"ipc://{tmp_path}/bus"
         router = open_socket(context, zmq.ROUTER)
         router.bind(endpoint)
@@ -50,6 +50,3 @@ def test_a_peer_that_is_killed_is_noticed_and_one_that_comes_is_not_taken_for_it
                 peer.communicate()
             departures.close()
             router.close()
-
-    with zmq.Context() as context:
-        asyncio.run(watch(context))

@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -93,18 +94,6 @@ class Stage:
         )
         self.worker = Worker(self.settings, self.context)
 
-    async def play(self, scene: Callable[[Stage], Awaitable[None]]) -> None:
-        running = asyncio.create_task(self.worker.run())
-        try:
-            await _until(lambda: self.gateway.worker and self.store.worker)
-            await scene(self)
-        finally:
-            self.worker.stop()
-            await running
-            self.gateway.bus.close(linger=0)
-            self.store.bus.close(linger=0)
-            self.context.term()
-
     async def answered(self, seq: int) -> StepDone:
         await _until(lambda: any(done.seq == seq for done in self.gateway.of(StepDone)))
         return next(done for done in self.gateway.of(StepDone) if done.seq == seq)
@@ -114,15 +103,24 @@ class Stage:
         return self.store.of(Ask)
 
 
-def _play(folder: Path, scene: Callable[[Stage], Awaitable[None]], **settings: object) -> None:
-    async def play() -> None:
-        await Stage(folder, **settings).play(scene)
+@asynccontextmanager
+async def staged(folder: Path, **settings: object) -> AsyncIterator[Stage]:
+    """A worker that runs and that gateway and store know; at the end it stops."""
+    stage = Stage(folder, **settings)
+    running = asyncio.create_task(stage.worker.run())
+    try:
+        await _until(lambda: stage.gateway.worker and stage.store.worker)
+        yield stage
+    finally:
+        stage.worker.stop()
+        await running
+        stage.gateway.bus.close(linger=0)
+        stage.store.bus.close(linger=0)
+        stage.context.term()
 
-    asyncio.run(play())
 
-
-def test_it_announces_itself_and_answers_a_step_that_asks_nothing(folder: Path) -> None:
-    async def scene(stage: Stage) -> None:
+async def test_it_announces_itself_and_answers_a_step_that_asks_nothing(folder: Path) -> None:
+    async with staged(folder) as stage:
         stage.gateway.send(_step(0, Connected("127.0.0.1")))
         done = await stage.answered(0)
         assert done.replies.startswith(b"220 ")
@@ -130,11 +128,9 @@ def test_it_announces_itself_and_answers_a_step_that_asks_nothing(folder: Path) 
         assert not stage.gateway.received[0].draining
         await _until(lambda: len(stage.store.of(Ping)) >= 2)
 
-    _play(folder, scene)
 
-
-def test_a_question_goes_to_the_store_and_its_outcome_into_the_reply(folder: Path) -> None:
-    async def scene(stage: Stage) -> None:
+async def test_a_question_goes_to_the_store_and_its_outcome_into_the_reply(folder: Path) -> None:
+    async with staged(folder) as stage:
         stage.gateway.send(_step(1, _RCPT, _SENDER))
         (ask,) = await stage.asked(1)
         assert ask.question == Lookup("maria", "example.com")
@@ -145,11 +141,9 @@ def test_a_question_goes_to_the_store_and_its_outcome_into_the_reply(folder: Pat
         stage.store.send(Answer(ask.request, Found("maria@example.com")))
         assert (await stage.answered(1)).replies.startswith(b"250 2.1.5 ")
 
-    _play(folder, scene)
 
-
-def test_what_is_remembered_of_the_store_is_no_answer_to_give_again(folder: Path) -> None:
-    async def scene(stage: Stage) -> None:
+async def test_what_is_remembered_of_the_store_is_no_answer_to_give_again(folder: Path) -> None:
+    async with staged(folder) as stage:
         stage.gateway.send(_step(1, _RCPT, _SENDER))
         (ask,) = await stage.asked(1)
         stage.store.send(Answer(ask.request, Found("maria@example.com", True, 7), 7))
@@ -166,11 +160,9 @@ def test_what_is_remembered_of_the_store_is_no_answer_to_give_again(folder: Path
             assert (second.again, second.epoch, second.heard) == (0, 7, 0)
             assert second.replies == first.replies
 
-    _play(folder, scene)
 
-
-def test_a_store_that_has_restarted_is_asked_again(folder: Path) -> None:
-    async def scene(stage: Stage) -> None:
+async def test_a_store_that_has_restarted_is_asked_again(folder: Path) -> None:
+    async with staged(folder) as stage:
         stage.store.send(Pong("one"))
         stage.gateway.send(_step(1, _RCPT, _SENDER))
         (ask,) = await stage.asked(1)
@@ -182,11 +174,9 @@ def test_a_store_that_has_restarted_is_asked_again(folder: Path) -> None:
         stage.store.send(Answer(ask.request, Found("maria@example.com")))
         assert (await stage.answered(1)).replies.startswith(b"250 2.1.5 ")
 
-    _play(folder, scene)
 
-
-def test_a_question_that_was_lost_on_the_way_to_the_store_is_asked_again(folder: Path) -> None:
-    async def scene(stage: Stage) -> None:
+async def test_a_question_that_was_lost_on_the_way_to_the_store_is_asked_again(folder: Path) -> None:
+    async with staged(folder) as stage:
         await _until(lambda: stage.store.of(Ping))
         stage.store.send(Pong("one", stage.store.of(Ping)[-1].number))
         stage.gateway.send(_step(1, _RCPT, _SENDER))
@@ -199,11 +189,9 @@ def test_a_question_that_was_lost_on_the_way_to_the_store_is_asked_again(folder:
         # Nobody has to wait for it any longer.
         stage.store.send(Answer(ask.request, Found("maria@example.com")))
 
-    _play(folder, scene)
 
-
-def test_a_gateway_that_wants_to_know_how_far_the_worker_is_is_told_which_steps_it_has(folder: Path) -> None:
-    async def scene(stage: Stage) -> None:
+async def test_a_gateway_that_wants_to_know_how_far_the_worker_is_is_told_which_steps_it_has(folder: Path) -> None:
+    async with staged(folder) as stage:
         stage.gateway.send(_step(1, _RCPT, _SENDER))
         stage.gateway.send(Ping(7))
         await _until(lambda: [alive for alive in stage.gateway.of(WorkerAlive) if alive.ping == 7])
@@ -212,11 +200,9 @@ def test_a_gateway_that_wants_to_know_how_far_the_worker_is_is_told_which_steps_
         (ask,) = await stage.asked(1)
         stage.store.send(Answer(ask.request, Found("maria@example.com")))
 
-    _play(folder, scene)
 
-
-def test_a_store_that_does_not_answer_becomes_a_4xx(folder: Path) -> None:
-    async def scene(stage: Stage) -> None:
+async def test_a_store_that_does_not_answer_becomes_a_4xx(folder: Path) -> None:
+    async with staged(folder, store_seconds=0.3) as stage:
         stage.gateway.send(_step(1, _RCPT, _SENDER))
         done = await stage.answered(1)
         assert done.replies.startswith(b"451 4.3.2 ")
@@ -226,11 +212,9 @@ def test_a_store_that_does_not_answer_becomes_a_4xx(folder: Path) -> None:
         stage.gateway.send(_step(2, Lines((b"NOOP",)), _GREETED))
         await stage.answered(2)
 
-    _play(folder, scene, store_seconds=0.3)
 
-
-def test_a_store_that_does_not_answer_is_waited_for_once_in_a_step(folder: Path) -> None:
-    async def scene(stage: Stage) -> None:
+async def test_a_store_that_does_not_answer_is_waited_for_once_in_a_step(folder: Path) -> None:
+    async with staged(folder, store_seconds=0.6) as stage:
         recipients = [b"RCPT TO:<u%d@example.com>" % number for number in range(100)]
         stage.gateway.send(_step(1, Lines((*recipients, b"NOOP")), _SENDER))
         done = await stage.answered(1)
@@ -243,22 +227,18 @@ def test_a_store_that_does_not_answer_is_waited_for_once_in_a_step(folder: Path)
         stage.store.send(Answer(stage.store.of(Ask)[-1].request, Found("maria@example.com")))
         assert (await stage.answered(2)).replies.startswith(b"250 2.1.5 ")
 
-    _play(folder, scene, store_seconds=0.6)
 
-
-def test_the_store_may_act_for_a_step_only_so_long_after_it_was_sent(folder: Path) -> None:
-    async def scene(stage: Stage) -> None:
+async def test_the_store_may_act_for_a_step_only_so_long_after_it_was_sent(folder: Path) -> None:
+    async with staged(folder) as stage:
         stage.gateway.send(replace(_step(1, _RCPT, _SENDER), waited=7_000))
         (ask,) = await stage.asked(1)
         assert ask.deadline == _step(1, _RCPT).time + 7_000 + 30_000
         stage.store.send(Answer(ask.request, Found("maria@example.com")))
         await stage.answered(1)
 
-    _play(folder, scene)
 
-
-def test_a_worker_told_to_stop_finishes_its_steps_and_takes_no_other(folder: Path) -> None:
-    async def scene(stage: Stage) -> None:
+async def test_a_worker_told_to_stop_finishes_its_steps_and_takes_no_other(folder: Path) -> None:
+    async with staged(folder) as stage:
         stage.gateway.send(_step(1, _RCPT, _SENDER))
         (ask,) = await stage.asked(1)
         stage.worker.stop()
@@ -271,33 +251,27 @@ def test_a_worker_told_to_stop_finishes_its_steps_and_takes_no_other(folder: Pat
         await _until(lambda: stage.gateway.of(WorkerGone))
         assert isinstance(stage.gateway.received[-2], StepDone)
 
-    _play(folder, scene)
 
-
-def test_steps_that_do_not_end_are_left_behind_at_the_limit(folder: Path) -> None:
-    async def scene(stage: Stage) -> None:
+async def test_steps_that_do_not_end_are_left_behind_at_the_limit(folder: Path) -> None:
+    async with staged(folder, shutdown_seconds=0.1) as stage:
         stage.gateway.send(_step(1, _RCPT, _SENDER))
         await stage.asked(1)
         stage.worker.stop()
         await _until(lambda: stage.gateway.of(WorkerGone))
         assert stage.gateway.of(StepDone) == []
 
-    _play(folder, scene, shutdown_seconds=0.1)
 
-
-def test_a_state_of_a_newer_release_is_handed_back(folder: Path) -> None:
+async def test_a_state_of_a_newer_release_is_handed_back(folder: Path) -> None:
     newer = state.msgpack.packb({"version": state.VERSION + 1})
 
-    async def scene(stage: Stage) -> None:
+    async with staged(folder) as stage:
         stage.gateway.send(_step(1, Lines((b"NOOP",)), newer))
         await _until(lambda: stage.gateway.of(StepRefused))
         assert stage.gateway.of(StepRefused) == [StepRefused("s-1", 1, "state")]
 
-    _play(folder, scene)
 
-
-def test_a_state_that_is_none_is_counted_and_closes_that_session_alone(folder: Path) -> None:
-    async def scene(stage: Stage) -> None:
+async def test_a_state_that_is_none_is_counted_and_closes_that_session_alone(folder: Path) -> None:
+    async with staged(folder) as stage:
         stage.gateway.send(_step(1, Lines((b"NOOP",)), b"garbage"))
         done = await stage.answered(1)
         assert done.replies.startswith(b"421 4.3.0 ")
@@ -306,17 +280,15 @@ def test_a_state_that_is_none_is_counted_and_closes_that_session_alone(folder: P
         stage.gateway.send(_step(2, Lines((b"NOOP",)), _GREETED))
         assert (await stage.answered(2)).replies.startswith(b"250 ")
 
-    _play(folder, scene)
 
-
-def test_a_fault_of_the_dialogue_is_logged_and_closes_that_session_alone(
+async def test_a_fault_of_the_dialogue_is_logged_and_closes_that_session_alone(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fails(*_: object) -> Iterator[object]:
         raise ZeroDivisionError
         yield
 
-    async def scene(stage: Stage) -> None:
+    async with staged(folder) as stage:
         with monkeypatch.context() as patched:
             patched.setattr("session_worker.dialogue.step", fails)
             stage.gateway.send(_step(1, Lines((b"secret",)), _GREETED))
@@ -325,13 +297,12 @@ def test_a_fault_of_the_dialogue_is_logged_and_closes_that_session_alone(
         stage.gateway.send(_step(2, Lines((b"NOOP",)), _GREETED))
         assert (await stage.answered(2)).replies.startswith(b"250 ")
 
-    _play(folder, scene)
     assert "s-1: the dialogue failed" in caplog.text
     assert "secret" not in caplog.text
 
 
-def test_messages_that_make_no_sense_are_counted_and_dropped(folder: Path) -> None:
-    async def scene(stage: Stage) -> None:
+async def test_messages_that_make_no_sense_are_counted_and_dropped(folder: Path) -> None:
+    async with staged(folder) as stage:
         stage.gateway.send(WorkerGone())
         stage.store.send(_step(9, Lines((b"NOOP",)), _GREETED))
         stage.store.send(Answer(77, Found("x")))
@@ -343,18 +314,14 @@ def test_messages_that_make_no_sense_are_counted_and_dropped(folder: Path) -> No
         assert (await stage.answered(2)).replies.startswith(b"250 ")
         assert stage.store.of(StepDone) == []
 
-    _play(folder, scene)
 
-
-def test_it_is_ready_while_the_store_answers(folder: Path) -> None:
+async def test_it_is_ready_while_the_store_answers(folder: Path) -> None:
     ready = folder / "ready"
 
-    async def scene(stage: Stage) -> None:
+    async with staged(folder, ready_file=str(ready)) as stage:
         assert not ready.exists()
         await _until(lambda: (stage.store.send(Pong("one")), ready.exists())[1])
         await _until(lambda: not ready.exists())
-
-    _play(folder, scene, ready_file=str(ready))
 
 
 @contextlib.contextmanager

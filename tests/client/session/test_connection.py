@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import socket
 import struct
 import threading
@@ -55,88 +54,70 @@ def test_an_unknown_host_is_named(host: str) -> None:
         connect(host, 25)
 
 
-def test_lines_go_out_and_replies_come_in(serve: Any) -> None:
+async def test_lines_go_out_and_replies_come_in(serve: Any) -> None:
     def server(peer: Any) -> None:
         peer.say("220 hello")
         assert peer.hear() == b"NOOP"
         peer.say("250-one", "250 two")
 
-    async def client() -> None:
-        connection = connect("127.0.0.1", serve(server))
-        assert str(await connection.reply(5)) == "220 hello"
-        await connection.send(b"NOOP\r\n")
-        assert str(await connection.reply(5)) == "250-one\n250 two"
-        with pytest.raises(ConnectionLost, match="The server closed the connection"):
-            await connection.reply(5)
-        connection.close()
-
-    asyncio.run(client())
+    connection = connect("127.0.0.1", serve(server))
+    assert str(await connection.reply(5)) == "220 hello"
+    await connection.send(b"NOOP\r\n")
+    assert str(await connection.reply(5)) == "250-one\n250 two"
+    with pytest.raises(ConnectionLost, match="The server closed the connection"):
+        await connection.reply(5)
+    connection.close()
 
 
-def test_last_words_are_kept_when_the_server_closes_in_the_middle(serve: Any) -> None:
-    async def client() -> None:
-        connection = connect("127.0.0.1", serve(lambda peer: peer.connection.sendall(b"421 going dow")))
-        with pytest.raises(ConnectionLost):
-            await connection.reply(5)
-        assert connection.last_words == "421 going dow"
-        connection.close()
-
-    asyncio.run(client())
+async def test_last_words_are_kept_when_the_server_closes_in_the_middle(serve: Any) -> None:
+    connection = connect("127.0.0.1", serve(lambda peer: peer.connection.sendall(b"421 going dow")))
+    with pytest.raises(ConnectionLost):
+        await connection.reply(5)
+    assert connection.last_words == "421 going dow"
+    connection.close()
 
 
-def test_a_server_of_another_kind_is_told_apart(serve: Any) -> None:
-    async def client() -> None:
-        connection = connect("127.0.0.1", serve(lambda peer: peer.say("HTTP/1.1 400 Bad Request")))
-        with pytest.raises(ConnectionLost, match="not an SMTP server"):
-            await connection.reply(5)
-        connection.close()
-
-    asyncio.run(client())
+async def test_a_server_of_another_kind_is_told_apart(serve: Any) -> None:
+    connection = connect("127.0.0.1", serve(lambda peer: peer.say("HTTP/1.1 400 Bad Request")))
+    with pytest.raises(ConnectionLost, match="not an SMTP server"):
+        await connection.reply(5)
+    connection.close()
 
 
-def test_a_silent_server_is_given_up_after_the_time_allowed(serve: Any) -> None:
-    async def client() -> None:
-        connection = connect("127.0.0.1", serve(lambda peer: peer.hear()))
-        with pytest.raises(ConnectionLost, match="has said nothing for"):
-            await connection.reply(0.05)
-        connection.close()
-
-    asyncio.run(client())
+async def test_a_silent_server_is_given_up_after_the_time_allowed(serve: Any) -> None:
+    connection = connect("127.0.0.1", serve(lambda peer: peer.hear()))
+    with pytest.raises(ConnectionLost, match="has said nothing for"):
+        await connection.reply(0.05)
+    connection.close()
 
 
-def test_a_server_that_does_not_read_is_given_up_after_the_time_allowed(serve: Any) -> None:
+async def test_a_server_that_does_not_read_is_given_up_after_the_time_allowed(serve: Any) -> None:
     finished = threading.Event()
 
     def server(peer: Any) -> None:
         peer.say("220 hello")
         finished.wait()
 
-    async def client() -> None:
-        connection = connect("127.0.0.1", serve(server))
-        await connection.reply(5)
-        try:
-            with pytest.raises(ConnectionLost, match="has read nothing for"):
-                await connection.send(b"x" * 50_000_000, 0.2)
-        finally:
-            finished.set()
-            connection.close()
-
-    asyncio.run(client())
+    connection = connect("127.0.0.1", serve(server))
+    await connection.reply(5)
+    try:
+        with pytest.raises(ConnectionLost, match="has read nothing for"):
+            await connection.send(b"x" * 50_000_000, 0.2)
+    finally:
+        finished.set()
+        connection.close()
 
 
-def test_a_reset_connection_is_lost(serve: Any) -> None:
+async def test_a_reset_connection_is_lost(serve: Any) -> None:
     def server(peer: Any) -> None:
         peer.hear()
         # Linger of zero seconds: close sends RST.
         peer.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    async def client() -> None:
-        connection = connect("127.0.0.1", serve(server))
+    connection = connect("127.0.0.1", serve(server))
+    await connection.send(b"NOOP\r\n", 5)
+    with pytest.raises(ConnectionLost, match="The connection was lost"):
+        await connection.reply(5)
+    with pytest.raises(ConnectionLost, match="The connection was lost"):
         await connection.send(b"NOOP\r\n", 5)
-        with pytest.raises(ConnectionLost, match="The connection was lost"):
-            await connection.reply(5)
-        with pytest.raises(ConnectionLost, match="The connection was lost"):
-            await connection.send(b"NOOP\r\n", 5)
-        connection.close()
-
-    asyncio.run(client())
+    connection.close()

@@ -17,19 +17,14 @@ from client.session.guide import Guide
 from client.session.smtp import GREETING, Expects, Reply
 
 
-def typed(text: str, expects: Expects, guide: Guide | None = None) -> str:
+async def typed(text: str, expects: Expects, guide: Guide | None = None) -> str:
     """What the prompt gives when `text` is typed as fast as can be."""
     guide = guide or Guide()
-
-    async def run() -> str:
-        with create_pipe_input() as keyboard, create_app_session(input=keyboard, output=DummyOutput()):
-            made = prompts(guide, InMemoryHistory(), CommandCompleter(guide.standing, guide.language))
-            coming = asyncio.ensure_future(made[expects].prompt_async())
-            async with asyncio.timeout(20):
-                keyboard.send_text(text)
-                return await coming
-
-    return asyncio.run(run())
+    with create_pipe_input() as keyboard, create_app_session(input=keyboard, output=DummyOutput()):
+        made = prompts(guide, InMemoryHistory(), CommandCompleter(guide.standing, guide.language))
+        keyboard.send_text(text)
+        async with asyncio.timeout(20):
+            return await made[expects].prompt_async()
 
 
 @pytest.mark.parametrize(
@@ -40,29 +35,29 @@ def test_a_single_dot_on_a_line_ends_a_message(text: str, end: bool) -> None:
     assert ended(text) is end
 
 
-def test_enter_begins_a_line_of_a_message_until_its_end() -> None:
-    assert typed("one\r  two\r\r.\r", Expects.MESSAGE) == "one\n  two\n\n."
+async def test_enter_begins_a_line_of_a_message_until_its_end() -> None:
+    assert await typed("one\r  two\r\r.\r", Expects.MESSAGE) == "one\n  two\n\n."
 
 
-def test_enter_ends_a_command() -> None:
-    assert typed("NOOP\r", Expects.COMMAND) == "NOOP"
+async def test_enter_ends_a_command() -> None:
+    assert await typed("NOOP\r", Expects.COMMAND) == "NOOP"
 
 
-def test_tab_brings_the_likeliest_at_once_and_a_second_one_goes_on_from_there() -> None:
+async def test_tab_brings_the_likeliest_at_once_and_a_second_one_goes_on_from_there() -> None:
     guide = Guide()
     guide.heard(GREETING, Reply(220, ("hi",)), 0)
     guide.heard(b"HELO gmail.com", Reply(250, ("hi",)), 0)
-    assert typed("m\t\t\r", Expects.COMMAND, guide) == "MAIL FROM:<you@gmail.com>"
+    assert await typed("m\t\t\r", Expects.COMMAND, guide) == "MAIL FROM:<you@gmail.com>"
 
 
-def test_tab_goes_round_where_there_are_several() -> None:
-    assert typed("\t\r", Expects.COMMAND) == "HELO "
-    assert typed("\t\t\r", Expects.COMMAND) == "EHLO "
+async def test_tab_goes_round_where_there_are_several() -> None:
+    assert await typed("\t\r", Expects.COMMAND) == "HELO "
+    assert await typed("\t\t\r", Expects.COMMAND) == "EHLO "
 
 
-def test_in_a_message_tab_completes_nothing() -> None:
-    assert typed("m\tx\r.\r", Expects.MESSAGE).startswith("m")
-    assert "MAIL" not in typed("m\t\r.\r", Expects.MESSAGE)
+async def test_in_a_message_tab_completes_nothing() -> None:
+    assert (await typed("m\tx\r.\r", Expects.MESSAGE)).startswith("m")
+    assert "MAIL" not in await typed("m\t\r.\r", Expects.MESSAGE)
 
 
 @pytest.mark.parametrize(("enabled", "depth"), [(True, ColorDepth.DEPTH_4_BIT), (False, ColorDepth.DEPTH_1_BIT)])
@@ -74,23 +69,23 @@ def test_prompts_have_the_colours_that_the_guide_has(enabled: bool, depth: Color
 
 
 @pytest.mark.parametrize("expects", [Expects.COMMAND, Expects.RESPONSE])
-def test_ctrl_c_clears_what_is_typed_and_leaves_where_there_is_nothing(expects: Expects) -> None:
-    assert typed("MAIL FROM:<wrong\x03NOOP\r", expects) == "NOOP"
+async def test_ctrl_c_clears_what_is_typed_and_leaves_where_there_is_nothing(expects: Expects) -> None:
+    assert await typed("MAIL FROM:<wrong\x03NOOP\r", expects) == "NOOP"
     # In the middle of the line too.
-    assert typed("one two\x1b[D\x1b[D\x03three\r", expects) == "three"
+    assert await typed("one two\x1b[D\x1b[D\x03three\r", expects) == "three"
     with pytest.raises(KeyboardInterrupt):
-        typed("half a line\x03\x03", expects)
+        await typed("half a line\x03\x03", expects)
 
 
-def test_ctrl_c_in_a_message_clears_its_line_alone() -> None:
-    assert typed("one\rtwo\x03three\r.\r", Expects.MESSAGE) == "one\nthree\n."
+async def test_ctrl_c_in_a_message_clears_its_line_alone() -> None:
+    assert await typed("one\rtwo\x03three\r.\r", Expects.MESSAGE) == "one\nthree\n."
     # Also one that was gone back to.
-    assert typed("one\rtwo\x1b[A\x03first\x1b[B\r.\r", Expects.MESSAGE) == "first\ntwo\n."
+    assert await typed("one\rtwo\x1b[A\x03first\x1b[B\r.\r", Expects.MESSAGE) == "first\ntwo\n."
     with pytest.raises(KeyboardInterrupt):
-        typed("one\r\x03", Expects.MESSAGE)
+        await typed("one\r\x03", Expects.MESSAGE)
 
 
-def test_ctrl_d_leaves_on_an_empty_line_alone() -> None:
-    assert typed("NOOP\x04\r", Expects.COMMAND) == "NOOP"
+async def test_ctrl_d_leaves_on_an_empty_line_alone() -> None:
+    assert await typed("NOOP\x04\r", Expects.COMMAND) == "NOOP"
     with pytest.raises(EOFError):
-        typed("\x04", Expects.COMMAND)
+        await typed("\x04", Expects.COMMAND)

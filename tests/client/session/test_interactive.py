@@ -40,17 +40,14 @@ class ScriptedLines:
         self.shown.append(text)
 
 
-def hold(port: int, lines: Any) -> int:
-    async def run() -> int:
-        async with asyncio.timeout(20):
-            return await converse(connect("127.0.0.1", port), lines)
-
-    return asyncio.run(run())
+async def hold(port: int, lines: Any) -> int:
+    async with asyncio.timeout(20):
+        return await converse(connect("127.0.0.1", port), lines)
 
 
-def test_a_session_ends_with_the_farewell_and_shows_all_that_was_said(serve: Any, answers: Any) -> None:
+async def test_a_session_ends_with_the_farewell_and_shows_all_that_was_said(serve: Any, answers: Any) -> None:
     lines = ScriptedLines(*SESSION.splitlines())
-    assert hold(serve(answers), lines) == 0
+    assert await hold(serve(answers), lines) == 0
     assert lines.shown == [
         "220 test ESMTP",
         "250 2.0.0 OK",
@@ -65,48 +62,48 @@ def test_a_session_ends_with_the_farewell_and_shows_all_that_was_said(serve: Any
     assert answers.bodies == [b"Subject: hi\r\n\r\n..dots\r\n"]
 
 
-def test_a_refused_data_does_not_begin_a_message(serve: Any, answers: Any) -> None:
+async def test_a_refused_data_does_not_begin_a_message(serve: Any, answers: Any) -> None:
     answers.changed["DATA"] = "503 5.5.1 MAIL first"
     lines = ScriptedLines(b"DATA", b"QUIT")
-    assert hold(serve(answers), lines) == 0
+    assert await hold(serve(answers), lines) == 0
     assert lines.asked == [Expects.COMMAND, Expects.COMMAND]
 
 
-def test_a_refused_quit_does_not_end_the_session(serve: Any, answers: Any) -> None:
+async def test_a_refused_quit_does_not_end_the_session(serve: Any, answers: Any) -> None:
     answers.changed["QUIT now"] = "501 5.5.4 No argument"
-    assert hold(serve(answers), ScriptedLines(b"QUIT now", b"NOOP", b"QUIT")) == 0
+    assert await hold(serve(answers), ScriptedLines(b"QUIT now", b"NOOP", b"QUIT")) == 0
     assert answers.heard == ["QUIT now", "NOOP", "QUIT"]
 
 
-def test_a_421_while_the_user_thinks_is_shown_at_once_and_ends_the_session(serve: Any) -> None:
+async def test_a_421_while_the_user_thinks_is_shown_at_once_and_ends_the_session(serve: Any) -> None:
     lines = ScriptedLines()
-    assert hold(serve(lambda peer: peer.say("220 hello", "421 4.4.2 Too slow")), lines) == 1
+    assert await hold(serve(lambda peer: peer.say("220 hello", "421 4.4.2 Too slow")), lines) == 1
     assert lines.shown == ["220 hello", "421 4.4.2 Too slow"]
 
 
-def test_last_words_are_shown_when_the_server_closes_in_the_middle(serve: Any) -> None:
+async def test_last_words_are_shown_when_the_server_closes_in_the_middle(serve: Any) -> None:
     def server(peer: Any) -> None:
         peer.say("220 hello")
         peer.connection.sendall(b"421 going")
 
     lines = ScriptedLines()
-    assert hold(serve(server), lines) == 1
+    assert await hold(serve(server), lines) == 1
     assert lines.shown == ["220 hello", "421 going", "(The server closed the connection)"]
 
 
-def test_what_a_server_says_cannot_act_on_the_terminal(serve: Any) -> None:
+async def test_what_a_server_says_cannot_act_on_the_terminal(serve: Any) -> None:
     lines = ScriptedLines()
-    hold(serve(lambda peer: peer.say("220 \x1b[2Jhello", "\x1b]0;bad")), lines)
+    await hold(serve(lambda peer: peer.say("220 \x1b[2Jhello", "\x1b]0;bad")), lines)
     assert lines.shown[0] == "220 ␛[2Jhello"
     assert "\x1b" not in "".join(lines.shown)
 
 
-def test_who_leaves_at_a_prompt_says_quit(serve: Any, answers: Any) -> None:
-    assert hold(serve(answers), ScriptedLines(b"NOOP", None)) == 0
+async def test_who_leaves_at_a_prompt_says_quit(serve: Any, answers: Any) -> None:
+    assert await hold(serve(answers), ScriptedLines(b"NOOP", None)) == 0
     assert answers.heard == ["NOOP", "QUIT"]
 
 
-def test_who_leaves_inside_a_message_sends_nothing_more(serve: Any) -> None:
+async def test_who_leaves_inside_a_message_sends_nothing_more(serve: Any) -> None:
     heard = []
 
     def server(peer: Any) -> None:
@@ -116,13 +113,13 @@ def test_who_leaves_inside_a_message_sends_nothing_more(serve: Any) -> None:
         heard.extend([peer.hear(), peer.hear()])
 
     lines = ScriptedLines(b"DATA", b"half a message", None)
-    assert hold(serve(server), lines) == 1
+    assert await hold(serve(server), lines) == 1
     wait_until(lambda: heard, "the server has heard the end")
     assert heard == [b"half a message", b""]
     assert "not delivered" in lines.shown[-1]
 
 
-def test_a_server_without_a_farewell_is_left_after_a_while(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_without_a_farewell_is_left_after_a_while(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interactive, "FAREWELL_SECONDS", 0.05)
 
     def server(peer: Any) -> None:
@@ -130,10 +127,10 @@ def test_a_server_without_a_farewell_is_left_after_a_while(serve: Any, monkeypat
         assert peer.hear() == b"QUIT"
         assert peer.hear() == b""
 
-    assert hold(serve(server), ScriptedLines(None)) == 1
+    assert await hold(serve(server), ScriptedLines(None)) == 1
 
 
-def test_ctrl_c_while_a_reply_is_waited_for_leaves_with_quit(serve: Any) -> None:
+async def test_ctrl_c_while_a_reply_is_waited_for_leaves_with_quit(serve: Any) -> None:
     asked = threading.Event()
 
     def server(peer: Any) -> None:
@@ -143,19 +140,16 @@ def test_ctrl_c_while_a_reply_is_waited_for_leaves_with_quit(serve: Any) -> None
         assert peer.hear() == b"QUIT"
         peer.say("250 late", "221 bye")
 
-    async def run() -> int:
-        task = asyncio.ensure_future(converse(connect("127.0.0.1", serve(server)), ScriptedLines(b"RSET")))
-        assert await asyncio.to_thread(asked.wait, 20)
-        # What asyncio.run does at Ctrl-C.
-        task.cancel()
-        return await task
-
-    assert asyncio.run(run()) == 0
+    task = asyncio.ensure_future(converse(connect("127.0.0.1", serve(server)), ScriptedLines(b"RSET")))
+    assert await asyncio.to_thread(asked.wait, 20)
+    # What asyncio.run does at Ctrl-C.
+    task.cancel()
+    assert await task == 0
 
 
 class TestPipedLines:
     @staticmethod
-    def read_all(pieces: list[bytes]) -> list[bytes]:
+    async def read_all(pieces: list[bytes]) -> list[bytes]:
         reading, writing = os.pipe()
 
         def write() -> None:
@@ -163,31 +157,28 @@ class TestPipedLines:
                 os.write(writing, piece)
             os.close(writing)
 
-        async def run() -> list[bytes]:
+        thread = threading.Thread(target=write)
+        thread.start()
+        try:
             lines, read = PipedLines(reading), []
             while (line := await lines.next_line(Expects.COMMAND)) is not None:
                 read.append(line)
             return read
-
-        thread = threading.Thread(target=write)
-        thread.start()
-        try:
-            return asyncio.run(run())
         finally:
             thread.join()
             os.close(reading)
 
     @given(st.lists(st.sampled_from([b"a", b"\n", b"\r\n", b"bc", b""]), max_size=12))
-    def test_lines_are_the_same_however_they_are_cut(self, pieces: list[bytes]) -> None:
+    async def test_lines_are_the_same_however_they_are_cut(self, pieces: list[bytes]) -> None:
         whole = b"".join(pieces)
         expected = [line.removesuffix(b"\r") for line in whole.split(b"\n")]
-        assert self.read_all(pieces) == (expected if expected[-1] else expected[:-1])
+        assert await self.read_all(pieces) == (expected if expected[-1] else expected[:-1])
 
-    def test_a_closed_descriptor_is_an_empty_input(self) -> None:
+    async def test_a_closed_descriptor_is_an_empty_input(self) -> None:
         reading, writing = os.pipe()
         os.close(reading)
         os.close(writing)
-        assert asyncio.run(PipedLines(reading).next_line(Expects.COMMAND)) is None
+        assert await PipedLines(reading).next_line(Expects.COMMAND) is None
 
 
 def run_client(port: int, **options: Any) -> subprocess.CompletedProcess[bytes]:

@@ -29,28 +29,20 @@ class FakeTransport:
 @pytest.mark.parametrize(
     ("unsent", "looks"), [((0,), 1), ((9, 9), 1), ((9, 5, 5), 2), ((9, 5, 2, 0), 3), (tuple(range(99, 0, -1)), 15)]
 )
-def test_a_client_is_waited_for_as_long_as_it_reads_on(
+async def test_a_client_is_waited_for_as_long_as_it_reads_on(
     monkeypatch: pytest.MonkeyPatch, unsent: tuple[int, ...], looks: int
 ) -> None:
     monkeypatch.setattr(lingering, "LINGER", 0.001)
-
-    async def test() -> None:
-        transport = FakeTransport(*unsent)
-        end = Lingering(asyncio.get_running_loop(), cast(asyncio.Transport, transport))
-        await until(lambda: transport.aborted, "for the end")
-        assert end._times == looks
-
-    asyncio.run(test())
+    transport = FakeTransport(*unsent)
+    end = Lingering(asyncio.get_running_loop(), cast(asyncio.Transport, transport))
+    await until(lambda: transport.aborted, "for the end")
+    assert end._times == looks
 
 
-def test_one_that_is_gone_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_is_gone_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lingering, "LINGER", 0.001)
-
-    async def test() -> None:
-        transports = [FakeTransport(0), FakeTransport(0)]
-        ends = [Lingering(asyncio.get_running_loop(), cast(asyncio.Transport, each)) for each in transports]
-        ends[0].cancel()
-        await until(lambda: transports[1].aborted, "for the other's end")
-        assert not transports[0].aborted
-
-    asyncio.run(test())
+    transports = [FakeTransport(0), FakeTransport(0)]
+    ends = [Lingering(asyncio.get_running_loop(), cast(asyncio.Transport, each)) for each in transports]
+    ends[0].cancel()
+    await until(lambda: transports[1].aborted, "for the other's end")
+    assert not transports[0].aborted

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -51,127 +49,104 @@ class Client:
         self.part.step_begins(len(getattr(body, "data", b"")), self.framer.held)
 
 
-def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(test())
-
-
 async def turns() -> None:
     for _ in range(3):
         await asyncio.sleep(0)
 
 
-def test_a_session_holds_little_without_asking_and_a_piece_when_it_was_lent_one() -> None:
-    async def test() -> None:
-        shared = Room(PIECE)
-        client = Client(shared)
-        assert client.read(READ_AHEAD - 100)
-        assert shared.free == PIECE
-        assert client.read(100)
-        assert shared.free == 0
-        assert len(client.part.buffer(client.framer.held)) == PIECE - client.framer.held
-        assert not client.read(PIECE - client.framer.held)
-
-    run(test)
+async def test_a_session_holds_little_without_asking_and_a_piece_when_it_was_lent_one() -> None:
+    shared = Room(PIECE)
+    client = Client(shared)
+    assert client.read(READ_AHEAD - 100)
+    assert shared.free == PIECE
+    assert client.read(100)
+    assert shared.free == 0
+    assert len(client.part.buffer(client.framer.held)) == PIECE - client.framer.held
+    assert not client.read(PIECE - client.framer.held)
 
 
-def test_who_finds_no_room_is_told_once_a_step_is_done_in_the_order_of_asking() -> None:
-    async def test() -> None:
-        shared = Room(PIECE)
-        first, second, third = (Client(shared) for _ in range(3))
-        assert first.read(READ_AHEAD)
-        assert not second.read(READ_AHEAD)
-        assert not third.read(READ_AHEAD)
-        assert not second.may(), "asking again changes nothing"
-        assert (second.part.waits, shared.waiting) == (True, 2)
-        first.read(PIECE - first.framer.held)
-        first.step()
-        await turns()
-        assert second.advanced == 0, "the step has it"
-        first.part.step_ends()
-        assert second.advanced == 0, "not in the middle of what the first one does"
-        await turns()
-        assert (second.advanced, third.advanced) == (1, 0)
-        assert second.may()
-        assert not first.read(READ_AHEAD), "who wants more is behind those who wait"
-        assert shared.waiting == 2
-
-    run(test)
+async def test_who_finds_no_room_is_told_once_a_step_is_done_in_the_order_of_asking() -> None:
+    shared = Room(PIECE)
+    first, second, third = (Client(shared) for _ in range(3))
+    assert first.read(READ_AHEAD)
+    assert not second.read(READ_AHEAD)
+    assert not third.read(READ_AHEAD)
+    assert not second.may(), "asking again changes nothing"
+    assert (second.part.waits, shared.waiting) == (True, 2)
+    first.read(PIECE - first.framer.held)
+    first.step()
+    await turns()
+    assert second.advanced == 0, "the step has it"
+    first.part.step_ends()
+    assert second.advanced == 0, "not in the middle of what the first one does"
+    await turns()
+    assert (second.advanced, third.advanced) == (1, 0)
+    assert second.may()
+    assert not first.read(READ_AHEAD), "who wants more is behind those who wait"
+    assert shared.waiting == 2
 
 
-def test_of_a_short_piece_only_what_it_holds_is_kept() -> None:
-    async def test() -> None:
-        shared = Room(PIECE)
-        client = Client(shared)
-        client.read(30_000)
-        client.step()
-        assert PIECE - 30_010 < shared.free < PIECE - 29_990
-        client.part.step_ends()
-        assert shared.free == PIECE
-
-    run(test)
+async def test_of_a_short_piece_only_what_it_holds_is_kept() -> None:
+    shared = Room(PIECE)
+    client = Client(shared)
+    client.read(30_000)
+    client.step()
+    assert PIECE - 30_010 < shared.free < PIECE - 29_990
+    client.part.step_ends()
+    assert shared.free == PIECE
 
 
-def test_a_client_that_stops_in_the_middle_keeps_its_part_only_while_nobody_waits(
+async def test_a_client_that_stops_in_the_middle_keeps_its_part_only_while_nobody_waits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(room, "LEASE", 0.02)
-
-    async def test() -> None:
-        shared = Room(PIECE)
-        stopped, other = Client(shared), Client(shared)
-        assert stopped.read(READ_AHEAD)
-        await asyncio.sleep(0.1)
-        assert stopped.handed_on == 0
-        assert not other.read(READ_AHEAD)
-        async with asyncio.timeout(10):
-            while not stopped.handed_on:
-                await asyncio.sleep(0.005)
-            assert not other.advanced, "what was handed on is on its way"
-            stopped.part.step_ends()
-            while not other.advanced:
-                await asyncio.sleep(0.005)
-        assert stopped.handed_on == 1
-        assert shared.waiting == 0
-
-    run(test)
+    shared = Room(PIECE)
+    stopped, other = Client(shared), Client(shared)
+    assert stopped.read(READ_AHEAD)
+    await asyncio.sleep(0.1)
+    assert stopped.handed_on == 0
+    assert not other.read(READ_AHEAD)
+    async with asyncio.timeout(10):
+        while not stopped.handed_on:
+            await asyncio.sleep(0.005)
+        assert not other.advanced, "what was handed on is on its way"
+        stopped.part.step_ends()
+        while not other.advanced:
+            await asyncio.sleep(0.005)
+    assert stopped.handed_on == 1
+    assert shared.waiting == 0
 
 
-def test_who_leaves_gives_back_what_it_had_and_waits_no_more() -> None:
-    async def test() -> None:
-        shared = Room(PIECE)
-        has, waits, last = (Client(shared) for _ in range(3))
-        for client in (has, waits, last):
-            client.read(READ_AHEAD)
-        waits.part.close()
-        has.part.close()
-        await turns()
-        assert (waits.advanced, last.advanced) == (0, 1)
-        last.part.close()
-        assert (shared.free, shared.waiting) == (PIECE, 0)
-
-    run(test)
+async def test_who_leaves_gives_back_what_it_had_and_waits_no_more() -> None:
+    shared = Room(PIECE)
+    has, waits, last = (Client(shared) for _ in range(3))
+    for client in (has, waits, last):
+        client.read(READ_AHEAD)
+    waits.part.close()
+    has.part.close()
+    await turns()
+    assert (waits.advanced, last.advanced) == (0, 1)
+    last.part.close()
+    assert (shared.free, shared.waiting) == (PIECE, 0)
 
 
-def test_commands_behind_a_message_have_to_go_before_more_is_read() -> None:
-    async def test() -> None:
-        shared = Room(PIECE)
-        client = Client(shared)
-        assert client.read(READ_AHEAD)
-        client.framer.feed(b"\r\n.\r\n" + b"NOOP\r\n" * 5000)
-        body = client.framer.take(PIECE)
-        assert body is not None
-        client.part.step_begins(READ_AHEAD, client.framer.held)
-        client.part.step_ends()
-        assert not client.may()
-        assert shared.free == PIECE - client.framer.held
-        while client.framer.held > READ_AHEAD:
-            client.framer.take()
-            client.framer.resume(100, ReadLines())
-            client.may()
-        assert client.may()
-        assert shared.free == PIECE
-
-    run(test)
+async def test_commands_behind_a_message_have_to_go_before_more_is_read() -> None:
+    shared = Room(PIECE)
+    client = Client(shared)
+    assert client.read(READ_AHEAD)
+    client.framer.feed(b"\r\n.\r\n" + b"NOOP\r\n" * 5000)
+    body = client.framer.take(PIECE)
+    assert body is not None
+    client.part.step_begins(READ_AHEAD, client.framer.held)
+    client.part.step_ends()
+    assert not client.may()
+    assert shared.free == PIECE - client.framer.held
+    while client.framer.held > READ_AHEAD:
+        client.framer.take()
+        client.framer.resume(100, ReadLines())
+        client.may()
+    assert client.may()
+    assert shared.free == PIECE
 
 
 class Crowd:
@@ -219,15 +194,12 @@ class Crowd:
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["read", "step", "done", "close", "turn", "hand_on"]))))
-def test_whatever_happens_no_octet_is_lent_twice_or_lost_and_nobody_waits_for_ever(
+async def test_whatever_happens_no_octet_is_lent_twice_or_lost_and_nobody_waits_for_ever(
     events: list[tuple[int, str]],
 ) -> None:
-    async def test() -> None:
-        crowd = Crowd()
-        for number, event in events:
-            await getattr(crowd, event)(crowd.clients[number])
-            crowd.check()
-        await crowd.rest()
-        assert crowd.room.waiting == 0
-
-    run(test)
+    crowd = Crowd()
+    for number, event in events:
+        await getattr(crowd, event)(crowd.clients[number])
+        crowd.check()
+    await crowd.rest()
+    assert crowd.room.waiting == 0

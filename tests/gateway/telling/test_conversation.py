@@ -13,7 +13,7 @@ from gateway.telling.conversation import Conversation, printable
 from runtime.event_log import Form
 from tests.event_lines import Lines as EventLines
 from tests.event_lines import event_log
-from tests.gateway.fakes import gateway, run
+from tests.gateway.fakes import gateway
 from wire.messages import Body, Connected, Lines, ReadLines, StepDone
 
 
@@ -130,19 +130,16 @@ def test_what_the_client_can_choose_is_escaped_wherever_it_is_told() -> None:
         assert not any(unicodedata.category(char) in ("Cc", "Cf", "Zl") for value in told for char in str(value))
 
 
-def test_a_session_that_talks_ahead_is_told_in_the_order_of_the_dialogue() -> None:
-    async def test() -> None:
-        async with gateway(conversation="on") as running:
-            log.append(running.log)
-            await running.worker()
-            client = await running.greeted()
-            client.send(b"one\r\nDATA\r\nsecret\r\n.\r\nQUIT\r\n")
-            await client.rest()
-            client.writer.close()
-            await client.writer.wait_closed()
-
+async def test_a_session_that_talks_ahead_is_told_in_the_order_of_the_dialogue() -> None:
     log: list[EventLines] = []
-    run(test())
+    async with gateway(conversation="on") as running:
+        log.append(running.log)
+        await running.worker()
+        client = await running.greeted()
+        client.send(b"one\r\nDATA\r\nsecret\r\n.\r\nQUIT\r\n")
+        await client.rest()
+        client.writer.close()
+        await client.writer.wait_closed()
     told = [message.partition(" ")[2] for message in log[0].messages]
     assert told == [
         "connection from 127.0.0.1",

@@ -12,24 +12,20 @@ import pytest
 from gateway.config import GatewaySettings
 from gateway.server import CannotStart, serve
 from gateway.telling.metrics import Counts
-from tests.gateway.fakes import DEADLINE, FakeWorker, Running, gateway, mute, parrot, run, until
+from tests.gateway.fakes import DEADLINE, FakeWorker, Running, gateway, mute, parrot, until
 from tests.scraping import Samples, page, scrape
 from tests.stack import Connection, Stack, free_port, wait_until
 from wire.limits import MAX_PIECE
 from wire.messages import StepDone, StepRefused
 
 
-def counted(*sessions: Callable[[Running], object], **settings: object) -> Samples:
+async def counted(*sessions: Callable[[Running], object], **settings: object) -> Samples:
     """The numbers of a gateway after some talk with it."""
     port = free_port()
-
-    async def test() -> Samples:
-        async with gateway(metrics=f"127.0.0.1:{port}", **settings) as running:
-            for session in sessions:
-                await session(running)
-            return await asyncio.to_thread(scrape, port)
-
-    return run(test())
+    async with gateway(metrics=f"127.0.0.1:{port}", **settings) as running:
+        for session in sessions:
+            await session(running)
+        return await asyncio.to_thread(scrape, port)
 
 
 async def a_mail(running: Running) -> None:
@@ -39,8 +35,8 @@ async def a_mail(running: Running) -> None:
     assert await client.ask(b"a\r\n.\r\n") == b"250 2 octets"
 
 
-def test_a_mail_is_counted_with_the_times_its_client_waited() -> None:
-    found = counted(a_mail)
+async def test_a_mail_is_counted_with_the_times_its_client_waited() -> None:
+    found = await counted(a_mail)
     assert found("correio_gateway_connections_accepted_total") == 1
     assert found("correio_gateway_messages_total", answer="accepted") == 1
     for name, times in {"greeting": 1, "message": 1, "step": 3}.items():
@@ -50,7 +46,7 @@ def test_a_mail_is_counted_with_the_times_its_client_waited() -> None:
     assert found("correio_gateway_sent_bytes_total") == len(b"220 127.0.0.1\r\n354 go\r\n250 2 octets\r\n")
 
 
-def test_the_time_of_a_large_message_begins_with_its_last_octets() -> None:
+async def test_the_time_of_a_large_message_begins_with_its_last_octets() -> None:
     async def slow_pieces(running: Running) -> None:
         worker = await running.worker()
         client = await running.greeted()
@@ -70,7 +66,7 @@ def test_the_time_of_a_large_message_begins_with_its_last_octets() -> None:
         waited.append(time.monotonic() - began)
 
     waited: list[float] = []
-    found = counted(slow_pieces)
+    found = await counted(slow_pieces)
     assert found("correio_gateway_message_seconds_count") == 1
     assert 0.08 < found("correio_gateway_message_seconds_sum") < waited[0] - 0.28
     assert found("correio_gateway_messages_total", answer="accepted") == 1
@@ -84,7 +80,7 @@ def test_answers_are_told_apart_by_their_first_digit() -> None:
     assert counts.accepted == 2
 
 
-def test_refused_connections_and_farewells_are_counted_by_kind() -> None:
+async def test_refused_connections_and_farewells_are_counted_by_kind() -> None:
     async def crowd(running: Running) -> None:
         await running.worker()
         await running.greeted()
@@ -93,10 +89,10 @@ def test_refused_connections_and_farewells_are_counted_by_kind() -> None:
     async def silence(running: Running) -> None:
         assert (await (await running.client()).rest()).startswith(b"421 4.3.2")
 
-    found = counted(crowd, max_connections=1)
+    found = await counted(crowd, max_connections=1)
     assert found("correio_gateway_connections_refused_total", reason="too_many") == 1
     assert found("correio_gateway_farewells_total", kind="too_many") == 1
-    assert counted(silence, no_worker_seconds=0.2)("correio_gateway_farewells_total", kind="no_worker") == 1
+    assert (await counted(silence, no_worker_seconds=0.2))("correio_gateway_farewells_total", kind="no_worker") == 1
 
 
 async def _two_workers(running: Running) -> tuple[FakeWorker, FakeWorker]:
@@ -114,25 +110,27 @@ async def _two_workers(running: Running) -> tuple[FakeWorker, FakeWorker]:
     ("end", "how"),
     [(FakeWorker.hang, "silent"), (FakeWorker.die, "disconnected"), (FakeWorker.leave, "left")],
 )
-def test_workers_that_go_are_counted_by_how_and_their_steps_too(end: Callable[[FakeWorker], None], how: str) -> None:
+async def test_workers_that_go_are_counted_by_how_and_their_steps_too(
+    end: Callable[[FakeWorker], None], how: str
+) -> None:
     async def loss(running: Running) -> None:
         first, second = await _two_workers(running)
         end(first)
         await until(lambda: second.steps, "for the other worker to get the step")
 
-    found = counted(loss)
+    found = await counted(loss)
     assert found("correio_gateway_workers_lost_total", how=how) == 1
     assert found("correio_gateway_steps_redispatched_total", reason="worker_lost") == 1
 
 
-def test_refused_and_wrongly_answered_steps_are_counted() -> None:
+async def test_refused_and_wrongly_answered_steps_are_counted() -> None:
     async def refusal(running: Running) -> None:
         first, second = await _two_workers(running)
         step = first.steps[-1]
         first.say(StepRefused(step.session, step.seq, "state"))
         await until(lambda: second.steps, "for the other worker to get the step")
 
-    found = counted(refusal)
+    found = await counted(refusal)
     assert found("correio_gateway_steps_redispatched_total", reason="refused") == 1
 
     async def wrong(running: Running) -> None:
@@ -142,37 +140,30 @@ def test_refused_and_wrongly_answered_steps_are_counted() -> None:
         client = await running.client()
         assert await client.line() == b"220 127.0.0.1"
 
-    found = counted(wrong)
+    found = await counted(wrong)
     assert found("correio_gateway_steps_redispatched_total", reason="wrong_answer") == 1
     assert found("correio_gateway_dropped_total", reason="senseless") == 1
 
 
-def test_a_gateway_without_workers_is_alive_and_not_ready() -> None:
+async def test_a_gateway_without_workers_is_alive_and_not_ready() -> None:
     port = free_port()
-
-    async def test() -> None:
-        async with gateway(metrics=f"127.0.0.1:{port}") as running:
-            assert await asyncio.to_thread(page, port, "/livez") == (200, "yes\n")
-            assert await asyncio.to_thread(page, port, "/readyz") == (503, "there is no worker\n")
-            await running.worker()
-            async with asyncio.timeout(DEADLINE):
-                while (await asyncio.to_thread(page, port, "/readyz"))[0] != 200:
-                    await asyncio.sleep(0.01)
-            found = await asyncio.to_thread(scrape, port)
-            assert (found("correio_gateway_workers"), found("correio_ready")) == (1, 1)
-
-    run(test())
+    async with gateway(metrics=f"127.0.0.1:{port}") as running:
+        assert await asyncio.to_thread(page, port, "/livez") == (200, "yes\n")
+        assert await asyncio.to_thread(page, port, "/readyz") == (503, "there is no worker\n")
+        await running.worker()
+        async with asyncio.timeout(DEADLINE):
+            while (await asyncio.to_thread(page, port, "/readyz"))[0] != 200:
+                await asyncio.sleep(0.01)
+        found = await asyncio.to_thread(scrape, port)
+        assert (found("correio_gateway_workers"), found("correio_ready")) == (1, 1)
 
 
-def test_a_port_for_numbers_that_is_taken_ends_the_start_and_leaves_nothing() -> None:
-    async def test() -> None:
-        async with gateway(metrics=f"127.0.0.1:{port}"):
-            settings = GatewaySettings(port=0, gateway_endpoint="tcp://127.0.0.1:*", metrics=f"127.0.0.1:{port}")
-            with pytest.raises(CannotStart, match=f"^METRICS=127.0.0.1:{port}: cannot listen there"):
-                await serve(settings, asyncio.Event())
-
+async def test_a_port_for_numbers_that_is_taken_ends_the_start_and_leaves_nothing() -> None:
     port = free_port()
-    run(test())
+    async with gateway(metrics=f"127.0.0.1:{port}"):
+        settings = GatewaySettings(port=0, gateway_endpoint="tcp://127.0.0.1:*", metrics=f"127.0.0.1:{port}")
+        with pytest.raises(CannotStart, match=f"^METRICS=127.0.0.1:{port}: cannot listen there"):
+            await serve(settings, asyncio.Event())
 
 
 _STUCK = """

@@ -13,7 +13,7 @@ import zmq
 
 from gateway.workers.dispatcher import fault
 from runtime.bus import open_socket
-from tests.gateway.fakes import FakeWorker, gateway, mute, parrot, run, until
+from tests.gateway.fakes import FakeWorker, gateway, mute, parrot, until
 from wire.codec import encode
 from wire.messages import (
     Body,
@@ -60,29 +60,26 @@ def test_an_answer_must_fit_its_step(
 
 
 @pytest.mark.parametrize("end", ["hang", "die", "leave"])
-def test_the_step_of_a_worker_that_ends_is_done_by_another_and_the_client_sees_only_its_reply(end: str) -> None:
-    async def test() -> None:
-        async with gateway() as running:
-            first = await running.worker(b"w1")
-            client = await running.greeted()
-            first.script = mute
-            client.send(b"hello\r\n")
-            await until(lambda: len(first.steps) == 2, "for the step")
-            second = await running.worker(b"w2")
-            getattr(first, end)()
-            begun = asyncio.get_running_loop().time()
-            assert await client.line() == b"250 1 hello"
-            assert asyncio.get_running_loop().time() - begun < 3
-            assert [replace(step, waited=0) for step in second.steps] == first.steps[1:]
-            assert (second.steps[0].waited >= 1000) is (end == "hang"), "silence takes its time to be believed"
-
-    run(test())
+async def test_the_step_of_a_worker_that_ends_is_done_by_another_and_the_client_sees_only_its_reply(end: str) -> None:
+    async with gateway() as running:
+        first = await running.worker(b"w1")
+        client = await running.greeted()
+        first.script = mute
+        client.send(b"hello\r\n")
+        await until(lambda: len(first.steps) == 2, "for the step")
+        second = await running.worker(b"w2")
+        getattr(first, end)()
+        begun = asyncio.get_running_loop().time()
+        assert await client.line() == b"250 1 hello"
+        assert asyncio.get_running_loop().time() - begun < 3
+        assert [replace(step, waited=0) for step in second.steps] == first.steps[1:]
+        assert (second.steps[0].waited >= 1000) is (end == "hang"), "silence takes its time to be believed"
 
 
-def test_the_late_answer_of_a_worker_believed_dead_is_dropped_and_the_worker_is_welcome_again(
+async def test_the_late_answer_of_a_worker_believed_dead_is_dropped_and_the_worker_is_welcome_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def test() -> None:
+    with caplog.at_level(logging.WARNING):
         async with gateway() as running:
             first = await running.worker(b"w1")
             client = await running.greeted()
@@ -97,138 +94,117 @@ def test_the_late_answer_of_a_worker_believed_dead_is_dropped_and_the_worker_is_
             first.script = parrot
             first.wake()
             assert await client.ask(b"and again\r\n") == b"250 3 and again"
-
-    with caplog.at_level(logging.WARNING):
-        run(test())
     assert "nobody waits for it to do step 1" in caplog.text
 
 
-def test_a_step_that_was_lost_on_the_way_is_sent_again_and_one_that_its_worker_is_behind_with_is_not() -> None:
-    async def test() -> None:
-        async with gateway() as running:
-            worker = await running.worker()
-            clients = [await running.greeted() for _ in range(3)]
+async def test_a_step_that_was_lost_on_the_way_is_sent_again_and_one_that_its_worker_is_behind_with_is_not() -> None:
+    async with gateway() as running:
+        worker = await running.worker()
+        clients = [await running.greeted() for _ in range(3)]
 
-            worker.script = lambda _: None
-            clients[0].send(b"behind\r\n")
-            clients[1].send(b"lost\r\n")
-            await until(lambda: len(worker.inputs(Lines)) == 2, "for the steps")
-            (lost,) = [step for step in worker.steps if step.input == Lines((b"lost",))]
-            # As if it had never come.
-            worker._held.discard(lost.session)
-            await until(lambda: len(worker.inputs(Lines)) == 3, "for the lost one to come again")
-            worker.script = parrot
-            worker.say(parrot(lost))
-            assert await clients[1].line() == b"250 1 lost"
-            assert await clients[2].ask(b"hello\r\n") == b"250 1 hello"
-            (behind,) = [step for step in worker.steps if step.input == Lines((b"behind",))]
-            worker.say(parrot(behind))
-            assert await clients[0].line() == b"250 1 behind"
-
-    run(test())
+        worker.script = lambda _: None
+        clients[0].send(b"behind\r\n")
+        clients[1].send(b"lost\r\n")
+        await until(lambda: len(worker.inputs(Lines)) == 2, "for the steps")
+        (lost,) = [step for step in worker.steps if step.input == Lines((b"lost",))]
+        # As if it had never come.
+        worker._held.discard(lost.session)
+        await until(lambda: len(worker.inputs(Lines)) == 3, "for the lost one to come again")
+        worker.script = parrot
+        worker.say(parrot(lost))
+        assert await clients[1].line() == b"250 1 lost"
+        assert await clients[2].ask(b"hello\r\n") == b"250 1 hello"
+        (behind,) = [step for step in worker.steps if step.input == Lines((b"behind",))]
+        worker.say(parrot(behind))
+        assert await clients[0].line() == b"250 1 behind"
 
 
-def test_a_worker_whose_connection_ends_loses_its_steps_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_whose_connection_ends_loses_its_steps_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     # No silence is long enough: the departure alone must be what tells.
     monkeypatch.setattr("gateway.workers.pool.SILENCE", 1e9)
-
-    async def test() -> None:
-        async with gateway() as running:
-            first = await running.worker(b"w1")
-            client = await running.greeted()
-            first.script = mute
-            client.send(b"hello\r\n")
-            await until(lambda: first.inputs(Lines))
-            second = await running.worker(b"w2")
-            first.die()
-            assert await client.line() == b"250 1 hello"
-            assert second.inputs(Lines)
-
-    run(test())
+    async with gateway() as running:
+        first = await running.worker(b"w1")
+        client = await running.greeted()
+        first.script = mute
+        client.send(b"hello\r\n")
+        await until(lambda: first.inputs(Lines))
+        second = await running.worker(b"w2")
+        first.die()
+        assert await client.line() == b"250 1 hello"
+        assert second.inputs(Lines)
 
 
-def test_that_an_idle_worker_has_gone_is_noticed_at_once_too(
+async def test_that_an_idle_worker_has_gone_is_noticed_at_once_too(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("gateway.workers.pool.SILENCE", 1e9)
-
-    async def test() -> None:
-        async with gateway() as running:
-            worker = await running.worker(b"w1")
-            await running.greeted()
-            worker.die()
-            await until(lambda: "worker w1 is not connected any more" in caplog.text)
-
-    run(test())
+    async with gateway() as running:
+        worker = await running.worker(b"w1")
+        await running.greeted()
+        worker.die()
+        await until(lambda: "worker w1 is not connected any more" in caplog.text)
 
 
-def test_a_line_that_kills_every_worker_is_given_up_and_kept_and_others_are_served(tmp_path: Path) -> None:
-    async def test() -> None:
-        async with gateway(poison_dir=str(tmp_path / "poison"), domain="mail.example.com") as running:
-            workers = [await running.worker(b"w0")]
+async def test_a_line_that_kills_every_worker_is_given_up_and_kept_and_others_are_served(tmp_path: Path) -> None:
+    async with gateway(poison_dir=str(tmp_path / "poison"), domain="mail.example.com") as running:
+        workers = [await running.worker(b"w0")]
 
-            async def mortal() -> None:
-                """Workers that answer nothing more once they meet the line, leave, and are followed by new ones."""
-                while True:
-                    await until(lambda: any(b"KILL" in spoken.lines for spoken in workers[-1].inputs(Lines)))
-                    workers[-1].die()
-                    workers.append(await running.worker(b"w%d" % len(workers)))
-                    workers[-1].script = script(workers[-1])
+        async def mortal() -> None:
+            """Workers that answer nothing more once they meet the line, leave, and are followed by new ones."""
+            while True:
+                await until(lambda: any(b"KILL" in spoken.lines for spoken in workers[-1].inputs(Lines)))
+                workers[-1].die()
+                workers.append(await running.worker(b"w%d" % len(workers)))
+                workers[-1].script = script(workers[-1])
 
-            def script(worker: FakeWorker) -> Callable[[Step], StepDone | None]:
-                def answer(step: Step) -> StepDone | None:
-                    if any(b"KILL" in spoken.lines for spoken in worker.inputs(Lines)):
-                        worker.hang()
-                        return None
-                    return parrot(step)
+        def script(worker: FakeWorker) -> Callable[[Step], StepDone | None]:
+            def answer(step: Step) -> StepDone | None:
+                if any(b"KILL" in spoken.lines for spoken in worker.inputs(Lines)):
+                    worker.hang()
+                    return None
+                return parrot(step)
 
-                return answer
+            return answer
 
-            workers[0].script = script(workers[0])
-            supervisor = asyncio.create_task(mortal())
-            victim, other = await running.greeted(), await running.greeted()
-            victim.send(b"KILL\r\n")
-            answered = 0
-            while not (victim.reader.at_eof() or victim.reader._buffer):  # type: ignore[attr-defined]
-                answered += 1
-                assert await other.ask(b"hi\r\n") == b"250 %d hi" % answered
-                await asyncio.sleep(0.01)
-            assert (await victim.rest()).startswith(b"421 4.3.0 mail.example.com ")
-            supervisor.cancel()
-            assert len(workers) == 4
-            assert await other.ask(b"bye\r\n") == b"250 %d bye" % (answered + 1)
-
-    run(test())
+        workers[0].script = script(workers[0])
+        supervisor = asyncio.create_task(mortal())
+        victim, other = await running.greeted(), await running.greeted()
+        victim.send(b"KILL\r\n")
+        answered = 0
+        while not (victim.reader.at_eof() or victim.reader._buffer):  # type: ignore[attr-defined]
+            answered += 1
+            assert await other.ask(b"hi\r\n") == b"250 %d hi" % answered
+            await asyncio.sleep(0.01)
+        assert (await victim.rest()).startswith(b"421 4.3.0 mail.example.com ")
+        supervisor.cancel()
+        assert len(workers) == 4
+        assert await other.ask(b"bye\r\n") == b"250 %d bye" % (answered + 1)
     (kept,) = (tmp_path / "poison").iterdir()
     assert json.loads(kept.read_text())["input"] == "Lines"
 
 
-def test_without_a_worker_the_client_is_asked_to_come_back() -> None:
-    async def test() -> None:
-        async with gateway(no_worker_seconds=0.3) as running:
-            client = await running.client()
-            assert (await client.rest()).startswith(b"421 4.3.2 ")
-
-    run(test())
+async def test_without_a_worker_the_client_is_asked_to_come_back() -> None:
+    async with gateway(no_worker_seconds=0.3) as running:
+        client = await running.client()
+        assert (await client.rest()).startswith(b"421 4.3.2 ")
 
 
 @pytest.mark.parametrize("reason", ["draining", "state"])
-def test_a_step_that_a_worker_refuses_is_done_by_another(reason: str) -> None:
-    async def test() -> None:
-        async with gateway() as running:
-            first = await running.worker(b"w1")
-            client = await running.greeted()
-            first.script = lambda step: StepRefused(step.session, step.seq, reason)
-            client.send(b"hello\r\n")
-            await until(lambda: len(first.steps) == 2, "for the refusal")
-            await running.worker(b"w2")
-            assert await client.line() == b"250 1 hello"
-
-    run(test())
+async def test_a_step_that_a_worker_refuses_is_done_by_another(reason: str) -> None:
+    async with gateway() as running:
+        first = await running.worker(b"w1")
+        client = await running.greeted()
+        first.script = lambda step: StepRefused(step.session, step.seq, reason)
+        client.send(b"hello\r\n")
+        await until(lambda: len(first.steps) == 2, "for the refusal")
+        await running.worker(b"w2")
+        assert await client.line() == b"250 1 hello"
 
 
-def test_an_answer_that_cannot_be_is_dropped_and_the_step_is_done_again(caplog: pytest.LogCaptureFixture) -> None:
-    async def test() -> None:
+async def test_an_answer_that_cannot_be_is_dropped_and_the_step_is_done_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.WARNING):
         async with gateway() as running:
             worker = await running.worker()
             client = await running.greeted()
@@ -236,32 +212,26 @@ def test_an_answer_that_cannot_be_is_dropped_and_the_step_is_done_again(caplog: 
             worker.script = lambda step: replace(parrot(step), consumed=next(lies, 1))
             assert await client.ask(b"hello\r\n") == b"250 1 hello"
             assert worker.steps[1] == worker.steps[2]
-
-    with caplog.at_level(logging.WARNING):
-        run(test())
     assert "cannot be: 7 lines used, the step had 1" in caplog.text
 
 
-def test_a_repeated_step_is_the_same_to_its_time() -> None:
-    async def test() -> None:
-        async with gateway() as running:
-            first = await running.worker(b"w1")
-            client = await running.greeted()
-            first.script = mute
-            client.send(b"hello\r\n")
-            await until(lambda: len(first.steps) == 2, "for the step")
-            second = await running.worker(b"w2")
-            await asyncio.sleep(0.05)
-            first.leave()
-            await client.line()
-            assert second.steps[0] == first.steps[1]
-            assert second.steps[0].time > 1_600_000_000_000
-
-    run(test())
+async def test_a_repeated_step_is_the_same_to_its_time() -> None:
+    async with gateway() as running:
+        first = await running.worker(b"w1")
+        client = await running.greeted()
+        first.script = mute
+        client.send(b"hello\r\n")
+        await until(lambda: len(first.steps) == 2, "for the step")
+        second = await running.worker(b"w2")
+        await asyncio.sleep(0.05)
+        first.leave()
+        await client.line()
+        assert second.steps[0] == first.steps[1]
+        assert second.steps[0].time > 1_600_000_000_000
 
 
-def test_garbage_on_the_bus_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    async def test() -> None:
+async def test_garbage_on_the_bus_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
         async with gateway() as running:
             worker = await running.worker()
             client = await running.greeted()
@@ -284,42 +254,33 @@ def test_garbage_on_the_bus_harms_nobody(caplog: pytest.LogCaptureFixture) -> No
             )
             assert await client.ask(b"hello\r\n") == b"250 1 hello"
             stranger.close(0)
-
-    with caplog.at_level(logging.WARNING):
-        run(test())
     assert "a Pong is nothing that a worker says" in caplog.text
     assert "nobody waits for it to do step 1" in caplog.text
 
 
-def test_a_worker_that_comes_back_under_its_name_with_a_new_connection_is_served() -> None:
-    async def test() -> None:
-        async with gateway() as running:
-            first = await running.worker(b"same")
-            client = await running.greeted()
-            first.script = mute
-            client.send(b"hello\r\n")
-            await until(lambda: len(first.steps) == 2, "for the step")
-            first.leave()
-            await running.worker(b"same")
-            assert await client.line() == b"250 1 hello"
-
-    run(test())
+async def test_a_worker_that_comes_back_under_its_name_with_a_new_connection_is_served() -> None:
+    async with gateway() as running:
+        first = await running.worker(b"same")
+        client = await running.greeted()
+        first.script = mute
+        client.send(b"hello\r\n")
+        await until(lambda: len(first.steps) == 2, "for the step")
+        first.leave()
+        await running.worker(b"same")
+        assert await client.line() == b"250 1 hello"
 
 
-def test_work_is_spread_over_workers_and_a_draining_one_gets_none() -> None:
-    async def test() -> None:
-        async with gateway() as running:
-            workers = [await running.worker(name) for name in (b"w1", b"w2", b"w3")]
-            clients = [await running.greeted() for _ in range(6)]
-            for client in clients:
-                await client.ask(b"a\r\n")
-            assert min(len(worker.steps) for worker in workers) >= 2
-            workers[0].draining = True
-            workers[0].say(WorkerAlive("test", 0, draining=True))
-            await asyncio.sleep(0.1)
-            before = len(workers[0].steps)
-            for client in clients:
-                await client.ask(b"b\r\n")
-            assert len(workers[0].steps) == before
-
-    run(test())
+async def test_work_is_spread_over_workers_and_a_draining_one_gets_none() -> None:
+    async with gateway() as running:
+        workers = [await running.worker(name) for name in (b"w1", b"w2", b"w3")]
+        clients = [await running.greeted() for _ in range(6)]
+        for client in clients:
+            await client.ask(b"a\r\n")
+        assert min(len(worker.steps) for worker in workers) >= 2
+        workers[0].draining = True
+        workers[0].say(WorkerAlive("test", 0, draining=True))
+        await asyncio.sleep(0.1)
+        before = len(workers[0].steps)
+        for client in clients:
+            await client.ask(b"b\r\n")
+        assert len(workers[0].steps) == before
