@@ -28,7 +28,7 @@ from .mbox import Entry, MailboxFile, entries
 from .parts import Part, Parts, take_apart
 from .values import addresses
 
-# What the server writes above each message, session_worker/trace.py: its Received field (RFC 5321 section 4.4), with
+# What the server writes above each message, session_worker/dialogue/trace.py: its Received field (RFC 5321 4.4), with
 # `for` where there was one recipient in all. The client's name comes first and may be any word, even `id`.
 _TRACE = re.compile(
     r"from\s+\S+\s+\(\S+\)\s+by\s+\S+\s+with\s+\S+\s+id\s+(?P<id>[^\s;]+)(?:\s+for\s+<(?P<only>.*)>)?\s*;"

@@ -119,7 +119,7 @@ class StackSettings(RunSettings):
     domain: str = "correio.localhost"
     max_connections: int = Field(default=10_000, ge=1)
     shutdown_seconds: float = Field(default=30, ge=0, le=3600)
-    # Failures on cue (session_worker/fault_rules.py): a file, or the rules themselves.
+    # Failures on cue (session_worker/faults/rules.py): a file, or the rules themselves.
     fault_rules: str = ""
     # The image that the services' images are made from; empty: the first that is at hand.
     base: str = ""

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from runtime.settings import Settings
-from session_worker.fault_rules import Rule, RuleError, parse
-from session_worker.rules import Faults, Rules, SenderDomainRule
+from session_worker.dialogue.rules import Faults, Rules, SenderDomainRule
+from session_worker.faults.rules import Rule, RuleError, parse
 from wire.address import parse_domain
 from wire.limits import MAX_RECIPIENTS
 

@@ -27,11 +27,11 @@ from runtime.bus import Bus, Peer, open_socket
 from runtime.event_log import EventLog, escaped
 from runtime.vitals import Vitals
 from runtime.words import counted
-from session_worker import dialogue
 from session_worker.config import WorkerSettings
+from session_worker.dialogue import steps
+from session_worker.dialogue.state import NewerState, StateError
 from session_worker.memory import Memory
 from session_worker.metrics import Counts, families, figures
-from session_worker.state import NewerState, StateError
 from session_worker.store_calls import StoreCalls
 from wire.messages import (
     Answer,
@@ -103,7 +103,7 @@ class Worker:
         self._calls: StoreCalls[_Running] = StoreCalls(settings.store_seconds)
         self._running: set[_Running] = set()
         self._memory = Memory()
-        self._opening = dialogue.opening(self._rules)
+        self._opening = steps.opening(self._rules)
         self._loop = asyncio.get_running_loop()
         self._events = events
         if events is not None:
@@ -234,7 +234,7 @@ class Worker:
             self.counts.refused += 1
             gateway.send(StepRefused(message.session, message.seq, "draining"))
         else:
-            running = _Running(message, gateway, dialogue.step(self._rules, message))
+            running = _Running(message, gateway, steps.run(self._rules, message))
             self._running.add(running)
             self._advance(running, None)
 
@@ -278,12 +278,12 @@ class Worker:
                 self.bad_states,
                 extra=_about("bad-state", step.session),
             )
-            answer = dialogue.fault(self._rules, step)
+            answer = steps.apology(self._rules, step)
         except Exception:
             self.counts.faults += 1
             about = _about("fault", step.session)
             log.exception("! %s: the dialogue failed in step %d", step.session, step.seq, extra=about)
-            answer = dialogue.fault(self._rules, step)
+            answer = steps.apology(self._rules, step)
         self._running.discard(running)
         running.gateway.send(answer)
         if self._stopping.is_set() and not self._running:

@@ -18,8 +18,8 @@ from client.commands.read import render
 from client.mbox import Entry, entries
 from client.output import as_line
 from client.stored import StoredMail
-from session_worker import state
-from session_worker.trace import received as received_field
+from session_worker.dialogue import state
+from session_worker.dialogue.trace import received as received_field
 from tests.client.boxes import entry, put
 
 

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from client.__main__ import COMMANDS, main
-from session_worker.fault_rules import STAGES, parse, word
+from session_worker.faults.rules import STAGES, parse, word
 from tests.stack import ROOT, free_port, takes_mail
 
 CI = (ROOT / "docs" / "ci.md").read_text()

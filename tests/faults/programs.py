@@ -44,15 +44,15 @@ def on_line(line: str, action: str) -> str:
     """The change of a worker that does something when a client says this line, before the dialogue sees it."""
     return f"""
 import time
-from session_worker import dialogue
+from session_worker.dialogue import steps
 from wire.messages import Body, Lines
 def act():
     {action}
-def step(rules, step, real=dialogue.step):
+def run(rules, step, real=steps.run):
     said = step.input.lines if isinstance(step.input, Lines) else ()
     text = step.input.data if isinstance(step.input, Body) else b""
     if {line.encode()!r} in said or {line.encode()!r} in text:
         act()
     return (yield from real(rules, step))
-dialogue.step = step
+steps.run = run
 """

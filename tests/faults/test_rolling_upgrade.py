@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from session_worker.state import VERSION
+from session_worker.dialogue.state import VERSION
 from tests import mailboxes
 from tests.faults import programs
 from tests.faults.background import MARIA, USERS, Load, load, without_errors
@@ -20,7 +20,7 @@ PAUSE = 2.0
 # A release whose states no older one can read: a field has another name.
 NEWER = """
 import msgpack
-from session_worker import state
+from session_worker.dialogue import state
 NEWER = state.VERSION + 1
 def encode(session, real=state.encode):
     packed = msgpack.unpackb(real(session)) | {"version": NEWER}

@@ -8,8 +8,8 @@ import pytest
 
 from runtime.settings import load
 from session_worker.config import WorkerSettings
-from session_worker.fault_rules import Drop, Rule
-from session_worker.rules import Faults, Rules, SenderDomainRule
+from session_worker.dialogue.rules import Faults, Rules, SenderDomainRule
+from session_worker.faults.rules import Drop, Rule
 
 
 def test_every_setting_that_decides_replies_reaches_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:

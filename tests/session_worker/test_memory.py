@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from session_worker.dialogue.turn import STORE_AGAIN
 from session_worker.memory import Memory
-from session_worker.turn import STORE_AGAIN
 from wire.limits import EPOCH_SECONDS
 from wire.messages import Check, Deliver, Discard, Lookup, Question
 from wire.outcomes import Delivered, Discarded, Failed, Found, NoSuchUser, NotOurDomain, Outcome, TimedOut, Writable

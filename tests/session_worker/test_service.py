@@ -16,11 +16,11 @@ import pytest
 import zmq
 
 from runtime.bus import Bus, open_socket
-from session_worker import state
 from session_worker.config import WorkerSettings
+from session_worker.dialogue import state
+from session_worker.dialogue.state import Session, Transaction
+from session_worker.dialogue.turn import STORE_AGAIN
 from session_worker.service import Worker
-from session_worker.state import Session, Transaction
-from session_worker.turn import STORE_AGAIN
 from wire.codec import PROTOCOL
 from wire.messages import (
     Answer,
@@ -290,7 +290,7 @@ async def test_a_fault_of_the_dialogue_is_logged_and_closes_that_session_alone(
 
     async with staged(folder) as stage:
         with monkeypatch.context() as patched:
-            patched.setattr("session_worker.dialogue.step", fails)
+            patched.setattr("session_worker.dialogue.steps.run", fails)
             stage.gateway.send(_step(1, Lines((b"secret",)), _GREETED))
             done = await stage.answered(1)
         assert done.replies.startswith(b"421 4.3.0 ")

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from gateway.clients.framing import Framer
 from gateway.workers.answers import Answers
-from session_worker import dialogue
-from session_worker.rules import Rules
+from session_worker.dialogue import steps
+from session_worker.dialogue.rules import Rules
 from tests.transcripts.memory_store import MemoryStore
 from wire.messages import Body, Close, Connected, Disconnected, Foreseen, Injected, Input, Lines, Step, StepDone
 from wire.records import replace
@@ -120,7 +120,7 @@ class MemoryServer:
                 self.foreseen += 1
 
     def _run(self, step: Step) -> StepDone:
-        talk = dialogue.step(self._rules, step)
+        talk = steps.run(self._rules, step)
         try:
             question = next(talk)
             while True:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from session_worker import replies
-from session_worker.replies import MAX_REPLY_LINE, Reply
-from session_worker.state import TIMED_OUT
+from session_worker.dialogue import replies
+from session_worker.dialogue.replies import MAX_REPLY_LINE, Reply
+from session_worker.dialogue.state import TIMED_OUT
 from wire.outcomes import (
     DISK_FULL,
     EXPIRED,

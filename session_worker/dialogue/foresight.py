@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from session_worker import state
-from session_worker.commands import Command
-from session_worker.state import Phase
-from session_worker.turn import Context, Talk, Turn
+from session_worker.dialogue import state
+from session_worker.dialogue.state import Phase
+from session_worker.dialogue.transaction import Command
+from session_worker.dialogue.turn import Context, Talk, Turn
 from wire.messages import Foreseen, Injected
 from wire.outcomes import Writable
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from session_worker import dialogue, state
-from session_worker.rules import Faults, Rules
-from session_worker.state import NewerState, Recipient, Session, StateError, Transaction
-from session_worker.turn import AGAIN, STORE_AGAIN
+from session_worker.dialogue import state, steps
+from session_worker.dialogue.rules import Faults, Rules
+from session_worker.dialogue.state import NewerState, Recipient, Session, StateError, Transaction
+from session_worker.dialogue.turn import AGAIN, STORE_AGAIN
 from tests.transcripts.memory_store import MemoryStore
 from wire import limits
 from wire.messages import (
@@ -54,7 +54,7 @@ def _step(given: Input, session: Session | None = None) -> Step:
 
 def _run(step: Step, store: MemoryStore | None = None, rules: Rules | None = None) -> StepDone:
     answers = store or MemoryStore(_USERS)
-    talk = dialogue.step(rules or _RULES, step)
+    talk = steps.run(rules or _RULES, step)
     try:
         question = next(talk)
         while True:
@@ -117,7 +117,7 @@ def test_a_batch_is_the_same_as_its_lines_one_by_one(lines: list[bytes | None], 
 def test_no_line_and_no_outcome_raises_and_each_line_has_a_reply(
     lines: list[bytes | None], session: Session, data: st.DataObject
 ) -> None:
-    talk = dialogue.step(_RULES, _step(Lines(tuple(lines)), session))
+    talk = steps.run(_RULES, _step(Lines(tuple(lines)), session))
     try:
         next(talk)
         while True:
@@ -154,13 +154,13 @@ def test_a_session_begins_with_a_greeting_and_whatever_state_came_along_is_nothi
 
 def test_a_session_that_the_gateway_greeted_goes_on_like_any_other() -> None:
     greeted = _run(_step(Connected("192.0.2.1")))
-    assert dialogue.opening(_RULES) == greeted.replies
+    assert steps.opening(_RULES) == greeted.replies
     line = Lines((b"EHLO example.org",))
     assert _run(Step("s-1", 1, 0, b"", line, "192.0.2.1")) == _run(Step("s-1", 1, 0, greeted.state, line))
 
 
 def test_no_greeting_is_offered_where_a_failure_on_cue_may_come_instead() -> None:
-    assert dialogue.opening(replace(_RULES, faults=Faults())) == b""
+    assert steps.opening(replace(_RULES, faults=Faults())) == b""
 
 
 def test_command_lines_inside_a_message_are_a_fault_of_ours() -> None:
@@ -193,7 +193,7 @@ def test_a_batch_stops_at_the_beginning_of_a_message() -> None:
 
 def test_the_store_is_asked_about_each_recipient_and_then_about_all_mailboxes() -> None:
     session = replace(_START, hello="h", transaction=Transaction(""))
-    talk = dialogue.step(_RULES, _step(Lines((b"RCPT TO:<Maria@Example.com>", b"DATA")), session))
+    talk = steps.run(_RULES, _step(Lines((b"RCPT TO:<Maria@Example.com>", b"DATA")), session))
     assert next(talk) == Lookup("Maria", "example.com")
     assert talk.send(Found("maria@example.com")) == Check(("maria@example.com",))
 
@@ -213,14 +213,14 @@ def test_data_tells_the_store_in_which_epoch_every_mailbox_could_be_written(
 ) -> None:
     session = replace(_START, hello="h", transaction=Transaction(""))
     recipients = _step(Lines((b"RCPT TO:<a@b>", b"RCPT TO:<c@d>")), session)
-    talk = dialogue.step(_RULES, recipients)
+    talk = steps.run(_RULES, recipients)
     next(talk)
     talk.send(first)
     with pytest.raises(StopIteration) as end:
         talk.send(second)
     after: StepDone = end.value.value
     data = Step("s-1", 2, recipients.time, after.state, Lines((b"DATA",)))
-    assert next(dialogue.step(_RULES, data)) == Check(("a@b", "c@d"), common)
+    assert next(steps.run(_RULES, data)) == Check(("a@b", "c@d"), common)
 
 
 _GREETED = replace(_START, hello="h", extended=True)
@@ -259,7 +259,7 @@ def test_it_is_told_how_long_an_answer_is_the_answer(
 
 @pytest.mark.parametrize(("second", "again", "epoch"), [(7, STORE_AGAIN, 7), (8, 0, 0)])
 def test_what_rests_on_two_epochs_of_the_store_is_the_answer_once(second: int, again: int, epoch: int) -> None:
-    talk = dialogue.step(_RULES, _step(Lines((b"RCPT TO:<a@b>", b"RCPT TO:<c@d>", b"NOOP")), _BEGUN))
+    talk = steps.run(_RULES, _step(Lines((b"RCPT TO:<a@b>", b"RCPT TO:<c@d>", b"NOOP")), _BEGUN))
     next(talk)
     talk.send(Found("a@b", True, 7))
     with pytest.raises(StopIteration) as end:
@@ -268,7 +268,7 @@ def test_what_rests_on_two_epochs_of_the_store_is_the_answer_once(second: int, a
 
 
 def test_a_store_that_names_no_epoch_is_an_older_one_and_what_it_says_is_the_answer_for_a_moment() -> None:
-    talk = dialogue.step(_RULES, _step(Lines((b"RCPT TO:<a@b>",)), _BEGUN))
+    talk = steps.run(_RULES, _step(Lines((b"RCPT TO:<a@b>",)), _BEGUN))
     next(talk)
     with pytest.raises(StopIteration) as end:
         talk.send(Found("a@b", True))
@@ -296,10 +296,10 @@ def test_a_message_without_a_number_is_a_fault_of_ours() -> None:
 
 
 def test_a_fault_of_ours_is_apologised_for_unless_nobody_listens() -> None:
-    apology = dialogue.fault(_RULES, _step(Lines((b"NOOP",))))
+    apology = steps.apology(_RULES, _step(Lines((b"NOOP",))))
     assert apology.replies.startswith(b"421 4.3.0 ")
     assert apology.next == Close()
-    assert dialogue.fault(_RULES, _step(Disconnected())).replies == b""
+    assert steps.apology(_RULES, _step(Disconnected())).replies == b""
 
 
 def test_of_each_line_the_verb_and_the_code_are_told_and_whether_it_is_secret() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from session_worker import explain, replies
-from session_worker.commands import Command
-from session_worker.replies import Refusal
-from session_worker.rules import Rules
-from session_worker.state import Recipient, Session, Transaction
-from session_worker.turn import Context, Turn
+from session_worker.dialogue import explain, replies
+from session_worker.dialogue.replies import Refusal
+from session_worker.dialogue.rules import Rules
+from session_worker.dialogue.state import Recipient, Session, Transaction
+from session_worker.dialogue.transaction import Command
+from session_worker.dialogue.turn import Context, Turn
 from wire.records import replace
 
 _RULES = Rules(explain=True, worker="4711@host")

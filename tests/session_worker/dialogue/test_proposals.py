@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from session_worker.replies import shown
-from session_worker.rules import Rules, SenderDomainRule
+from session_worker.dialogue.replies import shown
+from session_worker.dialogue.rules import Rules, SenderDomainRule
 from tests.transcripts.memory_server import MemoryServer
 
 _USERS = ("maria@example.com", "joão@example.com")

@@ -7,8 +7,8 @@ Texts are ASCII unless the client asked for UTF-8 (RFC 6531 section 3.7.4); what
 
 from __future__ import annotations
 
-from session_worker import grammar
-from session_worker.state import TIMED_OUT
+from session_worker.dialogue import grammar
+from session_worker.dialogue.state import TIMED_OUT
 from wire.outcomes import DISK_FULL, EXPIRED, TROUBLE, Failed, NoSuchUser, NotOurDomain, Outcome, TimedOut, Unwritable
 from wire.records import Record, replace
 

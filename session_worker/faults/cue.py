@@ -21,13 +21,14 @@ import hashlib
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
-from session_worker import commands, fault_rules
-from session_worker.commands import Command
-from session_worker.fault_rules import Delay, Drop, Fail, Rule
-from session_worker.replies import Reply
-from session_worker.rules import Faults
-from session_worker.state import Session, Transaction
-from session_worker.turn import Context, Talk, Turn
+from session_worker.dialogue import transaction as commands
+from session_worker.dialogue.replies import Reply
+from session_worker.dialogue.rules import Faults
+from session_worker.dialogue.state import Session, Transaction
+from session_worker.dialogue.transaction import Command
+from session_worker.dialogue.turn import Context, Talk, Turn
+from session_worker.faults import rules as fault_rules
+from session_worker.faults.rules import Delay, Drop, Fail, Rule
 from wire.messages import Body, Close, Discard, Injected, Lookup, ReadLines
 from wire.records import Record, replace
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 
 from runtime.words import counted
-from session_worker.replies import MAIL_FORM, RCPT_FORM, mail_form, shown
-from session_worker.state import Phase, Session
+from session_worker.dialogue.replies import MAIL_FORM, RCPT_FORM, mail_form, shown
+from session_worker.dialogue.state import Phase, Session
 
 # Each command offered, in the order in which a session uses them: an example, and what it does.
 COMMANDS = {

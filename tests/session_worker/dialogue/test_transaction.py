@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from session_worker import commands
-from session_worker.commands import Command, Mail, Mailbox
-from session_worker.replies import Refusal
-from session_worker.rules import Rules
+from session_worker.dialogue import transaction as commands
+from session_worker.dialogue.replies import Refusal
+from session_worker.dialogue.rules import Rules
+from session_worker.dialogue.transaction import Command, Mail, Mailbox
 
 _FRIENDLY = Rules()
 _STRICT = Rules(strict=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from session_worker import trace
-from session_worker.state import Recipient, Session, Transaction
+from session_worker.dialogue import trace
+from session_worker.dialogue.state import Recipient, Session, Transaction
 from wire.limits import MAX_TRACE
 from wire.records import replace
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from session_worker import dialogue, state
-from session_worker.fault_rules import parse
-from session_worker.rules import Faults, Rules
+from session_worker.dialogue import state, steps
+from session_worker.dialogue.rules import Faults, Rules
+from session_worker.faults.rules import parse
 from tests.transcripts.memory_server import TIME, MemoryServer
 from tests.transcripts.memory_store import MemoryStore
 from wire.messages import Connected, Injected, Lines, ReadLines, Step, StepDone
@@ -29,7 +29,7 @@ def server(text: str = "", seed: int = 0) -> MemoryServer:
 
 def run(about: Rules, step: Step) -> StepDone:
     store = MemoryStore(_USERS)
-    talk = dialogue.step(about, step)
+    talk = steps.run(about, step)
     try:
         question = next(talk)
         while True:

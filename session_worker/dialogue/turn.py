@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TypeAlias
 
-from session_worker.commands import Command
-from session_worker.replies import Reply
-from session_worker.rules import Rules
-from session_worker.state import Session
+from session_worker.dialogue.replies import Reply
+from session_worker.dialogue.rules import Rules
+from session_worker.dialogue.state import Session
+from session_worker.dialogue.transaction import Command
 from wire.messages import Next, Question, ReadLines
 from wire.outcomes import Outcome
 from wire.records import Record

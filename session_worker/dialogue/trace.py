@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
-from session_worker.state import Session, Transaction
+from session_worker.dialogue.state import Session, Transaction
 
 _UNFIT = re.compile(r'[^!-~]|[()<>,;"\\]')
 

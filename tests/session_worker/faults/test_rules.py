@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from session_worker.fault_rules import MAX_DELAY_MS, Delay, Drop, Fail, Rule, RuleError, parse, word
+from session_worker.faults.rules import MAX_DELAY_MS, Delay, Drop, Fail, Rule, RuleError, parse, word
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from session_worker import replies, trace
-from session_worker.replies import DELIVERED, Reply
-from session_worker.state import TIMED_OUT, Session, StateError, Transaction
-from session_worker.turn import Context, Talk, Turn
+from session_worker.dialogue import replies, trace
+from session_worker.dialogue.replies import DELIVERED, Reply
+from session_worker.dialogue.state import TIMED_OUT, Session, StateError, Transaction
+from session_worker.dialogue.turn import Context, Talk, Turn
 from wire.address import fold
 from wire.messages import Body, Close, Deliver, Discard, Question, ReadBody, Stage
 from wire.outcomes import Delivered, Outcome, Staged

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from session_worker.rules import Rules
-from session_worker.state import Session
-from session_worker.turn import Context
+from session_worker.dialogue.rules import Rules
+from session_worker.dialogue.state import Session
+from session_worker.dialogue.turn import Context
 
 
 def test_the_delivery_id_is_the_session_and_the_number_of_the_message() -> None:

@@ -18,11 +18,12 @@ Everything here is pure and raises nothing.
 
 from __future__ import annotations
 
-from session_worker import commands, replies
-from session_worker.commands import Command
-from session_worker.replies import Refusal, Reply, shown
-from session_worker.state import Session
-from session_worker.turn import Context, Turn
+from session_worker.dialogue import replies
+from session_worker.dialogue import transaction as commands
+from session_worker.dialogue.replies import Refusal, Reply, shown
+from session_worker.dialogue.state import Session
+from session_worker.dialogue.transaction import Command
+from session_worker.dialogue.turn import Context, Turn
 from wire.records import replace
 
 KEYWORD = "XEXPLAIN"

@@ -10,7 +10,7 @@ until one of them changes what is to be read, replies are joined, errors are cou
 There is no socket, file, clock or log in here, and nothing is remembered: the same step with the same outcomes gives
 the same result. No input of a client raises; `StateError` and `NewerState` are about what the gateway sent.
 
-An extension gets its verbs as rows of `_TABLE`, its line in `_extensions`, its parameters in `commands.py`.
+An extension gets its verbs as rows of `_TABLE`, its line in `_extensions`, its parameters in `transaction.py`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Generator
 
-from session_worker import commands, explain, faults, foresight, grammar, help, message, replies, state
-from session_worker.commands import Command
-from session_worker.replies import Refusal, Reply
-from session_worker.rules import Rules, SenderDomainRule
-from session_worker.state import Phase, Recipient, Session, StateError, Transaction
-from session_worker.turn import AGAIN, MESSAGE, OTHER, STORE_AGAIN, Context, Handler, Talk, Turn
+from session_worker.dialogue import explain, foresight, grammar, message, replies, state
+from session_worker.dialogue import transaction as commands
+from session_worker.dialogue import verbs as help
+from session_worker.dialogue.replies import Refusal, Reply
+from session_worker.dialogue.rules import Rules, SenderDomainRule
+from session_worker.dialogue.state import Phase, Recipient, Session, StateError, Transaction
+from session_worker.dialogue.transaction import Command
+from session_worker.dialogue.turn import AGAIN, MESSAGE, OTHER, STORE_AGAIN, Context, Handler, Talk, Turn
+from session_worker.faults import cue as faults
 from wire.messages import (
     Body,
     Check,
@@ -50,7 +53,7 @@ from wire.records import replace
 _SAID_ENOUGH = 32 * 1024
 
 
-def step(rules: Rules, step: Step) -> Generator[Question, Outcome, StepDone]:
+def run(rules: Rules, step: Step) -> Generator[Question, Outcome, StepDone]:
     """Run one step: yields questions, is resumed with outcomes, returns what the gateway is told.
 
     :raises StateError: for a state that is none, or an input that does not belong to it.
@@ -87,7 +90,7 @@ def opening(rules: Rules) -> bytes:
     return b"" if rules.faults is not None else replies.greeting(rules.domain).render()
 
 
-def fault(rules: Rules, step: Step) -> StepDone:
+def apology(rules: Rules, step: Step) -> StepDone:
     """What the gateway is told of a step that failed by a fault of ours: apologise and close."""
     lost = isinstance(step.input, Disconnected)
     return StepDone(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from session_worker import commands, help
-from session_worker.rules import Rules
-from session_worker.state import Phase, Recipient, Session, Transaction
+from session_worker.dialogue import transaction as commands
+from session_worker.dialogue import verbs as help
+from session_worker.dialogue.rules import Rules
+from session_worker.dialogue.state import Phase, Recipient, Session, Transaction
 
 
 @pytest.mark.parametrize("verb", help.COMMANDS)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from session_worker import message
-from session_worker.rules import Rules
-from session_worker.state import TIMED_OUT, Recipient, Session, StateError, Transaction
-from session_worker.turn import Context, Talk, Turn
+from session_worker.dialogue import message
+from session_worker.dialogue.rules import Rules
+from session_worker.dialogue.state import TIMED_OUT, Recipient, Session, StateError, Transaction
+from session_worker.dialogue.turn import Context, Talk, Turn
 from wire.messages import Body, Close, Deliver, Discard, Question, ReadBody, ReadLines, Stage
 from wire.outcomes import DISK_FULL, TROUBLE, Delivered, Discarded, Failed, Outcome, Staged, TimedOut
 from wire.records import replace

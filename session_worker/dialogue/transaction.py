@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from session_worker import grammar, replies
-from session_worker.grammar import GrammarError, Path
-from session_worker.replies import MAIL_FORM, RCPT_FORM, Refusal
-from session_worker.rules import Rules
+from session_worker.dialogue import grammar, replies
+from session_worker.dialogue.grammar import GrammarError, Path
+from session_worker.dialogue.replies import MAIL_FORM, RCPT_FORM, Refusal
+from session_worker.dialogue.rules import Rules
 from wire.address import AddressError
 from wire.limits import MAX_LINE
 from wire.records import Record, replace
@@ -162,7 +162,7 @@ def _smtputf8(_rules: Rules, said: Mail, value: str | None) -> Mail:
     return replace(said, utf8=True)
 
 
-# An extension's parameter is a row here, and its keyword a line of EHLO's reply (`dialogue.py`).
+# An extension's parameter is a row here, and its keyword a line of EHLO's reply (`steps.py`).
 _MAIL_PARAMETERS: dict[str, Callable[[Rules, Mail, str | None], Mail]] = {
     "SIZE": _size,
     "BODY": _body,

@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from session_worker import state
-from session_worker.state import NewerState, Phase, Recipient, Session, StateError, Transaction, decode, encode
+from session_worker.dialogue import state
+from session_worker.dialogue.state import (
+    NewerState,
+    Phase,
+    Recipient,
+    Session,
+    StateError,
+    Transaction,
+    decode,
+    encode,
+)
 from wire.limits import MAX_RECIPIENTS, MAX_STATE
 from wire.records import replace
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from session_worker import grammar
-from session_worker.grammar import GrammarError, Path
+from session_worker.dialogue import grammar
+from session_worker.dialogue.grammar import GrammarError, Path
 from wire.address import Address, AddressError
 
 _atoms = st.text("abcXYZ019!#$%&'*+-/=?^_`{|}~", min_size=1, max_size=10)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from session_worker import dialogue
-from session_worker.rules import Faults, Rules
-from session_worker.state import Recipient, Session, Transaction, decode, encode
+from session_worker.dialogue import steps
+from session_worker.dialogue.rules import Faults, Rules
+from session_worker.dialogue.state import Recipient, Session, Transaction, decode, encode
 from wire.messages import Foreseen, Input, Lines, ReadBody, Step, StepDone
 from wire.outcomes import Found, Outcome, Writable
 from wire.records import replace
@@ -20,7 +20,7 @@ SESSION = Session("127.0.0.1", "example.org", True)
 
 def done(session: Session, given: Input, *outcomes: Outcome, rules: Rules | None = None, time: int = NOW) -> StepDone:
     """The answer to a step, with what the store says in it."""
-    talk = dialogue.step(rules or Rules(), Step("s-1", 3, time, encode(session), given))
+    talk = steps.run(rules or Rules(), Step("s-1", 3, time, encode(session), given))
     told: Outcome | None = None
     waiting = list(outcomes)
     try:

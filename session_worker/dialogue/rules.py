@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from session_worker.fault_rules import Rule
+from session_worker.faults.rules import Rule
 from wire.records import Record
 
 
