@@ -20,6 +20,11 @@ from wire.outcomes import Said
 
 log = logging.getLogger(__name__)
 
+# For how long it may be said again, in ms: whose mailbox an address is, and that a mailbox can be written. An edited
+# list of users is read within two looks at it (`users_file.py`), so all in all it is heard of within a second.
+ADDRESS_HOLDS = 300
+WRITABLE_HOLDS = 250
+
 
 class Lookups:
     """Over the list of users and the mailboxes as they are now."""
@@ -50,11 +55,14 @@ class Lookups:
         if self._unlisted is not None and question.domain and not isinstance(outcome, outcomes.Found):
             outcome = self._unlisted.lookup(question.local, question.domain)
         if isinstance(outcome, outcomes.Found):
+            # A local part alone is asked anew each time: by that, probes ask whether the store answers now.
+            holds = ADDRESS_HOLDS if question.domain else 0
             if self._is_to_be_made(outcome.mailbox):
-                return outcome
+                return outcomes.Found(outcome.mailbox, holds=holds)
             checked = self._check(Check((outcome.mailbox,)))
             writable = isinstance(checked, outcomes.Writable) and checked.epoch == self.epoch
-            return outcomes.Found(outcome.mailbox, writable, self.epoch)
+            writable_for = checked.holds if isinstance(checked, outcomes.Writable) else 0
+            return outcomes.Found(outcome.mailbox, writable, self.epoch, holds, writable_for)
         return outcome
 
     def check(self, question: Check) -> Said:
@@ -66,11 +74,11 @@ class Lookups:
     def _check(self, question: Check) -> Said:
         if question.epoch == self.epoch:
             return outcomes.Writable(self.epoch)
-        epoch = self.epoch
+        epoch, holds = self.epoch, WRITABLE_HOLDS
         for mailbox in question.mailboxes:
             if self._is_to_be_made(mailbox):
                 # Nobody can tell but by making it. Nor is it told of one that is, soon, what was told of none.
-                epoch = 0
+                epoch = holds = 0
                 continue
             if not self._users.knows(mailbox) and not self._is_made(mailbox):
                 return outcomes.Unwritable(mailbox, "no such mailbox")
@@ -84,7 +92,7 @@ class Lookups:
                 log.info("= %s can be written again", mailbox)
             if not self._files.in_folder(mailbox):
                 epoch = 0
-        return outcomes.Writable(epoch)
+        return outcomes.Writable(epoch, holds)
 
     def _is_to_be_made(self, mailbox: str) -> bool:
         unlisted = self._unlisted

@@ -139,7 +139,7 @@ def _size(folder: Path, box: str) -> int:
 
 
 def test_it_answers_and_stores_and_stops(store: StoreProcess, worker: Worker) -> None:
-    assert worker.ask(Lookup("ana", "b.example")) == Found("ana@b.example", True, worker.epoch)
+    assert worker.ask(Lookup("ana", "b.example")) == Found("ana@b.example", True, worker.epoch, 300, 250)
     first = worker.epoch
     assert first
     assert worker.ask(_deliver("s.1", BOXES, b"x: y\n")) == Delivered(False)
@@ -161,7 +161,7 @@ def test_garbage_harms_nobody_and_a_restart_has_another_instance(store: StorePro
     store.end(signal.SIGKILL)
     epoch = worker.epoch
     store.start()
-    assert worker.ask(Lookup("ana", "b.example")) == Found("ana@b.example", True, worker.epoch)
+    assert worker.ask(Lookup("ana", "b.example")) == Found("ana@b.example", True, worker.epoch, 300, 250)
     assert worker.epoch > epoch
     worker.send(Ping())
     (second,) = worker.receive(5)

@@ -54,9 +54,9 @@ def _kind(outcome: Outcome) -> str:
 def test_outcomes_come_in_the_order_of_the_questions() -> None:
     bench = Bench()
     assert bench.ask(Lookup("A", "b.example"), _deliver("one"), Check((A, B)), Discard("two")) == [
-        Found(A, True, NOW),
+        Found(A, True, NOW, 300, 250),
         Delivered(False),
-        Writable(NOW),
+        Writable(NOW, 250),
         Discarded(),
     ]
 
@@ -194,7 +194,7 @@ def test_an_unwritable_mailbox_is_named_and_nothing_is_stored() -> None:
 @pytest.mark.parametrize("question", [Lookup("b", "b.example"), Check((B,)), _deliver("one", A, B)])
 def test_a_mailbox_that_cannot_be_written_ends_the_epoch(question: Question) -> None:
     bench = Bench()
-    assert bench.ask(Check((A, B))) == [Writable(NOW)]
+    assert bench.ask(Check((A, B))) == [Writable(NOW, 250)]
 
     def refuse(_kind: str, name: str) -> None:
         if name == B:

@@ -50,15 +50,15 @@ def test_an_unwritable_mailbox_is_told_once_until_it_can_be_written(caplog: pyte
 def test_what_is_said_in_an_epoch_holds_until_another_begins() -> None:
     bench = Bench()
     for _ in range(2):
-        assert bench.ask(Lookup("a", "b.example"), Check((A, B))) == [Found(A, True, NOW), Writable(NOW)]
+        assert bench.ask(Lookup("a", "b.example"), Check((A, B))) == [Found(A, True, NOW, 300, 250), Writable(NOW, 250)]
         assert bench.ask(Deliver("one", NOW, "", (A,), b"", 0, b"x: y\n"), Stage("two", 0, b"x"))
         assert bench.store.epoch == NOW
         bench.now += 1000
         bench.clock.now += 100
     bench.watch.change()
-    assert bench.ask(Lookup("a", "b.example")) == [Found(A, True, NOW + 2000)]
+    assert bench.ask(Lookup("a", "b.example")) == [Found(A, True, NOW + 2000, 300, 250)]
     bench.users.current = FixedUsers(A).current
-    assert bench.ask(Lookup("a", "b.example")) == [Found(A, True, NOW + 2001)]
+    assert bench.ask(Lookup("a", "b.example")) == [Found(A, True, NOW + 2001, 300, 250)]
     assert bench.store.epoch == NOW + 2001
 
 
@@ -66,9 +66,9 @@ def test_whoever_knows_that_a_mailbox_could_be_written_in_this_epoch_is_believed
     bench = Bench()
     opened: list[str] = []
     bench.files.before = lambda operation, name: opened.append(f"{operation} {name}")
-    assert bench.ask(Check((A, B), NOW)) == [Writable(NOW)]
+    assert bench.ask(Check((A, B), NOW)) == [Writable(NOW, 250)]
     assert opened == []
-    assert bench.ask(Check((A, B), NOW - 1)) == [Writable(NOW)]
+    assert bench.ask(Check((A, B), NOW - 1)) == [Writable(NOW, 250)]
     assert [each for each in opened if each.startswith("open")] == [f"open {A}", f"open {B}"]
 
 
@@ -76,7 +76,7 @@ def test_a_mailbox_that_can_be_changed_from_elsewhere_is_looked_at_each_time() -
     bench = Bench()
     bench.files.links = {B}
     assert bench.ask(Lookup("b", "b.example"), Check((A, B)), Check((A,))) == [
-        Found(B, False, NOW),
-        Writable(0),
-        Writable(NOW),
+        Found(B, False, NOW, 300, 250),
+        Writable(0, 250),
+        Writable(NOW, 250),
     ]

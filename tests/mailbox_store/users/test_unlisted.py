@@ -71,7 +71,7 @@ def test_it_is_made_when_mail_for_it_is_taken_and_no_sooner() -> None:
     bench = Bench()
     # Nothing of it holds for an epoch before it is there.
     assert bench.ask(Lookup("New", "far.example"), Check((NEW,)), Check((ANA, NEW))) == [
-        Found(NEW),
+        Found(NEW, holds=300),
         Writable(0),
         Writable(0),
     ]
@@ -79,8 +79,8 @@ def test_it_is_made_when_mail_for_it_is_taken_and_no_sooner() -> None:
     assert bench.deliver("one.1", ANA, NEW) == Delivered(False)
     assert bytes(bench.files.content[NEW]).count(b"Received: id one.1\n") == 1
     assert bench.ask(Lookup("new", "far.example"), Check((NEW,))) == [
-        Found(NEW, True, bench.store.epoch),
-        Writable(bench.store.epoch),
+        Found(NEW, True, bench.store.epoch, 300, 250),
+        Writable(bench.store.epoch, 250),
     ]
 
 
@@ -145,7 +145,7 @@ def test_another_run_knows_them_and_has_what_was_under_way() -> None:
     again.store.tick()
     assert bytes(again.files.content[NEW]).count(b"Received: id one.1\n") == 1
     assert again.unlisted.is_made(NEW)
-    assert again.ask(Lookup("new", "far.example")) == [Found(NEW, True, again.store.epoch)]
+    assert again.ask(Lookup("new", "far.example")) == [Found(NEW, True, again.store.epoch, 300, 250)]
 
 
 def test_there_are_so_many_at_most_and_those_go_on() -> None:
