@@ -3,48 +3,19 @@
 from __future__ import annotations
 
 import errno
-from concurrent.futures import Executor
 
 import pytest
 
 from mailbox_store.mailboxes import mailboxes
-from mailbox_store.store import Store
+from tests.mailbox_store.bench import A, B, Bench
 from tests.mailbox_store.fakes import (
     NOW,
-    Clock,
-    FixedUsers,
     HeldExecutor,
-    InlineExecutor,
-    MemoryFiles,
-    MemoryJournal,
 )
-from wire.messages import Ask, Check, Deliver
-from wire.outcomes import Delivered
-
-A, B = "a@b.example", "b@b.example"
+from wire.messages import Ask, Check
 
 
-class Bench:
-    def __init__(self, executor: Executor | None = None) -> None:
-        self.journal, self.files, self.clock = MemoryJournal(), MemoryFiles(), Clock()
-        self.start(executor)
-
-    def start(self, executor: Executor | None = None) -> None:
-        """A new process on what the last one left."""
-        users, executor = FixedUsers(A, B), executor or InlineExecutor()
-        self.store = Store(self.journal, self.files, users, executor, lambda: NOW, self.clock)
-        self.store.recover("boot")
-
-    def deliver(self, name: str, *boxes: str) -> None:
-        question = Deliver(name, NOW, "", boxes, f"Received: id {name}\n".encode(), 0, b"x: y\n")
-        assert self.store.answer([Ask(1, NOW, question)]) == [Delivered(False)]
-
-    def second(self) -> None:
-        """A round of syncs, and the recording of it."""
-        for _ in range(3):
-            self.clock.now += 0.6
-            self.store.tick()
-
+class Logged(Bench):
     def written(self) -> list[str]:
         """The deliveries whose octets were written to the file of A, in order, since this was last asked for."""
         done = [op[3] for op in self.files.log if op[:2] == ("write", A)]
@@ -58,7 +29,7 @@ def _fail_sync(kind: str, name: str) -> None:
 
 
 def test_a_synced_delivery_is_forgotten_and_its_id_is_kept() -> None:
-    bench = Bench()
+    bench = Logged()
     bench.deliver("one", A, B)
     assert bench.store.busy
     bench.second()
@@ -69,7 +40,7 @@ def test_a_synced_delivery_is_forgotten_and_its_id_is_kept() -> None:
 
 
 def test_what_was_appended_is_marked_before_it_is_synced() -> None:
-    bench = Bench()
+    bench = Logged()
     bench.deliver("one", A)
     bench.store.tick()
     bench.deliver("two", A)
@@ -81,7 +52,7 @@ def test_what_was_appended_is_marked_before_it_is_synced() -> None:
 
 
 def test_a_message_stays_while_one_of_its_mailboxes_waits() -> None:
-    bench = Bench()
+    bench = Logged()
     bench.files.locked = {B}
     bench.deliver("one", A, B)
     bench.second()
@@ -94,7 +65,7 @@ def test_a_message_stays_while_one_of_its_mailboxes_waits() -> None:
 
 
 def test_a_disk_that_is_slow_has_rest_between_rounds() -> None:
-    bench = Bench()
+    bench = Logged()
 
     def slow(kind: str, name: str) -> None:
         if (kind, name) == ("sync", A):
@@ -115,7 +86,7 @@ def test_a_disk_that_is_slow_has_rest_between_rounds() -> None:
 
 
 def test_a_failed_sync_forgets_nothing_and_is_made_good() -> None:
-    bench = Bench()
+    bench = Logged()
 
     bench.files.before = _fail_sync
     bench.deliver("one", A, B)
@@ -130,7 +101,7 @@ def test_a_failed_sync_forgets_nothing_and_is_made_good() -> None:
 
 def test_what_was_appended_before_a_sync_failed_is_written_again_too() -> None:
     executor = HeldExecutor()
-    bench = Bench(executor)
+    bench = Logged(executor)
     bench.deliver("one", A)
     bench.store.tick()
     bench.deliver("two", A)
@@ -150,7 +121,7 @@ def test_what_was_appended_before_a_sync_failed_is_written_again_too() -> None:
 
 @pytest.mark.parametrize("killed", [True, False])
 def test_what_the_last_process_could_not_sync_is_written_again_by_the_next(killed: bool) -> None:
-    bench = Bench()
+    bench = Logged()
     bench.deliver("one", A)
     bench.files.before = _fail_sync
     if killed:
@@ -167,7 +138,7 @@ def test_what_the_last_process_could_not_sync_is_written_again_by_the_next(kille
 
 
 def test_what_its_user_has_removed_since_does_not_come_back_with_the_next_process() -> None:
-    bench = Bench()
+    bench = Logged()
     bench.files.before = _fail_sync
     bench.deliver("one", A)
     bench.second()
@@ -181,7 +152,7 @@ def test_what_its_user_has_removed_since_does_not_come_back_with_the_next_proces
 
 def test_what_a_failed_close_tells_is_believed_over_the_sync_that_follows() -> None:
     executor = HeldExecutor()
-    bench = Bench(executor)
+    bench = Logged(executor)
     bench.deliver("one", A)
     bench.store.tick()
     assert bench.written() == ["one"]
@@ -207,7 +178,7 @@ def test_what_a_failed_close_tells_is_believed_over_the_sync_that_follows() -> N
 def test_a_round_is_begun_early_where_what_waits_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mailboxes, "_UNSYNCED", 1)
     monkeypatch.setattr(mailboxes, "_AT_ONCE", 0)
-    bench = Bench()
+    bench = Logged()
     bench.deliver("one", A, B)
     for _ in range(20):
         bench.store.tick()
@@ -217,7 +188,7 @@ def test_a_round_is_begun_early_where_what_waits_needs_it(monkeypatch: pytest.Mo
 
 
 def test_a_folder_that_cannot_be_synced_forgets_nothing() -> None:
-    bench = Bench()
+    bench = Logged()
 
     def broken(kind: str, _name: str) -> None:
         if kind == "sync_folder":
@@ -230,7 +201,7 @@ def test_a_folder_that_cannot_be_synced_forgets_nothing() -> None:
 
 
 def test_the_last_checkpoint_leaves_nothing_to_recover() -> None:
-    bench = Bench()
+    bench = Logged()
     bench.deliver("one", A)
     bench.store.close()
     assert not bench.journal.state.messages

@@ -17,42 +17,23 @@ from mailbox_store.mailboxes.files import DiskFiles
 from mailbox_store.metrics import Totals, families
 from mailbox_store.store import Store
 from mailbox_store.users.users_file import UsersFile
-from tests.mailbox_store.fakes import NOW, Clock, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
+from tests.mailbox_store.bench import A, B, Bench, deliver
+from tests.mailbox_store.fakes import NOW, Clock, FixedUsers
 from tests.scraping import Samples, scrape
 from tests.stack import ROOT, Stack, free_port, wait_until
-from wire.messages import Ask, Check, Deliver, Question
-
-A, B = "a@b.example", "b@b.example"
+from wire.messages import Ask, Check
 
 
-class Bench:
-    def __init__(self) -> None:
-        self.journal, self.files, self.clock = MemoryJournal(), MemoryFiles(), Clock()
-        self.now = NOW
-        self.store = Store(self.journal, self.files, FixedUsers(A, B), InlineExecutor(), lambda: self.now, self.clock)
-        self.store.recover("boot")
-
-    def ask(self, *questions: Question, deadline: int = NOW) -> None:
-        self.store.answer([Ask(1, deadline, question) for question in questions])
-
-    def second(self) -> None:
-        for _ in range(3):
-            self.clock.now += 0.6
-            self.store.tick()
-
+class Counted(Bench):
     @property
     def found(self) -> Samples:
         return Samples(families(self.store.totals, self.store.figures()))
 
 
-def _deliver(name: str, *boxes: str) -> Deliver:
-    return Deliver(name, NOW, "s@e", boxes or (A,), f"Received: id {name}\n".encode(), 0, b"x: y\n")
-
-
 def test_deliveries_copies_and_octets_are_those_of_the_mailboxes() -> None:
-    bench = Bench()
-    bench.ask(_deliver("one", A, B), _deliver("two"))
-    bench.ask(_deliver("one", A, B))
+    bench = Counted()
+    bench.ask(deliver("one", A, B), deliver("two"))
+    bench.ask(deliver("one", A, B))
     assert bench.found("correio_store_deliveries_total") == 2
     assert bench.found("correio_store_deliveries_known_total") == 1
     assert bench.found("correio_store_copies_total") == 3
@@ -62,22 +43,22 @@ def test_deliveries_copies_and_octets_are_those_of_the_mailboxes() -> None:
 
 
 def test_what_could_not_be_done_is_told_by_kind() -> None:
-    bench = Bench()
-    bench.ask(_deliver("late"), deadline=NOW - 1)
-    bench.ask(_deliver("nobody", "nobody@b.example"), Check(("nobody@b.example",)))
+    bench = Counted()
+    bench.ask(deliver("late"), deadline=NOW - 1)
+    bench.ask(deliver("nobody", "nobody@b.example"), Check(("nobody@b.example",)))
 
     def full() -> None:
         raise JournalFull("no room")
 
     bench.journal.fail = full
-    bench.ask(_deliver("one"), _deliver("two"))
+    bench.ask(deliver("one"), deliver("two"))
     for kind, times in {"expired": 1, "trouble": 1, "unwritable": 1, "disk_full": 2}.items():
         assert bench.found("correio_store_refused_total", kind=kind) == times
     assert bench.found("correio_store_deliveries_total") == 0
 
 
 def test_the_journal_s_depth_and_age_are_those_of_what_it_still_holds() -> None:
-    bench = Bench()
+    bench = Counted()
     assert bench.store.figures() == {
         "deliveries": 0,
         "journal_messages": 0,
@@ -86,9 +67,9 @@ def test_the_journal_s_depth_and_age_are_those_of_what_it_still_holds() -> None:
         "users": 2,
     }
     bench.files.locked = {B}
-    bench.ask(_deliver("one", B))
+    bench.ask(deliver("one", B))
     bench.now += 5_000
-    bench.ask(_deliver("two", A), deadline=bench.now)
+    bench.ask(deliver("two", A), deadline=bench.now)
     bench.second()
     figures = bench.store.figures()
     assert (figures["journal_messages"], figures["journal_oldest_seconds"]) == (1, 5.0)
@@ -108,7 +89,7 @@ def test_the_age_is_told_again_after_a_restart(folder: Path) -> None:
         journal = SqliteJournal(folder / "journal", totals.commit)
         store = Store(journal, files, FixedUsers(A), executor, lambda: now, Clock(), totals)
         store.recover("boot")
-        store.answer([Ask(1, NOW, _deliver("one"))])
+        store.answer([Ask(1, NOW, deliver("one"))])
         assert totals.commit.sum > 0
         journal.close()
         now += 3_000

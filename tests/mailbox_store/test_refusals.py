@@ -5,47 +5,17 @@ from __future__ import annotations
 import pytest
 
 from mailbox_store.journal.tidying import LEDGER_REACH
-from mailbox_store.store import Store
-from tests.mailbox_store.fakes import NOW, Clock, FakeWatch, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
-from wire.messages import Ask, Deliver, Question, Stage
-from wire.outcomes import Delivered, Failed, Outcome, Staged
+from tests.mailbox_store.bench import A, B, Bench, deliver, failure
+from tests.mailbox_store.fakes import NOW
+from wire.messages import Ask, Deliver, Stage
+from wire.outcomes import Delivered, Staged
 from wire.records import replace
-
-A, B = "a@b.example", "b@b.example"
-
-
-class Bench:
-    def __init__(self) -> None:
-        self.journal, self.files, self.clock = MemoryJournal(), MemoryFiles(), Clock()
-        self.now = NOW
-        self.users, self.watch = FixedUsers(A, B), FakeWatch()
-        self.store = Store(
-            self.journal, self.files, self.users, InlineExecutor(), lambda: self.now, self.clock, watch=self.watch
-        )
-        self.store.recover("boot")
-
-    def ask(self, *questions: Question, deadline: int = 0) -> list[Outcome]:
-        return self.store.answer([Ask(1, deadline or self.now, question) for question in questions])
-
-    def count(self, name: str, box: str = A) -> int:
-        return bytes(self.files.content.get(box, b"")).count(b"Received: id " + name.encode() + b"\n")
-
-
-def _deliver(
-    name: str, *boxes: str, time: int = NOW, staged: int = 0, sender: str = "s@e", data: bytes = b"x: y\n"
-) -> Deliver:
-    return Deliver(name, time, sender, boxes or (A,), f"Received: id {name}\n".encode(), staged, data)
-
-
-def _kind(outcome: Outcome) -> str:
-    assert isinstance(outcome, Failed)
-    return outcome.kind
 
 
 @pytest.mark.parametrize("shift", [LEDGER_REACH + 1, -LEDGER_REACH - 1, 2**64 - 1 - NOW])
 def test_a_message_of_another_time_is_refused(shift: int) -> None:
     bench = Bench()
-    assert _kind(bench.ask(_deliver("one", time=NOW + shift))[0]) == "expired"
+    assert failure(bench.ask(deliver("one", time=NOW + shift))[0]) == "expired"
     assert bench.count("one") == 0
 
 
@@ -55,38 +25,38 @@ def test_a_message_of_another_time_is_refused(shift: int) -> None:
 def test_pieces_that_do_not_add_up_are_refused(pieces: list[tuple[int, int]], staged: int) -> None:
     bench = Bench()
     bench.ask(*[Stage("one", offset, bytes(size)) for offset, size in pieces])
-    assert _kind(bench.ask(_deliver("one", staged=staged))[0]) == "trouble"
+    assert failure(bench.ask(deliver("one", staged=staged))[0]) == "trouble"
 
 
 @pytest.mark.parametrize(
     "delivery",
     [
-        _deliver("one", "../etc@b.example"),
-        _deliver("one", A, "nobody@b.example"),
-        _deliver("one", sender="a\nb@c"),
+        deliver("one", "../etc@b.example"),
+        deliver("one", A, "nobody@b.example"),
+        deliver("one", sender="a\nb@c"),
         Deliver("one", NOW, "", (A,), b"no newline", 0, b""),
-        _deliver("one", staged=1),
-        replace(_deliver("one"), originals=((1, "of@no.mailbox"),)),
-        replace(_deliver("one"), originals=((0, "a\nSubject: x@b.example"),)),
+        deliver("one", staged=1),
+        replace(deliver("one"), originals=((1, "of@no.mailbox"),)),
+        replace(deliver("one"), originals=((0, "a\nSubject: x@b.example"),)),
     ],
 )
 def test_what_makes_no_sense_fails_alone(delivery: Deliver) -> None:
     bench = Bench()
-    first, second = bench.ask(delivery, _deliver("two"))
-    assert _kind(first) == "trouble"
+    first, second = bench.ask(delivery, deliver("two"))
+    assert failure(first) == "trouble"
     assert second == Delivered(False)
     assert not bench.journal.known("one")
     assert (bench.count("one"), bench.count("two")) == (0, 1)
 
 
 def test_an_offset_beyond_all_messages_is_refused() -> None:
-    assert _kind(Bench().ask(Stage("one", 2**63, b"x"))[0]) == "trouble"
+    assert failure(Bench().ask(Stage("one", 2**63, b"x"))[0]) == "trouble"
 
 
 def test_after_its_deadline_nothing_is_done() -> None:
     bench = Bench()
-    late = bench.ask(_deliver("one"), Stage("two", 0, b"x"), deadline=NOW - 1)
-    assert [_kind(outcome) for outcome in late] == ["expired", "expired"]
+    late = bench.ask(deliver("one"), Stage("two", 0, b"x"), deadline=NOW - 1)
+    assert [failure(outcome) for outcome in late] == ["expired", "expired"]
     assert not bench.journal.known("one")
     assert bench.journal.extents("two") == []
 
@@ -100,9 +70,9 @@ def test_what_passes_its_deadline_while_it_is_planned_is_not_stored(alone: bool)
             bench.now += 2000
 
     bench.files.before = slow
-    asks = [Ask(1, NOW + 1000, _deliver("late")), Ask(2, NOW + 100_000, _deliver("patient", B))]
+    asks = [Ask(1, NOW + 1000, deliver("late")), Ask(2, NOW + 100_000, deliver("patient", B))]
     outcomes = bench.store.answer(asks[:1] if alone else asks)
-    assert _kind(outcomes[0]) == "expired"
+    assert failure(outcomes[0]) == "expired"
     assert outcomes[1:] == ([] if alone else [Delivered(False)])
     assert not bench.journal.known("late")
     assert (bench.count("late"), bench.count("patient", B)) == (0, 0 if alone else 1)
@@ -112,12 +82,12 @@ def test_what_is_promised_to_mailboxes_is_no_room_for_others() -> None:
     bench = Bench()
     bench.files.locked = {A}
     bench.files.free = 1024 * 1024 + 1500
-    assert bench.ask(_deliver("one", data=b"x" * 1000)) == [Delivered(False)]
+    assert bench.ask(deliver("one", data=b"x" * 1000)) == [Delivered(False)]
     assert bench.store.waiting == 1
-    assert _kind(bench.ask(_deliver("two", B, data=b"x" * 1000))[0]) == "disk_full"
-    assert _kind(bench.ask(Stage("large", 0, b"x" * 1000))[0]) == "disk_full"
+    assert failure(bench.ask(deliver("two", B, data=b"x" * 1000))[0]) == "disk_full"
+    assert failure(bench.ask(Stage("large", 0, b"x" * 1000))[0]) == "disk_full"
     bench.files.locked = set()
     bench.clock.now += 1
     bench.store.tick()
-    assert bench.ask(_deliver("two", B, data=b"x" * 1000)) == [Delivered(False)]
+    assert bench.ask(deliver("two", B, data=b"x" * 1000)) == [Delivered(False)]
     assert bench.ask(Stage("large", 0, b"x" * 100)) == [Staged(100)]

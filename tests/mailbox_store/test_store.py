@@ -13,47 +13,19 @@ from mailbox_store.journal.journal import JournalError, JournalFull, Message
 from mailbox_store.journal.tidying import LEDGER_KEPT, LEDGER_REACH, PIECES_KEPT
 from mailbox_store.store import Store
 from tests.event_lines import event_log
-from tests.mailbox_store.fakes import NOW, Clock, FakeWatch, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
-from wire.messages import Ask, Check, Deliver, Discard, Lookup, Question, Stage
-from wire.outcomes import Delivered, Discarded, Failed, Found, Outcome, Staged, Unwritable, Writable
+from tests.mailbox_store.bench import A, B, Bench, deliver, failure
+from tests.mailbox_store.fakes import NOW, Clock, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
+from wire.messages import Ask, Check, Discard, Lookup, Question, Stage
+from wire.outcomes import Delivered, Discarded, Found, Staged, Unwritable, Writable
 from wire.records import replace
 
-A, B = "a@b.example", "b@b.example"
 HOUR = 3_600_000
 MIB = 1024 * 1024
 
 
-class Bench:
-    def __init__(self) -> None:
-        self.journal, self.files, self.clock = MemoryJournal(), MemoryFiles(), Clock()
-        self.now = NOW
-        self.users, self.watch = FixedUsers(A, B), FakeWatch()
-        self.store = Store(
-            self.journal, self.files, self.users, InlineExecutor(), lambda: self.now, self.clock, watch=self.watch
-        )
-        self.store.recover("boot")
-
-    def ask(self, *questions: Question, deadline: int = 0) -> list[Outcome]:
-        return self.store.answer([Ask(1, deadline or self.now, question) for question in questions])
-
-    def count(self, name: str, box: str = A) -> int:
-        return bytes(self.files.content.get(box, b"")).count(b"Received: id " + name.encode() + b"\n")
-
-
-def _deliver(
-    name: str, *boxes: str, time: int = NOW, staged: int = 0, sender: str = "s@e", data: bytes = b"x: y\n"
-) -> Deliver:
-    return Deliver(name, time, sender, boxes or (A,), f"Received: id {name}\n".encode(), staged, data)
-
-
-def _kind(outcome: Outcome) -> str:
-    assert isinstance(outcome, Failed)
-    return outcome.kind
-
-
 def test_outcomes_come_in_the_order_of_the_questions() -> None:
     bench = Bench()
-    assert bench.ask(Lookup("A", "b.example"), _deliver("one"), Check((A, B)), Discard("two")) == [
+    assert bench.ask(Lookup("A", "b.example"), deliver("one"), Check((A, B)), Discard("two")) == [
         Found(A, True, NOW, 300, 250),
         Delivered(False),
         Writable(NOW, 250),
@@ -63,39 +35,39 @@ def test_outcomes_come_in_the_order_of_the_questions() -> None:
 
 def test_a_repeat_is_known_in_the_same_batch_in_the_next_and_after_a_restart() -> None:
     bench = Bench()
-    assert bench.ask(_deliver("one"), _deliver("one")) == [Delivered(False), Delivered(True)]
-    assert bench.ask(_deliver("one")) == [Delivered(True)]
+    assert bench.ask(deliver("one"), deliver("one")) == [Delivered(False), Delivered(True)]
+    assert bench.ask(deliver("one")) == [Delivered(True)]
     bench.store.close()
     again = Bench()
     again.journal.state, again.files.content = bench.journal.state, bench.files.content
-    assert again.ask(_deliver("one")) == [Delivered(True)]
+    assert again.ask(deliver("one")) == [Delivered(True)]
     assert again.count("one") == 1
 
 
 def test_a_repeat_is_known_where_the_journal_cannot_be_written() -> None:
     bench = Bench()
-    bench.ask(_deliver("one"))
+    bench.ask(deliver("one"))
 
     def fail() -> None:
         raise JournalError("no")
 
     bench.journal.fail = fail
-    assert bench.ask(_deliver("one")) == [Delivered(True)]
-    known, new = bench.ask(_deliver("one"), _deliver("two"))
-    assert (known, _kind(new)) == (Delivered(True), "trouble")
+    assert bench.ask(deliver("one")) == [Delivered(True)]
+    known, new = bench.ask(deliver("one"), deliver("two"))
+    assert (known, failure(new)) == (Delivered(True), "trouble")
     assert bench.count("one") == 1
 
 
 def test_a_mailbox_named_twice_gets_one_entry() -> None:
     bench = Bench()
-    assert bench.ask(_deliver("one", A, B, A)) == [Delivered(False)]
+    assert bench.ask(deliver("one", A, B, A)) == [Delivered(False)]
     assert (bench.count("one", A), bench.count("one", B)) == (1, 1)
 
 
 def test_a_mailbox_names_the_recipients_that_it_has_the_mail_for_and_no_other_s() -> None:
     bench = Bench()
     originals = ((0, "a+x@b.example"), (1, "b+secret@b.example"), (0, "a+y@b.example"))
-    bench.ask(replace(_deliver("one", A, B), originals=originals))
+    bench.ask(replace(deliver("one", A, B), originals=originals))
     heads = {box: bytes(bench.files.content[box]).partition(b"Received:")[0].splitlines()[2:] for box in (A, B)}
     assert heads == {
         A: [b"Delivered-To: " + A.encode(), b"X-Original-To: a+x@b.example", b"X-Original-To: a+y@b.example"],
@@ -105,7 +77,7 @@ def test_a_mailbox_names_the_recipients_that_it_has_the_mail_for_and_no_other_s(
 
 def test_no_repeat_outlives_the_ledger() -> None:
     bench = Bench()
-    delivery = _deliver("one", time=NOW + LEDGER_REACH)
+    delivery = deliver("one", time=NOW + LEDGER_REACH)
     bench.ask(delivery)
     bench.now = NOW + LEDGER_REACH + LEDGER_KEPT
     # Until it is on disk in its mailbox the message is held, and known whatever the time is.
@@ -117,14 +89,14 @@ def test_no_repeat_outlives_the_ledger() -> None:
     bench.clock.now += 100
     bench.store.tick()
     assert not bench.journal.known("one")
-    assert _kind(bench.ask(delivery)[0]) == "expired"
+    assert failure(bench.ask(delivery)[0]) == "expired"
 
 
 def test_a_staged_message_is_delivered_whole() -> None:
     bench = Bench()
     assert bench.ask(Stage("one", 0, b"x: y\n"), Stage("one", 5, b"\nmore ")) == [Staged(5), Staged(11)]
     assert bench.ask(Stage("one", 5, b"\nmore ")) == [Staged(11)]
-    assert bench.ask(_deliver("one", A, B, staged=11, data=b"text")) == [Delivered(False)]
+    assert bench.ask(deliver("one", A, B, staged=11, data=b"text")) == [Delivered(False)]
     assert bytes(bench.files.content[B]).endswith(b"id one\nx: y\n\nmore text\n\n")
     assert bench.ask(Stage("one", 0, b"x: y\n"), Discard("one")) == [Staged(5), Discarded()]
     assert b"".join(bench.journal.pieces(bench.journal.message(1))) == b"x: y\n\nmore text"
@@ -143,7 +115,7 @@ def test_large_messages_are_read_to_be_appended_and_never_to_be_measured(monkeyp
     monkeypatch.setattr(bench.journal, "pieces", pieces)
     sizes = {"one": 5 * MIB, "two": 25 * MIB, "three": 1 * MIB}
     bench.ask(*[Stage(name, 0, bytes(size)) for name, size in sizes.items()])
-    bench.ask(*[_deliver(name, staged=size, data=b"end\n") for name, size in sizes.items()])
+    bench.ask(*[deliver(name, staged=size, data=b"end\n") for name, size in sizes.items()])
     for _ in range(20):
         bench.store.tick()
     assert Counter(read) == dict.fromkeys(sizes, 1)
@@ -155,7 +127,7 @@ def test_a_message_whose_beginning_an_earlier_store_took_is_measured_by_reading_
     bench.ask(Stage("one", 0, b"x: y\n"))
     again = Bench()
     again.journal.state = bench.journal.state
-    assert again.ask(Stage("one", 5, b"\nFrom me\n"), _deliver("one", staged=14)) == [Staged(14), Delivered(False)]
+    assert again.ask(Stage("one", 5, b"\nFrom me\n"), deliver("one", staged=14)) == [Staged(14), Delivered(False)]
     assert again.count("one") == 1
     assert [pending.entry.length for pending in again.journal.pending()] == [len(again.files.content[A])]
 
@@ -185,13 +157,13 @@ def test_an_unwritable_mailbox_is_named_and_nothing_is_stored() -> None:
     bench.files.before = refuse
     assert bench.ask(Check((A, B))) == [Unwritable(B, "Permission denied")]
     assert bench.ask(Check(("who@b.example",))) == [Unwritable("who@b.example", "no such mailbox")]
-    first, second = bench.ask(_deliver("one", A, B), _deliver("two", A))
-    assert _kind(first) == "trouble"
+    first, second = bench.ask(deliver("one", A, B), deliver("two", A))
+    assert failure(first) == "trouble"
     assert second == Delivered(False)
     assert (bench.count("one"), bench.count("two")) == (0, 1)
 
 
-@pytest.mark.parametrize("question", [Lookup("b", "b.example"), Check((B,)), _deliver("one", A, B)])
+@pytest.mark.parametrize("question", [Lookup("b", "b.example"), Check((B,)), deliver("one", A, B)])
 def test_a_mailbox_that_cannot_be_written_ends_the_epoch(question: Question) -> None:
     bench = Bench()
     assert bench.ask(Check((A, B))) == [Writable(NOW, 250)]
@@ -211,9 +183,9 @@ def test_a_mailbox_that_cannot_be_written_ends_the_epoch(question: Question) -> 
 def test_a_mailbox_folder_without_room_is_a_full_disk() -> None:
     bench = Bench()
     bench.files.free = 1024 * 1024 + 300
-    outcomes = bench.ask(_deliver("one"), _deliver("two"), _deliver("three"))
+    outcomes = bench.ask(deliver("one"), deliver("two"), deliver("three"))
     assert outcomes[0] == Delivered(False)
-    assert _kind(outcomes[2]) == "disk_full"
+    assert failure(outcomes[2]) == "disk_full"
     assert bench.count("three") == 0
 
 
@@ -233,16 +205,16 @@ def test_a_failed_transaction_is_tried_one_by_one(error: Exception, kind: str) -
             raise error
 
     bench.journal.fail = fail
-    first, bad, last = bench.ask(_deliver("one", A, B), _deliver("bad"), _deliver("three"))
+    first, bad, last = bench.ask(deliver("one", A, B), deliver("bad"), deliver("three"))
     assert (first, last) == (Delivered(False), Delivered(False))
-    assert _kind(bad) == kind
+    assert failure(bad) == kind
     assert (bench.count("one"), bench.count("bad"), bench.count("three")) == (1, 0, 1)
 
 
 def test_a_locked_mailbox_does_not_hold_the_outcome() -> None:
     bench = Bench()
     bench.files.locked = {A}
-    assert bench.ask(_deliver("one")) == [Delivered(False)]
+    assert bench.ask(deliver("one")) == [Delivered(False)]
     assert (bench.count("one"), bench.store.waiting, bench.store.busy) == (0, 1, True)
     bench.files.locked = set()
     bench.clock.now += 1
@@ -252,7 +224,7 @@ def test_a_locked_mailbox_does_not_hold_the_outcome() -> None:
 
 def test_each_delivery_is_told_once_with_its_session_where_that_is_wanted(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench()
-    asks = [Ask(1, NOW, _deliver(name, A, B)) for name in ("s-1.1", "s-2.1", "s-1.1")]
+    asks = [Ask(1, NOW, deliver(name, A, B)) for name in ("s-1.1", "s-2.1", "s-1.1")]
     with caplog.at_level(logging.INFO):
         bench.store.answer(asks[:1])
         assert caplog.messages == []
@@ -272,7 +244,7 @@ def test_each_delivery_is_told_once_with_its_session_where_that_is_wanted(caplog
 
 def test_trouble_of_the_journal_is_told_once_and_tried_again_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench()
-    bench.ask(_deliver("one"))
+    bench.ask(deliver("one"))
     tries = 0
 
     def full() -> None:
@@ -296,7 +268,7 @@ def test_trouble_of_the_journal_is_told_once_and_tried_again_once_a_second(caplo
 def test_the_boot_is_named_once_nothing_is_in_doubt() -> None:
     bench = Bench()
     bench.files.locked = {A}
-    bench.ask(_deliver("one"))
+    bench.ask(deliver("one"))
     after = Store(bench.journal, bench.files, FixedUsers(A, B), InlineExecutor(), lambda: NOW, bench.clock)
     after.recover("second boot")
     assert bench.journal.boot() == "boot"

@@ -7,26 +7,10 @@ import logging
 
 import pytest
 
-from mailbox_store.store import Store
-from tests.mailbox_store.fakes import NOW, Clock, FakeWatch, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
-from wire.messages import Ask, Check, Deliver, Lookup, Question, Stage
-from wire.outcomes import Found, Outcome, Writable
-
-A, B = "a@b.example", "b@b.example"
-
-
-class Bench:
-    def __init__(self) -> None:
-        self.journal, self.files, self.clock = MemoryJournal(), MemoryFiles(), Clock()
-        self.now = NOW
-        self.users, self.watch = FixedUsers(A, B), FakeWatch()
-        self.store = Store(
-            self.journal, self.files, self.users, InlineExecutor(), lambda: self.now, self.clock, watch=self.watch
-        )
-        self.store.recover("boot")
-
-    def ask(self, *questions: Question, deadline: int = 0) -> list[Outcome]:
-        return self.store.answer([Ask(1, deadline or self.now, question) for question in questions])
+from tests.mailbox_store.bench import A, B, Bench
+from tests.mailbox_store.fakes import NOW, FixedUsers
+from wire.messages import Check, Deliver, Lookup, Stage
+from wire.outcomes import Found, Writable
 
 
 def test_an_unwritable_mailbox_is_told_once_until_it_can_be_written(caplog: pytest.LogCaptureFixture) -> None:
