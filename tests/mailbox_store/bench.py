@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from concurrent.futures import Executor
 
 from mailbox_store.store import Store
@@ -58,3 +59,9 @@ def failure(outcome: Outcome) -> str:
     """The kind of a failure; anything else fails the test."""
     assert isinstance(outcome, Failed)
     return outcome.kind
+
+
+def refuse_b(_operation: str, mailbox: str) -> None:
+    """As `before` of the files: the mailbox B has other rights."""
+    if mailbox == B:
+        raise PermissionError(errno.EACCES, "Permission denied")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from mailbox_store.journal.journal import JournalError, JournalFull, Message
 from mailbox_store.journal.tidying import LEDGER_KEPT, LEDGER_REACH, PIECES_KEPT
 from mailbox_store.store import Store
 from tests.event_lines import event_log
-from tests.mailbox_store.bench import A, B, Bench, deliver, failure
+from tests.mailbox_store.bench import A, B, Bench, deliver, failure, refuse_b
 from tests.mailbox_store.fakes import NOW, Clock, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
 from wire.messages import Ask, Check, Discard, Lookup, Question, Stage
 from wire.outcomes import Delivered, Discarded, Found, Staged, Unwritable, Writable
@@ -149,12 +148,7 @@ def test_pieces_of_a_message_that_never_ends_are_dropped() -> None:
 
 def test_an_unwritable_mailbox_is_named_and_nothing_is_stored() -> None:
     bench = Bench()
-
-    def refuse(_kind: str, name: str) -> None:
-        if name == B:
-            raise PermissionError(errno.EACCES, "Permission denied")
-
-    bench.files.before = refuse
+    bench.files.before = refuse_b
     assert bench.ask(Check((A, B))) == [Unwritable(B, "Permission denied")]
     assert bench.ask(Check(("who@b.example",))) == [Unwritable("who@b.example", "no such mailbox")]
     first, second = bench.ask(deliver("one", A, B), deliver("two", A))
@@ -167,12 +161,7 @@ def test_an_unwritable_mailbox_is_named_and_nothing_is_stored() -> None:
 def test_a_mailbox_that_cannot_be_written_ends_the_epoch(question: Question) -> None:
     bench = Bench()
     assert bench.ask(Check((A, B))) == [Writable(NOW, 250)]
-
-    def refuse(_kind: str, name: str) -> None:
-        if name == B:
-            raise PermissionError(errno.EACCES, "Permission denied")
-
-    bench.files.before = refuse
+    bench.files.before = refuse_b
     bench.ask(question)
     # What came with it was said in the epoch before, and what comes next is not.
     assert bench.store.epoch == NOW

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 
 import pytest
 
-from tests.mailbox_store.bench import A, B, Bench
+from tests.mailbox_store.bench import A, B, Bench, refuse_b
 from tests.mailbox_store.fakes import NOW, FixedUsers
 from wire.messages import Check, Deliver, Lookup, Stage
 from wire.outcomes import Found, Writable
@@ -15,14 +14,9 @@ from wire.outcomes import Found, Writable
 
 def test_an_unwritable_mailbox_is_told_once_until_it_can_be_written(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench()
-
-    def refuse(_kind: str, name: str) -> None:
-        if name == B:
-            raise PermissionError(errno.EACCES, "Permission denied")
-
     for _ in range(2):
         caplog.clear()
-        bench.files.before = refuse
+        bench.files.before = refuse_b
         with caplog.at_level(logging.INFO):
             bench.ask(Check((B,)), Check((A,)), Check((B,)))
             assert caplog.messages == [f"! {B} cannot be written, mail for it is refused: Permission denied"]
