@@ -10,7 +10,7 @@ from contextlib import closing
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.stack import DEADLINE
+from tests.conditions import DEADLINE
 
 Labels = frozenset[tuple[str, str]]
 

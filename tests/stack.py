@@ -12,25 +12,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
+from tests.conditions import DEADLINE, wait_until
+
 ROOT = Path(__file__).parent.parent
 USERS = "maria@example.com\njoao@example.com\nana@example.org\n"
-# A deadline that only a defect reaches, with room for a machine whose processors are busy elsewhere.
-DEADLINE = 30.0
-
-
-def wait_until(condition: Callable[[], object], what: str, deadline: float = DEADLINE) -> None:
-    """Return once `condition()` is true; fail the test, naming `what`, after `deadline` seconds."""
-    end = time.monotonic() + deadline
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {deadline} s in vain: {what}")
-        time.sleep(0.01)
 
 
 def free_port() -> int:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from bench import procfs
-from tests.stack import wait_until
+from tests.conditions import wait_until
 
 _BURN = "import time\nwhile time.process_time() < 0.3: pass\n"
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from client import VERSION
 from client.__main__ import COMMANDS, main
-from tests.stack import wait_until
+from tests.conditions import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 

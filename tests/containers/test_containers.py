@@ -18,10 +18,11 @@ from docker.models.containers import Container
 
 from runtime import VERSION
 from tests import mailboxes
+from tests.conditions import wait_until
 from tests.containers.conftest import CALLER, USERS, ContainerStack
 from tests.deploy.deploying import deploy
 from tests.scraping import page
-from tests.stack import ROOT, Connection, free_port, wait_until
+from tests.stack import ROOT, Connection, free_port
 
 # Images may have to be built first, and a base image before that.
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]

@@ -14,7 +14,8 @@ import pytest
 from docker.models.containers import Container
 
 from deploy.engine import have_wheels
-from tests.stack import ROOT, Connection, free_port, takes_mail, wait_until
+from tests.conditions import wait_until
+from tests.stack import ROOT, Connection, free_port, takes_mail
 
 # The image may have to be made first, which is a small Debian.
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.conditions import wait_until
 from tests.deploy.deploying import deploy, environment, processes_of
 from tests.faults.test_bounds import MIB
 from tests.faults.test_disk import fill, small_disk
 from tests.scraping import page
-from tests.stack import free_port, free_ports, wait_until
+from tests.stack import free_port, free_ports
 
 pytestmark = pytest.mark.stack
 NO_ROOM = "no room for mail: 0.0 MiB free where the mailboxes are"

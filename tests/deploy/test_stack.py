@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 
 from client.stack.feed import Feed
+from tests.conditions import wait_until
 from tests.deploy.deploying import deploy, environment, processes_of
 from tests.scraping import families, page
-from tests.stack import Connection, free_port, free_ports, wait_until
+from tests.stack import Connection, free_port, free_ports
 
 pytestmark = pytest.mark.stack
 # The tool as another user, who may not be able to read the checkout: it is imported before.

@@ -15,7 +15,7 @@ import pytest
 
 from deploy import supervisord
 from deploy.supervisord import Forgiving, NotAllowed, Supervisor, Unreachable
-from tests.stack import wait_until
+from tests.conditions import wait_until
 
 CONFIGURATION = """
 [unix_http_server]

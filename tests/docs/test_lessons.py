@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack import DEADLINE, ROOT, Stack
+from tests.conditions import DEADLINE
+from tests.stack import ROOT, Stack
 from tests.transcripts.transcript import Closes, Expect, Send, load, mismatch
 
 LESSONS = [ROOT / "docs" / "lesson.md", ROOT / "docs" / "aula.md"]

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conditions import wait_until
 from tests.scraping import families
-from tests.stack import ROOT, Stack, wait_until
+from tests.stack import ROOT, Stack
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 DASHBOARD = json.loads((PROMETHEUS / "grafana-dashboard.json").read_text())

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tests.conditions import DEADLINE, wait_until
 from tests.faults.load import Journal, Sender
 from tests.faults.verdict import judge
-from tests.stack import DEADLINE, Stack, wait_until
+from tests.stack import Stack
 
 ADDRESSES = [f"user{number}@example.com" for number in range(20)]
 # A user who gets nothing from the load.

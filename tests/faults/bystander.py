@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.conditions import DEADLINE
 from tests.faults.load import Journal, Sender, Sent
-from tests.stack import DEADLINE, ROOT
+from tests.stack import ROOT
 
 ADDRESS = "bystander@example.com"
 # Its own, among those of the senders.

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.words import counted
+from tests.conditions import wait_until
 from tests.faults.bystander import ADDRESS as BYSTANDER
 from tests.faults.bystander import Bystander, Seen
 from tests.faults.container_stack import ContainerStack
@@ -29,7 +30,7 @@ from tests.faults.injectors import Injector
 from tests.faults.load import Journal, Sender
 from tests.faults.peaks import Peaks
 from tests.faults.verdict import Verdict, judge
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
 
 _ANYWHERE = ["workers", "store", "gateway", "mailboxes", "users", "clients", "large-crowd", "large-to-many"]
 KINDS = {"processes": [*_ANYWHERE, "frames"], "docker": [*_ANYWHERE, "network"]}

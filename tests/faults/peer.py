@@ -14,7 +14,8 @@ import zmq
 
 from runtime.bus import open_socket
 from tests import mailboxes
-from tests.stack import DEADLINE, Stack, wait_until
+from tests.conditions import DEADLINE, wait_until
+from tests.stack import Stack
 from wire.codec import decode, encode
 from wire.messages import Answer, Ask, Deliver, Lookup, Message, Question
 from wire.outcomes import Outcome

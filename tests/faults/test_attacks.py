@@ -17,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.conditions import wait_until
 from tests.faults.background import MARIA, USERS, load, without_errors
 from tests.faults.peaks import peaks
 from tests.faults.test_bounds import MIB
-from tests.stack import Connection, Stack, wait_until
+from tests.stack import Connection, Stack
 from wire.limits import MAX_PIECE
 
 pytestmark = pytest.mark.stack

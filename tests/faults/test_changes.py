@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.conditions import wait_until
 from tests.faults.test_disk import JOAO, MARIA, TEXT, greeted, send, texts
 from tests.scraping import scrape
-from tests.stack import USERS, Connection, Stack, wait_until
+from tests.stack import USERS, Connection, Stack
 
 pytestmark = pytest.mark.stack
 

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests import mailboxes
+from tests.conditions import wait_until
 from tests.faults.test_bounds import MIB
-from tests.stack import USERS, Connection, Stack, wait_until
+from tests.stack import USERS, Connection, Stack
 
 pytestmark = pytest.mark.stack
 

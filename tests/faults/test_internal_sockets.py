@@ -13,10 +13,11 @@ import msgpack
 import pytest
 import zmq
 
+from tests.conditions import wait_until
 from tests.faults.background import ADDRESSES, MARIA, USERS, Load, load, without_errors
 from tests.faults.peer import StorePeer, deliver, now
 from tests.faults.test_bounds import MIB
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
 from wire.codec import PROTOCOL, encode
 from wire.limits import MAX_ENVELOPE
 from wire.messages import (

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.conditions import wait_until
 from tests.faults import programs
 from tests.faults.background import USERS, load, supervised, without_errors
-from tests.stack import Connection, Stack, wait_until
+from tests.stack import Connection, Stack
 from wire.codec import decode
 from wire.messages import Body, Lines, Step
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import mailboxes
+from tests.conditions import wait_until
 from tests.faults import programs
 from tests.faults.peer import (
     USERS,
@@ -20,7 +21,7 @@ from tests.faults.peer import (
     stored_everywhere,
     wait_for_mail,
 )
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
 from wire.messages import Ask, Discard, Question, Stage
 from wire.outcomes import EXPIRED, TROUBLE, Delivered, Discarded, Failed, Staged
 

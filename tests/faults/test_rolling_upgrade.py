@@ -9,9 +9,10 @@ import pytest
 
 from session_worker.dialogue.state import VERSION
 from tests import mailboxes
+from tests.conditions import wait_until
 from tests.faults import programs
 from tests.faults.background import MARIA, USERS, Load, load, without_errors
-from tests.stack import Connection, Stack, wait_until
+from tests.stack import Connection, Stack
 
 pytestmark = pytest.mark.stack
 

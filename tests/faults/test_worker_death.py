@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests import mailboxes
-from tests.stack import Connection, Stack, wait_until
+from tests.conditions import wait_until
+from tests.stack import Connection, Stack
 
 pytestmark = pytest.mark.stack
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ import zmq
 from gateway.config import GatewaySettings
 from gateway.server import serve
 from runtime.bus import Bus, Peer, open_socket
+from tests.conditions import DEADLINE, until
 from tests.event_lines import event_log
 from wire.messages import (
     Body,
@@ -36,16 +36,6 @@ from wire.records import replace
 T = TypeVar("T")
 Answer = StepDone | StepRefused | None
 LIMIT = 10**8
-# A deadline that only a defect reaches.
-DEADLINE = 20.0
-
-
-async def until(condition: Callable[[], object], what: str = "") -> None:
-    """Return once the condition is true; fail the test after DEADLINE seconds."""
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain {what}"
-        await asyncio.sleep(0.005)
 
 
 def parrot(step: Step) -> StepDone:

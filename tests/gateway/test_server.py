@@ -14,7 +14,8 @@ import pytest
 
 from gateway.config import GatewaySettings
 from gateway.server import CannotStart, serve
-from tests.gateway.fakes import gateway, mute, parrot, until
+from tests.conditions import until
+from tests.gateway.fakes import gateway, mute, parrot
 from wire.limits import MAX_PIECE
 from wire.messages import Disconnected
 

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from tests import mailboxes
+from tests.conditions import wait_until
 from tests.interop.conftest import program
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
 
 pytestmark = pytest.mark.stack
 

@@ -17,10 +17,11 @@ from mailbox_store.mailboxes.files import DiskFiles
 from mailbox_store.metrics import Totals, families
 from mailbox_store.store import Store
 from mailbox_store.users.users_file import UsersFile
+from tests.conditions import wait_until
 from tests.mailbox_store.bench import A, B, Bench, deliver
 from tests.mailbox_store.fakes import NOW, Clock, FixedUsers
 from tests.scraping import Samples, scrape
-from tests.stack import ROOT, Stack, free_port, wait_until
+from tests.stack import ROOT, Stack, free_port
 from wire.messages import Ask, Check
 
 

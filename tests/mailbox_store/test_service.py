@@ -22,7 +22,7 @@ from bench.inprocess import ListContext
 from mailbox_store.service import Service
 from mailbox_store.store import Store
 from runtime.bus import open_socket
-from tests.stack import wait_until
+from tests.conditions import wait_until
 from wire.codec import PROTOCOL, decode, encode
 from wire.messages import Answer, Ask, Deliver, Lookup, Message, Ping, Pong, Question, Stage, WorkerGone
 from wire.outcomes import Delivered, Found, Outcome

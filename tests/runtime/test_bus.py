@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +16,7 @@ import zmq
 
 import runtime.bus
 from runtime.bus import Bus, Peer, open_socket
+from tests.conditions import until
 from wire.codec import decode, encode
 from wire.limits import MAX_BATCH
 from wire.messages import Close, Message, Ping, Pong, StepDone, StepRefused, WorkerAlive
@@ -61,12 +62,6 @@ async def pair(
         client.bus.close(0)
         server.bus.close(0)
         bad.close()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_messages_of_one_turn_arrive_in_order_and_in_one_batch(

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import zmq
 
 from runtime.bus import open_socket
 from runtime.departures import Departures
+from tests.conditions import until
 
 PEER = """
 import sys, zmq
@@ -20,12 +19,6 @@ socket.connect(sys.argv[1])
 socket.send(b"here")
 sys.stdin.read()
 """
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_a_peer_that_is_killed_is_noticed_and_one_that_comes_is_not_taken_for_it(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ import pytest
 
 from runtime import log_output
 from runtime.log_output import BACKUPS, Output
+from tests.conditions import wait_until
 from tests.faults.test_disk import fill, small_disk
-from tests.stack import wait_until
 
 _GAP = re.compile(r"lost (\d+): (.*)")
 

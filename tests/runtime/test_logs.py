@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from runtime.logs import rfc3339
+from tests.conditions import wait_until
 from tests.faults.test_bounds import MIB
 from tests.faults.test_disk import fill, small_disk
 from tests.scraping import scrape
-from tests.stack import Stack, wait_until
+from tests.stack import Stack
 
 _START = """
 import logging

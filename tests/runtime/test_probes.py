@@ -14,7 +14,8 @@ import pytest
 from runtime import probes as module
 from runtime.probes import Probes, ProbesError
 from runtime.vitals import Vitals
-from tests.stack import DEADLINE, free_port
+from tests.conditions import DEADLINE
+from tests.stack import free_port
 
 Open = Callable[[], Probes]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from runtime.scheduling import take_turns
-from tests.stack import Stack, wait_until
+from tests.conditions import wait_until
+from tests.stack import Stack
 
 
 def _threads(pid: int) -> list[int]:

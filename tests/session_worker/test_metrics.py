@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from session_worker.metrics import Counts, families, figures
+from tests.conditions import wait_until
 from tests.scraping import Samples, page, scrape
-from tests.stack import ROOT, Stack, free_port, wait_until
+from tests.stack import ROOT, Stack, free_port
 from wire.messages import Deliver, Lookup, Question
 from wire.outcomes import NoSuchUser, Outcome, TimedOut
 

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from session_worker.dialogue import state
 from session_worker.dialogue.state import Session, Transaction
 from session_worker.dialogue.turn import STORE_AGAIN
 from session_worker.service import Worker
+from tests.conditions import until
 from wire.codec import PROTOCOL
 from wire.messages import (
     Answer,
@@ -43,7 +44,6 @@ from wire.messages import (
 from wire.outcomes import Found
 from wire.records import replace
 
-_DEADLINE = 5.0
 _GREETED = Session("127.0.0.1", "example.org")
 _SENDER = Session("127.0.0.1", "example.org", transaction=Transaction(""))
 _RCPT = Lines((b"RCPT TO:<maria@example.com>",))
@@ -75,12 +75,6 @@ class Peer:
         return [message for message in self.received if isinstance(message, kind)]
 
 
-async def _until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(_DEADLINE):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
 class Stage:
     """A worker, a gateway and a store."""
 
@@ -95,11 +89,11 @@ class Stage:
         self.worker = Worker(self.settings, self.context)
 
     async def answered(self, seq: int) -> StepDone:
-        await _until(lambda: any(done.seq == seq for done in self.gateway.of(StepDone)))
+        await until(lambda: any(done.seq == seq for done in self.gateway.of(StepDone)))
         return next(done for done in self.gateway.of(StepDone) if done.seq == seq)
 
     async def asked(self, count: int) -> list[Ask]:
-        await _until(lambda: len(self.store.of(Ask)) >= count)
+        await until(lambda: len(self.store.of(Ask)) >= count)
         return self.store.of(Ask)
 
 
@@ -109,7 +103,7 @@ async def staged(folder: Path, **settings: object) -> AsyncIterator[Stage]:
     stage = Stage(folder, **settings)
     running = asyncio.create_task(stage.worker.run())
     try:
-        await _until(lambda: stage.gateway.worker and stage.store.worker)
+        await until(lambda: stage.gateway.worker and stage.store.worker)
         yield stage
     finally:
         stage.worker.stop()
@@ -126,7 +120,7 @@ async def test_it_announces_itself_and_answers_a_step_that_asks_nothing(folder: 
         assert done.replies.startswith(b"220 ")
         assert isinstance(stage.gateway.received[0], WorkerAlive)
         assert not stage.gateway.received[0].draining
-        await _until(lambda: len(stage.store.of(Ping)) >= 2)
+        await until(lambda: len(stage.store.of(Ping)) >= 2)
 
 
 async def test_a_question_goes_to_the_store_and_its_outcome_into_the_reply(folder: Path) -> None:
@@ -134,7 +128,7 @@ async def test_a_question_goes_to_the_store_and_its_outcome_into_the_reply(folde
         stage.gateway.send(_step(1, _RCPT, _SENDER))
         (ask,) = await stage.asked(1)
         assert ask.question == Lookup("maria", "example.com")
-        await _until(lambda: stage.gateway.of(WorkerAlive)[-1].in_flight == 1)
+        await until(lambda: stage.gateway.of(WorkerAlive)[-1].in_flight == 1)
         # A step that waits does not hold up another.
         stage.gateway.send(_step(2, Lines((b"NOOP",)), _GREETED))
         await stage.answered(2)
@@ -150,7 +144,7 @@ async def test_what_is_remembered_of_the_store_is_no_answer_to_give_again(folder
         first = await stage.answered(1)
         assert (first.again, first.epoch, first.heard) == (STORE_AGAIN, 7, 7)
         stage.gateway.send(_step(2, _RCPT, _SENDER))
-        await _until(
+        await until(
             lambda: len(stage.store.of(Ask)) == 2 or any(done.seq == 2 for done in stage.gateway.of(StepDone))
         )
         # On a machine that sleeps meanwhile it is asked for by now.
@@ -168,7 +162,7 @@ async def test_a_store_that_has_restarted_is_asked_again(folder: Path) -> None:
         (ask,) = await stage.asked(1)
         stage.store.bus.close(linger=0)
         stage.store = Peer(stage.context, stage.endpoints["store"])
-        await _until(lambda: stage.store.of(Ping))
+        await until(lambda: stage.store.of(Ping))
         stage.store.send(Pong("two"))
         assert (await stage.asked(1)) == [ask]
         stage.store.send(Answer(ask.request, Found("maria@example.com")))
@@ -177,13 +171,13 @@ async def test_a_store_that_has_restarted_is_asked_again(folder: Path) -> None:
 
 async def test_a_question_that_was_lost_on_the_way_to_the_store_is_asked_again(folder: Path) -> None:
     async with staged(folder) as stage:
-        await _until(lambda: stage.store.of(Ping))
+        await until(lambda: stage.store.of(Ping))
         stage.store.send(Pong("one", stage.store.of(Ping)[-1].number))
         stage.gateway.send(_step(1, _RCPT, _SENDER))
         (ask,) = await stage.asked(1)
         behind = stage.store.of(Ping)[-1].number + 1
         # As if it had never come, and a Ping behind it has.
-        await _until(lambda: stage.store.of(Ping)[-1].number >= behind)
+        await until(lambda: stage.store.of(Ping)[-1].number >= behind)
         stage.store.send(Pong("one", behind))
         assert (await stage.asked(2)) == [ask, ask]
         # Nobody has to wait for it any longer.
@@ -194,7 +188,7 @@ async def test_a_gateway_that_wants_to_know_how_far_the_worker_is_is_told_which_
     async with staged(folder) as stage:
         stage.gateway.send(_step(1, _RCPT, _SENDER))
         stage.gateway.send(Ping(7))
-        await _until(lambda: [alive for alive in stage.gateway.of(WorkerAlive) if alive.ping == 7])
+        await until(lambda: [alive for alive in stage.gateway.of(WorkerAlive) if alive.ping == 7])
         (alive,) = (alive for alive in stage.gateway.of(WorkerAlive) if alive.ping)
         assert alive.sessions == (_step(1, _RCPT, _SENDER).session,)
         (ask,) = await stage.asked(1)
@@ -223,7 +217,7 @@ async def test_a_store_that_does_not_answer_is_waited_for_once_in_a_step(folder:
         assert len({ask.request for ask in stage.store.of(Ask)}) == 1
         # The next step asks again.
         stage.gateway.send(_step(2, _RCPT, _SENDER))
-        await _until(lambda: len({ask.request for ask in stage.store.of(Ask)}) == 2)
+        await until(lambda: len({ask.request for ask in stage.store.of(Ask)}) == 2)
         stage.store.send(Answer(stage.store.of(Ask)[-1].request, Found("maria@example.com")))
         assert (await stage.answered(2)).replies.startswith(b"250 2.1.5 ")
 
@@ -242,13 +236,13 @@ async def test_a_worker_told_to_stop_finishes_its_steps_and_takes_no_other(folde
         stage.gateway.send(_step(1, _RCPT, _SENDER))
         (ask,) = await stage.asked(1)
         stage.worker.stop()
-        await _until(lambda: stage.gateway.of(WorkerAlive)[-1].draining)
+        await until(lambda: stage.gateway.of(WorkerAlive)[-1].draining)
         stage.gateway.send(_step(2, Lines((b"NOOP",)), _GREETED))
-        await _until(lambda: stage.gateway.of(StepRefused))
+        await until(lambda: stage.gateway.of(StepRefused))
         assert stage.gateway.of(StepRefused) == [StepRefused("s-1", 2, "draining")]
         assert stage.gateway.of(WorkerGone) == []
         stage.store.send(Answer(ask.request, Found("maria@example.com")))
-        await _until(lambda: stage.gateway.of(WorkerGone))
+        await until(lambda: stage.gateway.of(WorkerGone))
         assert isinstance(stage.gateway.received[-2], StepDone)
 
 
@@ -257,7 +251,7 @@ async def test_steps_that_do_not_end_are_left_behind_at_the_limit(folder: Path) 
         stage.gateway.send(_step(1, _RCPT, _SENDER))
         await stage.asked(1)
         stage.worker.stop()
-        await _until(lambda: stage.gateway.of(WorkerGone))
+        await until(lambda: stage.gateway.of(WorkerGone))
         assert stage.gateway.of(StepDone) == []
 
 
@@ -266,7 +260,7 @@ async def test_a_state_of_a_newer_release_is_handed_back(folder: Path) -> None:
 
     async with staged(folder) as stage:
         stage.gateway.send(_step(1, Lines((b"NOOP",)), newer))
-        await _until(lambda: stage.gateway.of(StepRefused))
+        await until(lambda: stage.gateway.of(StepRefused))
         assert stage.gateway.of(StepRefused) == [StepRefused("s-1", 1, "state")]
 
 
@@ -309,7 +303,7 @@ async def test_messages_that_make_no_sense_are_counted_and_dropped(folder: Path)
         for frames in ([b"x"], [PROTOCOL, b"\xc1"], [b"correio/2", b"\x90"], [b""] * 3):
             stage.gateway.socket.send_multipart([stage.gateway.worker, *frames])
             stage.store.socket.send_multipart([stage.store.worker, *frames])
-        await _until(lambda: stage.worker.unexpected == 2)
+        await until(lambda: stage.worker.unexpected == 2)
         stage.gateway.send(_step(2, Lines((b"NOOP",)), _GREETED))
         assert (await stage.answered(2)).replies.startswith(b"250 ")
         assert stage.store.of(StepDone) == []
@@ -320,8 +314,8 @@ async def test_it_is_ready_while_the_store_answers(folder: Path) -> None:
 
     async with staged(folder, ready_file=str(ready)) as stage:
         assert not ready.exists()
-        await _until(lambda: (stage.store.send(Pong("one")), ready.exists())[1])
-        await _until(lambda: not ready.exists())
+        await until(lambda: (stage.store.send(Pong("one")), ready.exists())[1])
+        await until(lambda: not ready.exists())
 
 
 @contextlib.contextmanager

@@ -21,8 +21,9 @@ from client.language import Language
 from client.stack import owned_stack
 from client.stack.stops import Requests
 from tests.client.pseudo_terminal import Screen
+from tests.conditions import wait_until
 from tests.deploy.deploying import environment, processes_of
-from tests.stack import ROOT, Connection, free_port, wait_until
+from tests.stack import ROOT, Connection, free_port
 
 USERS = "# os usuários\nana@gmail.com\nbruno@gmail.com\n"
 SERVE = [sys.executable, "-m", "client", "serve", "users.txt"]

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from client.__main__ import main
 from tests.client.boxes import entry, put
-from tests.stack import ROOT, Stack, wait_until
+from tests.conditions import wait_until
+from tests.stack import ROOT, Stack
 
 
 def run(folder: Path, *arguments: str) -> tuple[int, str]:

@@ -18,7 +18,8 @@ from click.testing import CliRunner
 
 from client.__main__ import main
 from tests.client.pseudo_terminal import Terminal
-from tests.stack import DEADLINE, ROOT, Stack, wait_until
+from tests.conditions import DEADLINE, wait_until
+from tests.stack import ROOT, Stack
 
 pytestmark = pytest.mark.stack
 

@@ -9,7 +9,7 @@ from client.session.connection import ConnectionLost, connect
 from client.session.delivery import Envelope, Refused, deliver
 from client.session.message import Fields, Mailbox, MessageError
 from client.session.smtp import Reply
-from tests.stack import wait_until
+from tests.conditions import wait_until
 
 ENVELOPE = Envelope("ana@example.org", ("joao@example.com", "maria@example.com"), "home.example.org")
 FIELDS = Fields(Mailbox("", "ana@example.org"), (Mailbox("", "joao@example.com"),))

@@ -16,7 +16,7 @@ from client.session import interactive
 from client.session.connection import connect
 from client.session.interactive import PipedLines, converse
 from client.session.smtp import Expects
-from tests.stack import wait_until
+from tests.conditions import wait_until
 
 ROOT = Path(__file__).parent.parent.parent.parent
 SESSION = b"HELO a\nMAIL FROM:<x@a>\nRCPT TO:<y@b>\nDATA\nSubject: hi\n\n..dots\n.\nQUIT\n"

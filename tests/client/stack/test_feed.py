@@ -16,7 +16,7 @@ import zmq
 from client.run_folder import NoStack
 from client.stack.events import TOPIC
 from client.stack.feed import Change, Feed
-from tests.stack import DEADLINE
+from tests.conditions import DEADLINE
 
 Context = zmq.Context[zmq.Socket[bytes]]
 

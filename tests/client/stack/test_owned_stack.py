@@ -12,8 +12,9 @@ import pytest
 
 from client.stack import owned_stack
 from client.stack.owned_stack import OwnedStack, StackError
+from tests.conditions import wait_until
 from tests.deploy.deploying import deploy, environment, processes_of
-from tests.stack import Connection, free_port, wait_until
+from tests.stack import Connection, free_port
 
 pytestmark = pytest.mark.stack
 

@@ -14,8 +14,9 @@ import pytest
 from client.stack.owned_stack import StackError
 from client.testing import private_stack
 from client.testing.private_stack import PrivateStack
+from tests.conditions import wait_until
 from tests.deploy.deploying import processes_of
-from tests.stack import ROOT, wait_until
+from tests.stack import ROOT
 
 pytestmark = pytest.mark.stack
 

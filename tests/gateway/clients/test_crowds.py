@@ -9,7 +9,8 @@ import pytest
 from gateway.clients import registry, room
 from gateway.clients.registry import Registry
 from gateway.clients.room import READ_AHEAD
-from tests.gateway.fakes import Client, FakeWorker, Running, gateway, parrot, until
+from tests.conditions import until
+from tests.gateway.fakes import Client, FakeWorker, Running, gateway, parrot
 from wire.limits import BODY_PIECE, MAX_PIECE
 from wire.messages import Body, Lines, ReadLines, Step, StepDone
 from wire.records import replace

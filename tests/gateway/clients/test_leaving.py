@@ -10,7 +10,8 @@ import pytest
 from gateway.clients import lingering
 from gateway.clients.registry import Registry
 from gateway.clients.sessions import UNREAD_REPLIES, Session
-from tests.gateway.fakes import FakeWorker, Running, gateway, mute, parrot, send_until_cut_off, until
+from tests.conditions import until
+from tests.gateway.fakes import FakeWorker, Running, gateway, mute, parrot, send_until_cut_off
 from wire.limits import MAX_PIECE
 from wire.messages import Body, Close, Disconnected, Step
 from wire.records import replace

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.clients import lingering
 from gateway.clients.lingering import Lingering
-from tests.gateway.fakes import until
+from tests.conditions import until
 
 
 class FakeTransport:

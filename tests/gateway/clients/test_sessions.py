@@ -9,7 +9,8 @@ import socket
 import pytest
 
 from gateway.clients.sessions import Session
-from tests.gateway.fakes import DEADLINE, Client, Running, gateway, mute, parrot, send_until_cut_off, until
+from tests.conditions import DEADLINE, until
+from tests.gateway.fakes import Client, Running, gateway, mute, parrot, send_until_cut_off
 from wire.limits import MAX_PIECE
 from wire.messages import Body, Close, Connected, Disconnected, Injected, ReadBody, ReadLines, Step, StepDone
 from wire.records import replace

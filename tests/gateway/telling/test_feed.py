@@ -16,7 +16,8 @@ import zmq
 
 from gateway.telling.conversation import Conversation
 from gateway.telling.feed import TOPIC, Feed, open_feed
-from tests.gateway.fakes import DEADLINE, gateway, until
+from tests.conditions import DEADLINE, until
+from tests.gateway.fakes import gateway
 from wire.messages import Body, ReadLines, StepDone
 
 Context = zmq.Context[zmq.Socket[bytes]]

@@ -12,9 +12,10 @@ import pytest
 from gateway.config import GatewaySettings
 from gateway.server import CannotStart, serve
 from gateway.telling.metrics import Counts
-from tests.gateway.fakes import DEADLINE, FakeWorker, Running, gateway, mute, parrot, until
+from tests.conditions import DEADLINE, until, wait_until
+from tests.gateway.fakes import FakeWorker, Running, gateway, mute, parrot
 from tests.scraping import Samples, page, scrape
-from tests.stack import Connection, Stack, free_port, wait_until
+from tests.stack import Connection, Stack, free_port
 from wire.limits import MAX_PIECE
 from wire.messages import StepDone, StepRefused
 

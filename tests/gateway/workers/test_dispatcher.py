@@ -13,7 +13,8 @@ import zmq
 
 from gateway.workers.dispatcher import fault
 from runtime.bus import open_socket
-from tests.gateway.fakes import FakeWorker, gateway, mute, parrot, until
+from tests.conditions import until
+from tests.gateway.fakes import FakeWorker, gateway, mute, parrot
 from wire.codec import encode
 from wire.messages import (
     Body,

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.gateway.fakes import DEADLINE, Client, FakeWorker, gateway, parrot, until
+from tests.conditions import DEADLINE, until
+from tests.gateway.fakes import Client, FakeWorker, gateway, parrot
 from tests.gateway.workers.test_answers import DATA, QUIT
 from wire.messages import Body, Connected, Lines, Step, StepDone
 from wire.records import replace
