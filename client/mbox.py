@@ -1,8 +1,7 @@
-"""Mailbox files: finding one, and reading its messages (mboxrd, RFC 4155 appendix A has the family).
+"""Mailbox files: finding the one that has an address's mail, and reading it.
 
-Gives: `open_mailbox`, which finds the one that has an address's mail; `entries`, the messages one after another.
-Fails: `MailboxError`, in words for a person. A file that somebody has edited never fails: whatever stands before the
-first `From ` line is an entry too, and a missing empty line between two messages is no matter.
+Gives: `open_mailbox`, which finds it; `mails`, the messages of an address in it.
+Fails: `MailboxError`, in words for a person.
 Limits: one message is in memory at a time. The file is only read; the lock that finds its end is given back at once.
 """
 
@@ -11,10 +10,9 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
-import re
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -24,7 +22,9 @@ from typing import BinaryIO
 
 import click
 
-from .address import AddressError, fold, parse, quoted
+from .mail.address import AddressError, fold, parse, quote
+from .mail.mbox import entries
+from .mail.view import StoredMail
 
 SUFFIX = ".txt"
 # An append takes milliseconds; a lock that is held for longer than this is somebody else's and not waited for.
@@ -37,7 +37,6 @@ _NAMES_TOLD = 5
 _NEAR = 0.8
 # <linux/limits.h>: octets of a file's name.
 _NAME_MAX = 255
-_QUOTED_FROM = re.compile(rb"\n>(?=>*From )")
 # Read at once; a message may be as large as the server takes them.
 _PIECE = 1024 * 1024
 
@@ -50,14 +49,6 @@ class MailboxError(click.ClickException):
 
 class NoMailbox(MailboxError):
     """There is none of that name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One message of a mailbox file: its `From ` line (empty if it has none), and its octets, quoting undone."""
-
-    from_line: bytes
-    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,49 +77,6 @@ class MailboxFile:
             yield octets
 
 
-def messages(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """What stands in a mailbox from each `From ` line to the next, octet by octet.
-
-    :param pieces: of the mailbox, cut anywhere.
-    """
-    held = bytearray()
-    searched = 0
-    for piece in pieces:
-        held += piece
-        while (end := held.find(b"\nFrom ", searched)) >= 0:
-            yield bytes(held[: end + 1])
-            del held[: end + 1]
-            searched = 0
-        searched = max(0, len(held) - len(b"\nFrom"))
-    if held:
-        yield bytes(held)
-
-
-def entries(pieces: Iterable[bytes]) -> Iterator[Entry]:
-    """The messages of a mailbox.
-
-    :param pieces: of the mailbox, cut anywhere.
-    """
-    for message in messages(pieces):
-        if found := entry(message):
-            yield found
-
-
-def entry(message: bytes) -> Entry | None:
-    """One of the `messages`; None where there is nothing but empty lines."""
-    from_line, content = b"", message
-    if message.startswith(b"From "):
-        from_line, _, content = message.partition(b"\n")
-        from_line = from_line.rstrip(b"\r")
-    # The empty line after a message belongs to the mailbox.
-    if empty := re.search(rb"(?:\A|(?<=\n))\r?\n\Z", content[-3:]):
-        content = content[: len(content) - len(empty[0])]
-    if not from_line and not content.strip():
-        return None
-    # The line end that the expression begins with makes it ten times as fast; the first line has none before it.
-    return Entry(from_line, _QUOTED_FROM.sub(b"\n", b"\n" + content)[1:])
-
-
 def file_name(address: str) -> str:
     """The name of an address's mailbox file: letter case folded, no quotes that are not needed."""
     return fold(address) + SUFFIX
@@ -145,7 +93,7 @@ def file_names(address: str) -> tuple[str, ...]:
         return (file_name(address),)
     base = local.partition("+")[0]
     # Of +tag@domain nothing is left.
-    others = [f"{quoted(base)}@{domain}"] if base else []
+    others = [f"{quote(base)}@{domain}"] if base else []
     return tuple(dict.fromkeys(map(file_name, [address, *others, f"*@{domain}", "*@*"])))
 
 
@@ -215,6 +163,14 @@ def _complete_size(file: BinaryIO, until: float) -> int:
             return os.fstat(file.fileno()).st_size
         finally:
             fcntl.lockf(file, fcntl.LOCK_UN)
+
+
+def mails(mailbox: MailboxFile, address: str) -> Iterator[StoredMail]:
+    """The messages in the mailbox of an address; where it is shared, those that were sent to it."""
+    for number, entry in enumerate(entries(mailbox.pieces()), 1):
+        mail = StoredMail(number, entry)
+        if not mailbox.shared or mail.is_for(address):
+            yield mail
 
 
 def _missing(folder: Path, name: str, address: str) -> str:

@@ -24,12 +24,12 @@ from email.utils import formatdate, make_msgid
 
 import pytest
 
-from .address import AddressError
 from .commands.wait import there_is
+from .mail.address import AddressError
+from .mail.view import StoredMail
 from .mailbox.waiting import Seen, Wanted, all_mail, wait_for
 from .mbox import file_name, file_names
 from .stack.owned_stack import StackError
-from .stored import StoredMail
 from .testing.private_stack import PrivateStack, takes_mail
 from .testing.users_file import add_user, users
 

@@ -215,7 +215,7 @@ def _tag(base: str) -> str:
 def _sources() -> Iterator[Path]:
     yield _LOCK
     yield Path(__file__).with_name("Dockerfile")
-    for folder in ("wire", "runtime", *SERVICES):
+    for folder in ("mail", "wire", "runtime", *SERVICES):
         for path in (_ROOT / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 yield path

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from mail.address import AddressError, parse_domain
 from runtime.settings import Settings
-from wire.address import AddressError, parse_domain
 
 # sockaddr_un.sun_path on Linux holds 108 octets with the closing NUL (unix(7)).
 _MAX_SOCKET_PATH = 107

@@ -1,4 +1,4 @@
-"""The canonical form of an address: what `users.txt` holds, what a Lookup asks for, what names a mailbox.
+"""Addresses: what is one, its canonical form, and which two of them name the same mailbox.
 
 An address is `local@domain`. Canonical means: a quoted local part is unquoted where it needs no quotes, the domain
 is in lower case, text is in Unicode normal form C. Two addresses name the same mailbox when their `fold` is equal.
@@ -13,8 +13,7 @@ import re
 import unicodedata
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
-
-from wire.records import Record
+from typing import NamedTuple
 
 # RFC 5321 section 4.5.3.1: local part 64 octets, domain 255 octets; RFC 1035 section 2.3.4: label 63.
 MAX_LOCAL = 64
@@ -39,7 +38,7 @@ class AddressError(ValueError):
     """Not an address; the text says which part breaks which rule."""
 
 
-class Address(Record):
+class Address(NamedTuple):
     """A mailbox's address in canonical form; `local` is without quotes, `domain` in lower case."""
 
     local: str
@@ -63,7 +62,7 @@ def fold(text: str) -> str:
     try:
         return parse(text).fold
     except AddressError:
-        return text.casefold()
+        return unicodedata.normalize("NFC", text).casefold()
 
 
 def quote(local: str) -> str:
@@ -81,10 +80,13 @@ def parse(text: str) -> Address:
 
     :raises AddressError: with the rule that is broken.
     """
-    local, end = _parse_local(text)
-    if text[end : end + 1] != "@":
-        raise AddressError(_rule_behind(text, end))
-    return Address(local, parse_domain(text[end + 1 :]))
+    try:
+        local, end = _parse_local(text)
+        if text[end : end + 1] != "@":
+            raise AddressError(_rule_behind(text, end))
+        return Address(local, parse_domain(text[end + 1 :]))
+    except UnicodeEncodeError:
+        raise AddressError("an address is text, and this holds octets that are none") from None
 
 
 def parse_local(text: str) -> str:

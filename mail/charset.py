@@ -136,7 +136,7 @@ def _amended(codec: codecs.CodecInfo, octets: bytes) -> str:
     if codec.name in _JAPANESE:
         _calls.count = 0
         with suppress(UnicodeDecodeError):
-            return codec.decode(octets, "correio-japanese")[0]
+            return codec.decode(octets, __name__)[0]
     return codec.decode(octets, "replace")[0]
 
 
@@ -175,4 +175,4 @@ def _amend(error: UnicodeError) -> tuple[str, int]:
     return "\ufffd", error.end
 
 
-codecs.register_error("correio-japanese", _amend)
+codecs.register_error(__name__, _amend)

@@ -1,6 +1,6 @@
-"""A message as it stands in a mailbox file: who sent it, what it says, which delivery it was.
+"""A message of a mailbox as its readers see it: who sent it, what it says, which delivery it was.
 
-Gives: `StoredMail`, a view of an `mbox.Entry`; `mails`, those of an address. Texts are decoded but not made safe for
+Gives: `StoredMail`, a view of an `mbox.Entry`. Texts are decoded but not made safe for
 a terminal; they can be written as UTF-8, for no half of a surrogate pair is in them.
 Fails: never for what is in the message. A field or text that cannot be decoded appears as it is, a message that
 cannot be taken apart is one text, and `problems` says why.
@@ -10,29 +10,22 @@ Limits: the message is in memory, and taken apart when it is first asked for. Ti
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
+from . import trace
 from .address import fold
 from .fields import Header, split, top
-from .language import counted
-from .mbox import Entry, MailboxFile, entries
+from .mbox import Entry
 from .parts import Part, Parts, take_apart
 from .values import addresses
 
-# What the server writes above each message, session_worker/dialogue/trace.py: its Received field (RFC 5321 4.4), with
-# `for` where there was one recipient in all. The client's name comes first and may be any word, even `id`.
-_TRACE = re.compile(
-    r"from\s+\S+\s+\(\S+\)\s+by\s+\S+\s+with\s+\S+\s+id\s+(?P<id>[^\s;]+)(?:\s+for\s+<(?P<only>.*)>)?\s*;"
-)
 _TRACE_FIELDS = frozenset({"return-path", "delivered-to", "x-original-to", "received"})
 _MARKS_OF_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -99,18 +92,18 @@ class StoredMail:
         line before a text. It is the message's own beginning all the same.
         """
         content = self.raw
-        trace = split(content)
-        if not all(field.key in _TRACE_FIELDS for field in trace.fields):
-            return content, trace
-        at = trace.body_at
+        above = split(content)
+        if not all(field.key in _TRACE_FIELDS for field in above.fields):
+            return content, above
+        at = above.body_at
         if content.startswith(_MARKS_OF_UTF16, at):
             # The line end that every message is stored with is one octet, and none of this text.
             text = content[at : at + (len(content) - at) // 2 * 2]
             content = content[:at] + text.decode("utf-16", "replace").encode()
         below = split(content, top(content, at))
         if not below.is_telling:
-            return content, trace
-        return content, Header(trace.fields + below.fields, below.body_at, below.problem)
+            return content, above
+        return content, Header(above.fields + below.fields, below.body_at, below.problem)
 
     @property
     def _header(self) -> Header:
@@ -127,7 +120,7 @@ class StoredMail:
     @property
     def id(self) -> str:
         """The delivery id, which the server said in its 250; "" for a message that did not come through it."""
-        return self._trace["id"] if self._trace else ""
+        return self._trace.delivery if self._trace else ""
 
     @property
     def sender(self) -> str:
@@ -152,10 +145,8 @@ class StoredMail:
     @property
     def received(self) -> str:
         """When the server had the whole of it: ISO 8601, UTC; "" where its trace does not say."""
-        try:
-            return parsedate_to_datetime(self._header.value("received").rpartition(";")[2].strip()).isoformat()
-        except Exception:
-            return ""
+        at = trace.received_at(self._header.value("received"))
+        return at.isoformat() if at else ""
 
     @property
     def text(self) -> str:
@@ -203,7 +194,7 @@ class StoredMail:
             return []
         above = takewhile(lambda field: field.key != "received", self._header.fields)
         named = [field.value for field in above if field.key in ("delivered-to", "x-original-to")]
-        return [*named, *([self._trace["only"]] if self._trace["only"] else [])]
+        return [*named, self._trace.only] if self._trace.only else named
 
     def _in_fields(self, *names: str) -> list[str]:
         return [address for name in names for field in self._header.all(name) for address in addresses(field.value)]
@@ -213,9 +204,9 @@ class StoredMail:
         return next((field.text for field in self._header.all(name.lower())), "")
 
     @cached_property
-    def _trace(self) -> re.Match[str] | None:
+    def _trace(self) -> trace.Trace | None:
         # As it stands: what looks like an encoded word is a name or an address here.
-        return _TRACE.match(self._header.value("received"))
+        return trace.read(self._header.value("received"))
 
     def summary(self) -> dict[str, Any]:
         """What `correio list --json` says of it."""
@@ -253,16 +244,9 @@ class StoredMail:
                     yield part.text
             else:
                 name = f", {part.name}" if part.name else ""
-                yield f"[{part.type}, {counted(len(part.octets), 'octet')}{name}]"
+                octets = "1 octet" if len(part.octets) == 1 else f"{len(part.octets)} octets"
+                yield f"[{part.type}, {octets}{name}]"
         yield from (f"[{problem}]" for problem in self.problems)
-
-
-def mails(mailbox: MailboxFile, address: str) -> Iterator[StoredMail]:
-    """The messages in the mailbox of an address; where it is shared, those that were sent to it."""
-    for number, entry in enumerate(entries(mailbox.pieces()), 1):
-        mail = StoredMail(number, entry)
-        if not mailbox.shared or mail.is_for(address):
-            yield mail
 
 
 def _plain_header(header: Header) -> bytes:

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import field_validator
 
+from mail.address import AddressError, parse_domain
 from runtime.settings import Settings
-from wire.address import AddressError, parse_domain
 
 
 class ConfigError(Exception):

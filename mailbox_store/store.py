@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
+from mail.ids import session_of
 from mailbox_store.checkpoint import Checkpoint
 from mailbox_store.epoch import MAILBOX, Epochs, Watch
 from mailbox_store.journal.journal import Entry, Journal, JournalError, JournalFull, Message
@@ -37,7 +38,6 @@ from runtime.event_log import EventLog, escaped
 from runtime.vitals import Figures
 from runtime.words import counted
 from wire import outcomes
-from wire.ids import session_of
 from wire.messages import Ask, Check, Deliver, Discard, Lookup, Stage
 from wire.outcomes import Said
 

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from mail.address import parse_domain
 from runtime.settings import Settings
 from session_worker.dialogue.rules import Faults, Rules, SenderDomainRule
 from session_worker.faults.rules import Rule, RuleError, parse
-from wire.address import parse_domain
 from wire.limits import MAX_RECIPIENTS
 
 # A TiB: no disk here takes such a message, and the numbers of a message between services end at 2**64.

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from ..mbox import open_mailbox
+from ..mail.view import StoredMail
+from ..mbox import mails, open_mailbox
 from ..options import complete_address, json_option, mailboxes_option
 from ..output import as_line
-from ..stored import StoredMail, mails
 from ..terminal import harmless_line
 
 _WIDTHS = (4, 20, 25, 32)

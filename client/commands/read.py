@@ -12,10 +12,10 @@ from pathlib import Path
 
 import click
 
-from ..mbox import MailboxFile, open_mailbox
+from ..mail.view import StoredMail
+from ..mbox import MailboxFile, mails, open_mailbox
 from ..options import complete_address, mailboxes_option
 from ..output import write_raw
-from ..stored import StoredMail, mails
 from ..terminal import harmless_line, harmless_text
 
 _RULE = "-" * 72

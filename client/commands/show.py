@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 
 from ..language import counted
+from ..mail.parts import Part
+from ..mail.view import StoredMail
 from ..mailbox.saving import save as save_parts
-from ..mbox import MailboxError, MailboxFile, open_mailbox
+from ..mbox import MailboxError, MailboxFile, mails, open_mailbox
 from ..options import complete_address, json_option, mailboxes_option
 from ..output import write, write_json, write_raw
-from ..parts import Part
-from ..stored import StoredMail, mails
 from ..terminal import harmless_line, harmless_text
 from .read import render
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import click
 
-from ..parts import Part
+from ..mail.parts import Part
 
 # Of the 255 octets of a name (NAME_MAX) some are for what makes it another one than those that are there.
 _MAX_NAME = 240

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from math import inf
 from pathlib import Path
 
-from ..mbox import MailboxFile, NoMailbox, entry, is_there, messages, open_mailbox
-from ..stored import StoredMail
+from ..mail.mbox import entry, messages
+from ..mail.view import StoredMail
+from ..mbox import MailboxFile, NoMailbox, is_there, open_mailbox
 
 
 class Tail:

@@ -17,10 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..address import fold
-from ..mbox import Entry, file_names
+from ..mail.address import fold
+from ..mail.mbox import Entry
+from ..mail.view import StoredMail
+from ..mbox import file_names
 from ..pattern import found
-from ..stored import StoredMail
 from .changes import Changes
 from .tail import Tail
 

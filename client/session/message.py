@@ -20,7 +20,7 @@ from email.header import Header
 from email.utils import formatdate, make_msgid, quote
 from typing import BinaryIO, Literal
 
-from ..fields import MAX_FIELDS, is_telling_at, split, top
+from ..mail.fields import MAX_FIELDS, is_telling_at, split, top
 from .smtp import canonical
 
 # Read and sent at once; large enough that the system calls do not count.

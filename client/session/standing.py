@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-from ..address import AddressError, parse
+from ..mail.address import AddressError, parse
 from .smtp import END_OF_DATA, GREETING, Reply, extensions, verb_of
 
 

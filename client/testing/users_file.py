@@ -2,7 +2,7 @@
 
 Gives: `users`, its entries by the name of their mailbox's file; `add_user`. What an entry is, and which ones the
 store refuses, is said in `mailbox_store/users/users.py`.
-Fails: `address.AddressError` for what the store would refuse, for then it keeps the whole list as it was.
+Fails: `AddressError` for what the store would refuse, for then it keeps the whole list as it was.
 Limits: two processes must not add to one file at the same time.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..address import AddressError, parse
+from ..mail.address import AddressError, parse
 from ..mbox import file_name
 
 # NAME_MAX of Linux file systems, in octets.

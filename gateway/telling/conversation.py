@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Mapping
 
 from gateway.telling.feed import Feed
+from mail.ids import delivery_in
 from runtime.event_log import EventLog, escaped
 from runtime.words import counted
-from wire.ids import delivery_in
 from wire.messages import Body, Input, Lines, StepDone
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from mailbox_store.mbox import Text
+from mail.mbox import Text
 
 # Twice as many as a gateway has connections, which have a message under way each.
 _MOST = 20_000

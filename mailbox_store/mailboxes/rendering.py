@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mailbox_store import mbox
+from mail import mbox, trace
 from mailbox_store.journal.journal import Entry, Journal, Message
 
 # Octets of a text up to which it is held from its first reading on, for the next mailbox that gets it.
@@ -57,9 +57,7 @@ class Rendering:
 
     def mark(self) -> bytes:
         """The line of the trace that names the delivery, by which an entry is known in an edited mailbox."""
-        delivery = self._message.delivery.encode()
-        lines = self._message.trace.split(b"\n")[:-1]
-        return next((line + b"\n" for line in lines if delivery in line), b"")
+        return trace.mark(self._message.trace, self._message.delivery)
 
     def _read(self) -> list[bytes] | Iterator[bytes]:
         if self._text is None:

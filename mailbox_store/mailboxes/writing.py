@@ -10,8 +10,8 @@ import errno
 from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
+from mail.mbox import newlines_before
 from mailbox_store.mailboxes.files import Handle
-from mailbox_store.mbox import newlines_before
 
 # Pieces are written together, about so many octets at a time.
 _TOGETHER = 128 * 1024

@@ -13,9 +13,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 
+from mail.address import AddressError, parse
 from mailbox_store.mailboxes.files import Files
 from mailbox_store.users.users import UsersSource, own_mailbox
-from wire.address import AddressError, parse
 from wire.outcomes import DISK_FULL, Failed, Found, NoSuchUser
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from wire.address import Address, AddressError, parse, parse_domain
+from mail.address import Address, AddressError, parse, parse_domain
 from wire.outcomes import Found, NoSuchUser, NotOurDomain
 from wire.records import Record
 

@@ -1,7 +1,7 @@
 """The grammar of paths, parameters and names in commands; each expression stands under its ABNF rule.
 
 Pure functions from text to values. What breaks the form of a command raises `GrammarError`, what breaks the form of
-an address in it raises `wire.address.AddressError`: the replies differ. Whether a deviation that is understood is
+an address in it raises `mail.address.AddressError`: the replies differ. Whether a deviation that is understood is
 also tolerated is for the caller: a `Path` tells what it was like.
 
 Input is text without control characters. Expressions that repeat are possessive, so that time is linear.
@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from wire import address
-from wire.address import Address, AddressError
+from mail import address
+from mail.address import Address, AddressError
 from wire.records import Record
 
 # RFC 5321 section 4.1.2 Quoted-string; what it may hold is checked when the address is parsed.

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from session_worker.dialogue import replies, trace
+from mail.address import fold
+from mail.trace import received
+from session_worker.dialogue import replies
 from session_worker.dialogue.replies import DELIVERED, Reply
 from session_worker.dialogue.state import TIMED_OUT, Session, StateError, Transaction
 from session_worker.dialogue.turn import Context, Talk, Turn
-from wire.address import fold
 from wire.messages import Body, Close, Deliver, Discard, Question, ReadBody, Stage
 from wire.outcomes import Delivered, Outcome, Staged
 from wire.records import replace
@@ -72,7 +73,7 @@ def _end_of_data(context: Context, mail: Transaction, body: Body) -> Generator[Q
         time=context.time,
         sender=mail.sender,
         mailboxes=mail.mailboxes,
-        trace=trace.received(context.session, mail, context.rules.domain, context.delivery, context.time),
+        trace=_trace(context, mail),
         staged=mail.staged,
         data=body.data,
         originals=_originals(mail),
@@ -82,6 +83,15 @@ def _end_of_data(context: Context, mail: Transaction, body: Body) -> Generator[Q
     failure = replies.failure_of(outcome)
     yield from _discard(context, replace(mail, failure=failure))
     return replies.failure(failure)
+
+
+def _trace(context: Context, mail: Transaction) -> bytes:
+    session = context.session
+    only = mail.recipients[0].address if len(mail.recipients) == 1 else ""
+    return received(
+        session.hello, session.peer, context.rules.domain, context.delivery, context.time,
+        extended=session.extended, utf8=mail.utf8, only=only,
+    )  # fmt: skip
 
 
 def _originals(mail: Transaction) -> tuple[tuple[int, str], ...]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from mail.address import AddressError
 from session_worker.dialogue import grammar, replies
 from session_worker.dialogue.grammar import GrammarError, Path
 from session_worker.dialogue.replies import MAIL_FORM, RCPT_FORM, Refusal
 from session_worker.dialogue.rules import Rules
-from wire.address import AddressError
 from wire.limits import MAX_LINE
 from wire.records import Record, replace
 

@@ -1,65 +1,17 @@
 from __future__ import annotations
 
 import fcntl
-import mailbox
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import client.mbox
-from client.mbox import Entry, MailboxError, entries, file_name, file_names, open_mailbox
+from client.mbox import MailboxError, file_name, file_names, open_mailbox
 
 FROM = b"From ana@example.org Mon Nov 23 07:05:55 2026"
-
-
-def read(octets: bytes) -> list[Entry]:
-    return list(entries(iter(octets.splitlines(keepends=True))))
-
-
-def quoted(message: bytes) -> bytes:
-    """A message as mboxrd keeps it: `From ` lines with one more >, an empty line after it."""
-    lines = message.split(b"\n")
-    return b"\n".join(b">" + line if line.lstrip(b">").startswith(b"From ") else line for line in lines) + b"\n"
-
-
-messages = st.lists(st.sampled_from([b"From x", b">From y", b">>From ", b"From", b"", b"a", b"> From", b"\xff"])).map(
-    lambda lines: b"".join(line + b"\n" for line in lines)
-)
-
-
-@given(st.lists(messages, max_size=4))
-def test_messages_come_out_as_they_went_in(written: list[bytes]) -> None:
-    octets = b"".join(FROM + b"\n" + quoted(message) for message in written)
-    assert read(octets) == [Entry(FROM, message) for message in written]
-
-
-def test_the_standard_library_sees_the_same_messages(tmp_path: Path) -> None:
-    bodies = [b"Subject: one\n\nFrom here\n>From there\n", b"Subject: two\n\n\n\n", b"Subject: three\n\nend\n"]
-    path = tmp_path / "box.txt"
-    path.write_bytes(b"".join(FROM + b"\n" + quoted(body) for body in bodies))
-    theirs = mailbox.mbox(path, create=False)
-    ours = read(path.read_bytes())
-    assert [entry.content for entry in ours] == bodies
-    assert [theirs.get_bytes(key) for key in theirs.keys()]  # noqa: SIM118  # iterating gives messages == [quoted(body)[:-1] for body in bodies]
-    theirs.close()
-
-
-def test_a_file_that_somebody_has_edited_hides_nothing() -> None:
-    assert read(b"a note of mine\n" + FROM + b"\nno empty line after\n" + FROM + b"\r\nlast without end") == [
-        Entry(b"", b"a note of mine\n"),
-        Entry(FROM, b"no empty line after\n"),
-        Entry(FROM, b"last without end"),
-    ]
-
-
-def test_empty_lines_are_no_message() -> None:
-    assert read(b"\n\n") == []
 
 
 def test_a_mailbox_is_found_in_any_letter_case(tmp_path: Path) -> None:
@@ -211,22 +163,6 @@ def test_no_other_mailbox_is_looked_for_outside_of_the_folder(tmp_path: Path, do
     (tmp_path / "*@b").mkdir()
     with pytest.raises(MailboxError, match="not the address of a mailbox"), open_mailbox(tmp_path, f"a@{domain}"):
         pass
-
-
-@given(st.lists(messages, max_size=4), st.integers(1, 9))
-def test_it_does_not_matter_where_the_file_is_cut_for_reading(written: list[bytes], size: int) -> None:
-    octets = b"".join(FROM + b"\n" + quoted(message) for message in written)
-    pieces = (octets[start : start + size] for start in range(0, len(octets), size))
-    assert list(entries(pieces)) == read(octets)
-
-
-@pytest.mark.parametrize("unit", [b"\n", b"From \n", b">From \n", b">", b"\nFrom", b"\r\n", b"x"])
-def test_a_message_is_found_in_time_linear_in_its_size(unit: bytes) -> None:
-    octets = FROM + b"\n" + unit * (8 * 1024 * 1024 // len(unit))
-    pieces = [octets[start : start + 1024 * 1024] for start in range(0, len(octets), 1024 * 1024)]
-    began = time.process_time()
-    assert list(entries(pieces))
-    assert time.process_time() - began < 5
 
 
 def test_reading_stops_when_its_time_is_over(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_only_the_gateway_is_reached_from_outside(containers: ContainerStack) ->
 def test_each_image_holds_its_own_service_alone(containers: ContainerStack) -> None:
     for each in containers.containers():
         held = each.exec_run(["ls", "/opt/correio/app"]).output.decode().split()
-        assert sorted(held) == sorted(["runtime", "wire", each.labels["com.docker.compose.service"]])
+        assert sorted(held) == sorted(["mail", "runtime", "wire", each.labels["com.docker.compose.service"]])
 
 
 def test_a_session_goes_on_when_every_worker_container_is_killed(containers: ContainerStack) -> None:

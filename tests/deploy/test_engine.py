@@ -58,7 +58,7 @@ def test_without_an_engine_the_reason_is_told(docker_says, monkeypatch: pytest.M
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for folder in ("wire", "runtime", *engine.SERVICES):
+    for folder in ("mail", "wire", "runtime", *engine.SERVICES):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     monkeypatch.setattr(engine, "_ROOT", tmp_path)
     monkeypatch.setattr(engine, "_LOCK", tmp_path / "wire" / "SPEC.md")

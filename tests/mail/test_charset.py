@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.charset import decoded, is_known, is_utf8
+from mail.charset import decoded, is_known, is_utf8
 
 # What the name means, the codec that makes the octets, and a text that tells it from narrower ones.
 LABELS = [

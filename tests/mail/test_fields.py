@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.fields import MAX_FIELDS, MAX_HEADER, is_telling_at, split, top
+from mail.fields import MAX_FIELDS, MAX_HEADER, is_telling_at, split, top
 
 
 def read(octets: bytes) -> tuple[list[tuple[str, str]], bytes]:

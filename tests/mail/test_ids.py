@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wire.ids import delivery_in, session_of
+from mail.ids import delivery_in, session_of
 
 
 def test_a_delivery_id_begins_with_its_session() -> None:

@@ -1,4 +1,4 @@
-"""The rendering of a mailbox entry, read back with Python's `mailbox`."""
+"""Mailbox files: what is written, read back with Python's `mailbox` and with ours."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import itertools
 import mailbox
 import re
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailbox_store.mbox import head, newlines_before, text, whole
+from mail.mbox import Entry, entries, head, newlines_before, text, whole
 
 TRACE = b"Received: from a by b with SMTP id s.1; date\n"
 WHEN = 1_795_417_555_123
@@ -112,3 +113,66 @@ def test_an_entry_begins_after_an_empty_line(tail: bytes, newlines: int) -> None
 def test_a_line_of_nothing_but_quote_marks_is_not_held_back() -> None:
     pieces = [b">" * 1000] * 1000
     assert max(len(piece) for piece in text([b"a: b\n\n", *pieces, b"From x\n"])) <= 1010
+
+
+FROM = b"From ana@example.org Mon Nov 23 07:05:55 2026"
+
+
+def read(octets: bytes) -> list[Entry]:
+    return list(entries(iter(octets.splitlines(keepends=True))))
+
+
+def quoted(message: bytes) -> bytes:
+    """A message as mboxrd keeps it: `From ` lines with one more >, an empty line after it."""
+    lines = message.split(b"\n")
+    return b"\n".join(b">" + line if line.lstrip(b">").startswith(b"From ") else line for line in lines) + b"\n"
+
+
+messages = st.lists(st.sampled_from([b"From x", b">From y", b">>From ", b"From", b"", b"a", b"> From", b"\xff"])).map(
+    lambda lines: b"".join(line + b"\n" for line in lines)
+)
+
+
+@given(st.lists(messages, max_size=4))
+def test_messages_come_out_as_they_went_in(written: list[bytes]) -> None:
+    octets = b"".join(FROM + b"\n" + quoted(message) for message in written)
+    assert read(octets) == [Entry(FROM, message) for message in written]
+
+
+def test_the_standard_library_sees_the_same_messages(tmp_path: Path) -> None:
+    bodies = [b"Subject: one\n\nFrom here\n>From there\n", b"Subject: two\n\n\n\n", b"Subject: three\n\nend\n"]
+    path = tmp_path / "box.txt"
+    path.write_bytes(b"".join(FROM + b"\n" + quoted(body) for body in bodies))
+    theirs = mailbox.mbox(path, create=False)
+    ours = read(path.read_bytes())
+    assert [entry.content for entry in ours] == bodies
+    assert [theirs.get_bytes(key) for key in theirs.keys()]  # noqa: SIM118  # iterating gives messages == [quoted(body)[:-1] for body in bodies]
+    theirs.close()
+
+
+def test_a_file_that_somebody_has_edited_hides_nothing() -> None:
+    assert read(b"a note of mine\n" + FROM + b"\nno empty line after\n" + FROM + b"\r\nlast without end") == [
+        Entry(b"", b"a note of mine\n"),
+        Entry(FROM, b"no empty line after\n"),
+        Entry(FROM, b"last without end"),
+    ]
+
+
+def test_empty_lines_are_no_message() -> None:
+    assert read(b"\n\n") == []
+
+
+@given(st.lists(messages, max_size=4), st.integers(1, 9))
+def test_it_does_not_matter_where_the_file_is_cut_for_reading(written: list[bytes], size: int) -> None:
+    octets = b"".join(FROM + b"\n" + quoted(message) for message in written)
+    pieces = (octets[start : start + size] for start in range(0, len(octets), size))
+    assert list(entries(pieces)) == read(octets)
+
+
+@pytest.mark.parametrize("unit", [b"\n", b"From \n", b">From \n", b">", b"\nFrom", b"\r\n", b"x"])
+def test_a_message_is_found_in_time_linear_in_its_size(unit: bytes) -> None:
+    octets = FROM + b"\n" + unit * (8 * 1024 * 1024 // len(unit))
+    pieces = [octets[start : start + 1024 * 1024] for start in range(0, len(octets), 1024 * 1024)]
+    began = time.process_time()
+    assert list(entries(pieces))
+    assert time.process_time() - began < 5

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client import parts
-from client.fields import split
-from client.parts import Part, Parts, take_apart
+from mail import parts
+from mail.fields import split
+from mail.parts import Part, Parts, take_apart
 
 
 def taken(message: bytes) -> Parts:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailbox_store.mbox import text, whole
-from mailbox_store.steering import PLAIN_BEGINNING, Renamer, steers
+from mail.mbox import text, whole
+from mail.steering import PLAIN_BEGINNING, Renamer, steers
 
 
 def _renamed(*pieces: bytes) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.values import addresses, decoded, displayed, parameters
+from mail.values import addresses, decoded, displayed, parameters
 
 
 @pytest.mark.parametrize(

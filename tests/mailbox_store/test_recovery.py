@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 import pytest
 
+from mail.mbox import head, newlines_before, text
 from mailbox_store.mailboxes import mailboxes, visit, writing
-from mailbox_store.mbox import head, newlines_before, text
 from mailbox_store.store import Store
 from tests.mailbox_store.crashes import Crash, kills, power_losses
 from tests.mailbox_store.fakes import (

@@ -13,7 +13,7 @@ import pytest
 
 from tests.stack import ROOT
 
-SOURCES = ["client", "deploy", "gateway", "mailbox_store", "runtime", "session_worker", "wire"]
+SOURCES = ["client", "deploy", "gateway", "mail", "mailbox_store", "runtime", "session_worker", "wire"]
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of installed packages, made offline from a copy of the sources."""
     source, site = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
     for name in SOURCES:
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
@@ -77,9 +77,9 @@ def test_the_extra_stack_is_what_the_services_and_their_supervisor_need() -> Non
 def test_every_module_is_installed_and_no_other(site: Path) -> None:
     for name in SOURCES:
         installed = site / "correio" if name == "client" else site / "correio" / "_stack" / name
-        modules = {
-            path.relative_to(installed)
-            for path in installed.rglob("*.py")
-            if name != "client" or "_stack" not in path.parts
-        }
-        assert modules == {path.relative_to(ROOT / name) for path in ROOT.glob(f"{name}/**/*.py")}
+        assert modules(installed) == modules(ROOT / name)
+
+
+def modules(package: Path) -> set[Path]:
+    """Those of a package and of its folders, links among them."""
+    return {file.relative_to(package) for place in ("*.py", "*/*.py") for file in package.glob(place)}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 
 from client.__main__ import main
 from client.commands.read import render
-from client.mbox import Entry
-from client.stored import StoredMail
+from client.mail.mbox import Entry
+from client.mail.view import StoredMail
+from tests.client.boxes import entry, put
+from tests.mail.hostile import HOSTILE, LARGE, octets
 
 FROM = b"From ana@example.org Mon Nov 23 07:05:55 2026"
 TRACE = (
@@ -173,3 +176,34 @@ def test_reading_changes_nothing(mailboxes: Path) -> None:
     CliRunner().invoke(main, ["read", "joao@example.com", "--mailboxes", str(mailboxes)])
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
     assert sorted(file.name for file in mailboxes.iterdir()) == ["ana@example.org.txt", "joao@example.com.txt"]
+
+
+def test_one_hostile_mail_hides_no_other_from_the_commands(tmp_path: Path) -> None:
+    put(tmp_path, *(b"From bo@example.net\n" + content + b"\n" for content in HOSTILE.values()), entry("a.1"))
+    for command in (
+        ["list", "ana@example.org"],
+        ["list", "ana@example.org", "--json"],
+        ["read", "ana@example.org"],
+        ["show", "ana@example.org"],
+        ["wait", "--to", "ana@example.org", "--from", "bo@example.net", "--after", "", "--subject", "Hello"],
+    ):
+        result = CliRunner().invoke(main, [*command, "--mailboxes", str(tmp_path)])
+        assert (result.exit_code, result.exception) == (0, None), command
+        assert "a.1" in result.output
+
+
+@given(octets)
+def test_any_octets_are_a_mailbox(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    folder = tmp_path_factory.mktemp("boxes")
+    (folder / "ana@example.org.txt").write_bytes(content)
+    for command in (["list"], ["list", "--json"], ["read"]):
+        result = CliRunner().invoke(main, [*command, "ana@example.org", "--mailboxes", str(folder)])
+        assert (result.exit_code, result.exception) == (0, None)
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_hostile_message_is_shown_within_two_seconds(name: str) -> None:
+    mail = StoredMail(1, Entry(b"From s@x", LARGE[name]))
+    began = time.process_time()
+    assert render(mail)
+    assert time.process_time() - began < 2

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from client.mail.parts import Part
 from client.mailbox.saving import SaveError, file_name, save
-from client.parts import Part
 
 
 def named(name: str, kind: str = "application/pdf") -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.address import AddressError
+from client.mail.address import AddressError
 from client.testing.users_file import add_user, users
 from mailbox_store.users.users import parse_users
 

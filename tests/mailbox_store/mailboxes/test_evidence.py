@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mail.mbox import whole
 from mailbox_store.journal.journal import Entry
 from mailbox_store.mailboxes.evidence import Evidence
 from mailbox_store.mailboxes.rendering import Rendering
 from mailbox_store.mailboxes.visit import Counts, Doubt, Task, Visit
-from mailbox_store.mbox import whole
 from tests.mailbox_store.fakes import MemoryFiles, MemoryJournal
 
 BOX = "a@b.example"

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from mail.mbox import head
 from mailbox_store.journal.journal import Entry, Message
 from mailbox_store.mailboxes import rendering as rendering_module
 from mailbox_store.mailboxes.rendering import Rendering
-from mailbox_store.mbox import head
 from tests.mailbox_store.fakes import MemoryJournal
 
 TRACE = b"Received: from a\n\tby b with SMTP id s.1;\n\tdate\n"

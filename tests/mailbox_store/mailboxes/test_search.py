@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mail.mbox import whole
 from mailbox_store.mailboxes import search as search_module
 from mailbox_store.mailboxes.evidence import follows
 from mailbox_store.mailboxes.search import search
-from mailbox_store.mbox import whole
 from tests.mailbox_store.fakes import MemoryFiles, MemoryHandle
 
 BOX = "a@b.example"

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from mail.address import Address, AddressError
 from session_worker.dialogue import grammar
 from session_worker.dialogue.grammar import GrammarError, Path
-from wire.address import Address, AddressError
 
 _atoms = st.text("abcXYZ019!#$%&'*+-/=?^_`{|}~", min_size=1, max_size=10)
 _dot_strings = st.lists(_atoms, min_size=1, max_size=3).map(".".join)
