@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ import pytest
 
 from gateway.config import GatewaySettings
 from gateway.server import CannotStart, serve
-from tests.conditions import until
+from tests.conditions import DEADLINE, until
 from tests.gateway.fakes import gateway, mute, parrot
 from wire.limits import MAX_PIECE
 from wire.messages import Disconnected
@@ -29,12 +30,9 @@ async def test_connections_over_the_cap_are_told_so_until_one_ends() -> None:
         await clients[0].rest()
         clients[0].vanish()
 
-        async def greeting() -> bytes:
-            return await (await running.client()).line()
-
-        async with asyncio.timeout(10):
-            while not (await greeting()).startswith(b"220 "):
-                await asyncio.sleep(0.01)
+        async with asyncio.timeout(DEADLINE):
+            while not (await (await running.client()).line()).startswith(b"220 "):
+                pass
 
 
 async def test_connections_of_one_address_have_a_cap_of_their_own() -> None:
@@ -61,6 +59,11 @@ async def test_a_shutdown_lets_transactions_end_and_turns_all_others_away() -> N
         await until(running.task.done, "for the end")
 
 
+def refuses(port: int) -> bool:
+    with socket.socket() as knocking:
+        return knocking.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+
+
 async def test_a_shutdown_waits_for_a_step_under_way() -> None:
     async with gateway() as running:
         worker = await running.worker()
@@ -69,7 +72,7 @@ async def test_a_shutdown_waits_for_a_step_under_way() -> None:
         client.send(b"hello\r\n")
         await until(lambda: len(worker.steps) == 2)
         running.stop.set()
-        await asyncio.sleep(0.2)
+        await until(lambda: refuses(running.port), "for nobody to listen any more")
         worker.say(parrot(worker.steps[1]))
         assert await client.line() == b"250 1 hello"
         assert (await client.rest()).startswith(b"421 4.3.2 ")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gateway.clients import room
 from gateway.clients.framing import Framer
 from gateway.clients.room import READ_AHEAD, Part, Room
+from tests.conditions import until
 from wire.messages import ReadBody, ReadLines
 
 PIECE = 100_000
@@ -106,13 +107,10 @@ async def test_a_client_that_stops_in_the_middle_keeps_its_part_only_while_nobod
     await asyncio.sleep(0.1)
     assert stopped.handed_on == 0
     assert not other.read(READ_AHEAD)
-    async with asyncio.timeout(10):
-        while not stopped.handed_on:
-            await asyncio.sleep(0.005)
-        assert not other.advanced, "what was handed on is on its way"
-        stopped.part.step_ends()
-        while not other.advanced:
-            await asyncio.sleep(0.005)
+    await until(lambda: stopped.handed_on)
+    assert not other.advanced, "what was handed on is on its way"
+    stopped.part.step_ends()
+    await until(lambda: other.advanced)
     assert stopped.handed_on == 1
     assert shared.waiting == 0
 

@@ -110,45 +110,37 @@ async def test_a_large_message_comes_in_pieces_one_step_at_a_time() -> None:
         assert len(pieces) >= 5
 
 
-async def test_a_gateway_whose_workers_are_slow_stops_reading_the_client() -> None:
+@pytest.mark.parametrize(
+    ("begin", "much", "unsent", "end", "replies"),
+    [
+        (b"DATA\r\n", b"x" * 20 * MAX_PIECE, 10 * MAX_PIECE, b"\r\n.\r\nQUIT\r\n", 2),
+        (b"", (b"N" * 1000 + b"\r\n") * 20_000, 5_000_000, b"QUIT\r\n", 20_001),
+    ],
+    ids=["a message", "lines"],
+)
+async def test_a_gateway_whose_workers_are_slow_reads_ahead_only_so_far(
+    begin: bytes, much: bytes, unsent: int, end: bytes, replies: int
+) -> None:
     async with gateway() as running:
         worker = await running.worker()
         client = await running.greeted()
-        assert await client.ask(b"DATA\r\n") == b"354 go"
+        assert not begin or await client.ask(begin) == b"354 go"
         held: list[Step] = []
         worker.script = held.append  # type: ignore[assignment]  # answers nothing
-        client.send(b"x" * (20 * MAX_PIECE))
-        await until(lambda: held, "for the first piece")
+        client.send(much)
+        await until(lambda: held, "for the first of it")
         # What the client cannot get rid of is what neither the gateway nor the kernel has taken.
         before = -1
         while (after := client.writer.transport.get_write_buffer_size()) != before:
             before = after
             await asyncio.sleep(0.2)
-        assert after > 10 * MAX_PIECE
+        assert after > unsent
         worker.script = parrot
         worker.say(parrot(held[0]))
-        client.send(b"\r\n.\r\n")
-        assert await client.line() == b"250 %d octets" % (20 * MAX_PIECE + 1)
-
-
-async def test_lines_are_read_ahead_only_so_far() -> None:
-    async with gateway() as running:
-        worker = await running.worker()
-        client = await running.greeted()
-        held: list[Step] = []
-        worker.script = held.append  # type: ignore[assignment]  # answers nothing
-        lines = 20_000
-        client.send((b"N" * 1000 + b"\r\n") * lines)
-        await until(lambda: held, "for the first lines")
-        before = -1
-        while (after := client.writer.transport.get_write_buffer_size()) != before:
-            before = after
-            await asyncio.sleep(0.2)
-        assert after > 5_000_000
-        worker.script = parrot
-        worker.say(parrot(held[0]))
-        client.send(b"QUIT\r\n")
-        assert (await client.rest()).count(b"\r\n") == lines + 1
+        client.send(end)
+        said = await client.rest()
+        assert said.count(b"\r\n") == replies
+        assert not begin or said.startswith(b"250 %d octets\r\n" % (len(much) + 1))
 
 
 def flood(step: Step) -> StepDone:
@@ -184,9 +176,9 @@ async def test_a_client_that_reads_late_gets_everything() -> None:
         worker.script = flood
         client = await running.greeted()
         client.reader._transport.pause_reading()  # type: ignore[attr-defined]
-        for _ in range(10):
-            client.send(b"more\r\n")
-            await asyncio.sleep(0.02)
+        client.send(b"more\r\n")
+        await until(lambda: len(worker.steps) == 2, "for the first of much")
+        client.send(b"more\r\n" * 9)
         client.reader._transport.resume_reading()  # type: ignore[attr-defined]
         for _ in range(1000):
             assert (await client.line()).startswith(b"250 x")

@@ -216,7 +216,8 @@ async def test_an_answer_that_cannot_be_is_dropped_and_the_step_is_done_again(
     assert "cannot be: 7 lines used, the step had 1" in caplog.text
 
 
-async def test_a_repeated_step_is_the_same_to_its_time() -> None:
+async def test_a_repeated_step_is_the_same_to_its_time(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     async with gateway() as running:
         first = await running.worker(b"w1")
         client = await running.greeted()
@@ -224,7 +225,7 @@ async def test_a_repeated_step_is_the_same_to_its_time() -> None:
         client.send(b"hello\r\n")
         await until(lambda: len(first.steps) == 2, "for the step")
         second = await running.worker(b"w2")
-        await asyncio.sleep(0.05)
+        await until(lambda: caplog.text.count(" is here") == 2, "for the second worker")
         first.leave()
         await client.line()
         assert second.steps[0] == first.steps[1]
@@ -280,8 +281,10 @@ async def test_work_is_spread_over_workers_and_a_draining_one_gets_none() -> Non
         assert min(len(worker.steps) for worker in workers) >= 2
         workers[0].draining = True
         workers[0].say(WorkerAlive("test", 0, draining=True))
-        await asyncio.sleep(0.1)
-        before = len(workers[0].steps)
+        # If it gets a step before that has come, it has come before its answer.
         for client in clients:
             await client.ask(b"b\r\n")
+        before = len(workers[0].steps)
+        for client in clients:
+            await client.ask(b"c\r\n")
         assert len(workers[0].steps) == before
