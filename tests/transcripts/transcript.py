@@ -22,6 +22,12 @@ Beside a transcript that delivers lies `<name>.<address>.mbox` for each mailbox 
 mailbox file, octet for octet, in which {id} stands for a delivery id, {peer} for the client's address, {date} and
 {asctime} for a point in time; `repeat` and `end` work there as well. A mailbox without such a file must be empty.
 
+Every transcript is run twice, and each run shows what the other cannot. In memory (test_in_memory.py), framer,
+dialogue and a store over dictionaries are called one after another: it takes seconds to send each octet in a write of
+its own, to do each step twice, and to have a store that fails on cue. Over TCP (test_over_tcp.py), the three services
+run as processes: sockets, the bus, the real journal and mailbox files, and a gateway whose workers are gone.
+test_format.py tests this module.
+
 This module only reads and compares; who runs a transcript sends its octets. It raises ValueError on a bad line.
 """
 
