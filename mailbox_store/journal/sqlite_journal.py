@@ -1,50 +1,89 @@
-"""The journal in one SQLite file: write-ahead log, `synchronous=FULL`, so each transaction's commit is an fsync.
+"""The journal in one SQLite file (`database.py`): what is written in its tables, and what is read.
 
-The texts of large messages, and the pieces of those under way, are in files beside it (`texts.py`), synced before the
-transaction that has them is committed.
+The promise is in `journal.py`; what keeps it, the commit, in `database.py`. Here is what must be true of the rows: a
+message is there with all its entries, and its id is known from then on, whether the message is still held or not.
 
-A commit that failed may still be found by the next process: where the log could be written and not synced, its
-records stay in the file, or in the kernel's memory of it. So before anybody is told, a commit of its own writes over
-them. Where that fails too it is tried again before anything else is taken in; until then no text of that transaction
-is touched, and only a loss of power can bring the records back.
-
-What the next process finds in the log may be in the kernel's memory alone, and a sync of it prove nothing
-(`durable.py`). So the log is written over with itself before it is opened. The database's own file needs no such
-thing: what is written back to it stays in the log until its sync has succeeded, and each start begins that anew.
-
-Fails: see `journal.py`; on opening, `ConfigError` for a file of a newer schema.
-Limits: the file keeps the size of its fullest moment and reuses the pages. The write-ahead log is written back by
-`maintain`, in the second thread; where that cannot keep up, a commit that finds the log over `LOG_LIMIT` does the
-rest itself, in some milliseconds. Nothing is taken in where the disk has no room for it (`journal_room.py`).
+Fails: see `journal.py`; on opening, `ConfigError` for a file of another schema.
+Limits: see `database.py`. The id of a message that is held costs some 300 octets of memory.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from mailbox_store.journal.durable import rewrite, sync_path
+from mailbox_store.journal.database import Database, disk_translated, sqlite_translated
 from mailbox_store.journal.journal import Entry, Forgotten, JournalError, JournalFull, Message, Pending, Place
-from mailbox_store.journal.journal_errors import disk_translated, sqlite_translated
-from mailbox_store.journal.journal_room import Room
-from mailbox_store.journal.ledger import Ledger
-from mailbox_store.journal.schema import LOG_LIMIT, connect, files_needed, open_tables
-from mailbox_store.journal.texts import FULL, Spot
+from mailbox_store.journal.texts import Spot
 from runtime.histogram import Histogram
 
 # Texts of so many octets are kept beside the database.
 LARGE = 32 * 1024
-# Files of texts that a small disk holds.
-_FILES = 64
 # The column of a message's recipients that have other addresses than their mailboxes.
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[tuple[str, str], ...]).decode
+
+
+class Ledger:
+    """The ids of what was delivered: what a repeat is known by. Used inside the journal's transactions, which tell it
+    how they end.
+
+    Those of messages that are held are in memory; the message's own row is what they are on disk. Once a message is
+    forgotten its id goes to a table of ids alone, with hundreds of others: its index has the ids of different
+    sessions in different places, so one by one each id would have a page of it written with its commit.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        # Of the messages that are held, by their number.
+        self._held: dict[int, str] = dict(db.execute("SELECT number, delivery FROM message"))
+        self._names = set(self._held.values())
+        # Those that the transaction under way has put into the table.
+        self._forgotten: list[int] = []
+
+    def knows(self, delivery: str) -> bool:
+        """Is the id there?"""
+        if delivery in self._names:
+            return True
+        return self._db.execute("SELECT 1 FROM ledger WHERE delivery=?", (delivery,)).fetchone() is not None
+
+    def add(self, number: int, delivery: str) -> None:
+        """Know the id of a message that is held from now on, and that was not known."""
+        self._held[number] = delivery
+        self._names.add(delivery)
+
+    def forget(self, messages: Sequence[int]) -> None:
+        """Keep the ids of messages that will not be held any more, and still are."""
+        query = "INSERT INTO ledger SELECT number, delivery, time FROM message WHERE number=?"
+        self._db.executemany(query, [(number,) for number in messages])
+        self._forgotten += messages
+
+    def prune(self, before: int, after: int, limit: int) -> int:
+        """See `journal.Journal`."""
+        query = """DELETE FROM ledger WHERE (kept<? OR kept>?)
+                   AND number IN (SELECT number FROM ledger ORDER BY number LIMIT ?)"""
+        return self._db.execute(query, (before, after, limit)).rowcount
+
+    def committed(self) -> None:
+        """The transaction is on disk."""
+        self._drop(self._forgotten)
+        self._forgotten = []
+
+    def rolled_back(self, added: Iterable[int]) -> None:
+        """Nothing of the transaction was kept.
+
+        :param added: the numbers that were added in it.
+        """
+        self._drop(added)
+        self._forgotten = []
+
+    def _drop(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self._names.discard(self._held.pop(number, ""))
 
 
 class SqliteJournal:
@@ -57,105 +96,31 @@ class SqliteJournal:
 
         :param commits: where the seconds that each commit took are counted.
         :param large: octets of a text from which it is kept beside the database.
-        :param full: octets of a file of texts after which another one is begun; by itself FULL, and less where the
-            disk is small: one message that waits keeps a whole file.
-        :raises ConfigError: where a newer release wrote the file.
+        :param full: octets of a file of texts after which another one is begun, see `Database`.
+        :raises ConfigError: where another release wrote the file.
         :raises JournalError: where it cannot be opened or is no journal.
         """
-        self._commits = Histogram() if commits is None else commits
-        self._path = str(path)
-        self._log = self._path + "-wal"
         self._large = large
-        folder = str(Path(self._path).parent)
-        with sqlite_translated, disk_translated:
-            # It holds mail. SQLite gives the files beside it the same mode.
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            rewrite(self._log)
-            self._db = connect(self._path)
-            space = os.statvfs(folder)
-            share = space.f_blocks * space.f_frsize // _FILES
-            self._texts = open_tables(self._db, self._path, min(FULL, share) if full is None else full)
-            self._ledger = Ledger(self._db)
-        self._room = Room(self._db, folder, self._log)
-        self._next = self._first_free()
-        # Texts were let go of since the text files were last looked through.
-        self._freed = False
-        # The last commit failed, and the next process may find it all the same.
-        self._uncertain = False
-        self._full = False
-        self._caretaker: sqlite3.Connection | None = None
-
-    def _first_free(self) -> int:
-        query = (
-            "SELECT max((SELECT ifnull(max(number), 0) FROM ledger), (SELECT ifnull(max(number), 0) FROM message))"
-        )
+        self._database = Database(str(path), Histogram() if commits is None else commits, full)
+        self._db = self._database.connection
         with sqlite_translated:
-            return int(self._db.execute(query).fetchone()[0]) + 1
+            self._ledger = Ledger(self._db)
+            self._next = 1 + max(
+                self._db.execute(f"SELECT ifnull(max(number), 0) FROM {table}").fetchone()[0]  # noqa: S608
+                for table in ("ledger", "message")
+            )
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        if self._uncertain:
-            self._write_over()
-        first, mark = self._next, self._texts.mark
+        first = self._next
         try:
-            with sqlite_translated:
-                self._full = not (self._room.is_enough() or self._make_room())
-                self._db.execute("BEGIN IMMEDIATE")
+            with self._database.transaction():
                 yield
-                began = time.monotonic()
-                if self._texts.unsynced:
-                    with disk_translated:
-                        self._texts.sync()
-                self._uncertain = True
-                self._db.execute("COMMIT")
-                self._uncertain = False
-                self._commits.add(time.monotonic() - began)
         except BaseException:
             self._ledger.rolled_back(range(first, self._next))
             self._next = first
-            self._roll_back()
-            if self._uncertain:
-                with suppress(JournalError):
-                    self._write_over()
-            if not self._uncertain:
-                self._texts.rewind(mark)
             raise
         self._ledger.committed()
-        self._settle()
-
-    def _roll_back(self) -> None:
-        # Some errors have done it already.
-        with suppress(sqlite3.Error):
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-
-    def _write_over(self) -> None:
-        """Write over the records of a commit that failed."""
-        with sqlite_translated, disk_translated:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                self._db.execute("INSERT OR REPLACE INTO setting VALUES ('written_over', ?)", (str(self._next),))
-                self._db.execute("COMMIT")
-            except sqlite3.Error:
-                self._roll_back()
-                # There may be no room for it. Cutting the log takes the records away as well, once it is on disk.
-                if self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                    raise
-                sync_path(self._log)
-        self._uncertain = False
-
-    def _settle(self) -> None:
-        """After a commit: keep log and text files small."""
-        # All of it is tried again after the next commit; this one has succeeded.
-        with suppress(sqlite3.Error, JournalError):
-            if self._room.log_size() > LOG_LIMIT:
-                # The only writer writes the rest back, so the next transaction begins the log anew.
-                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        if self._freed:
-            self._freed = False
-            if self._texts.may_let_go:
-                with suppress(sqlite3.Error):
-                    self._texts.keep(files_needed(self._db))
 
     def known(self, delivery: str) -> bool:
         with sqlite_translated:
@@ -195,7 +160,7 @@ class SqliteJournal:
         if len(data) < self._large:
             return data, None, None, None
         with disk_translated:
-            spot = self._texts.put(data)
+            spot = self._database.texts.put(data)
         return b"", spot.file, spot.place, spot.size
 
     def message(self, number: int) -> Message:
@@ -211,7 +176,7 @@ class SqliteJournal:
 
     def _get(self, spot: Spot) -> bytes:
         with disk_translated:
-            return self._texts.get(spot)
+            return self._database.texts.get(spot)
 
     def received(self, number: int) -> int | None:
         with sqlite_translated:
@@ -233,7 +198,7 @@ class SqliteJournal:
             query = "SELECT 1 FROM piece WHERE delivery=? AND offset=?"
             if self._db.execute(query, (delivery, offset)).fetchone() is None:
                 with disk_translated:
-                    spot = self._texts.put(data)
+                    spot = self._database.texts.put(data)
                 row = (delivery, offset, spot.size, now, spot.file, spot.place)
                 self._db.execute("INSERT INTO piece VALUES (?, ?, ?, ?, ?, ?)", row)
             query = "SELECT sum(size) FROM piece WHERE delivery=?"
@@ -246,7 +211,7 @@ class SqliteJournal:
             ).fetchall()
 
     def discard(self, delivery: str) -> None:
-        self._freed = True
+        self._database.freed = True
         with sqlite_translated:
             self._db.execute("DELETE FROM piece WHERE delivery=?", (delivery,))
 
@@ -266,7 +231,7 @@ class SqliteJournal:
 
     def forget(self, done: Forgotten) -> None:
         messages = [(number,) for number in done.messages]
-        self._freed = True
+        self._database.freed = True
         with sqlite_translated:
             self._db.executemany(
                 "DELETE FROM entry WHERE number=? AND rank=?", [(entry.number, entry.rank) for entry in done.entries]
@@ -292,7 +257,7 @@ class SqliteJournal:
                    GROUP BY delivery HAVING max(kept)<?"""
         with sqlite_translated:
             stale = self._db.execute(query, (before,)).fetchall()
-            self._freed = True
+            self._database.freed = True
             self._db.executemany("DELETE FROM piece WHERE delivery=?", stale)
         return len(stale)
 
@@ -306,37 +271,15 @@ class SqliteJournal:
             self._db.execute("INSERT OR REPLACE INTO setting VALUES ('boot', ?)", (boot,))
             self._db.execute("UPDATE entry SET appended=0")
 
+    def has_room(self) -> bool:
+        return self._database.has_room()
+
     def maintain(self) -> None:
-        with sqlite_translated:
-            if self._caretaker is None:
-                self._caretaker = connect(self._path)
-            self._caretaker.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        self._database.maintain()
 
     def close(self) -> None:
-        with sqlite_translated:
-            if self._caretaker is not None:
-                self._caretaker.close()
-            if self._uncertain:
-                with suppress(JournalError):
-                    self._write_over()
-            if not self._uncertain:
-                self._texts.clear(files_needed(self._db))
-            self._db.close()
+        self._database.close()
 
     def _take_in(self) -> None:
-        if self._full:
+        if self._database.full:
             raise JournalFull("journal: its disk has too little room left")
-
-    def has_room(self) -> bool:
-        # Room is made of texts, too, that the next process could miss.
-        if self._uncertain:
-            self._write_over()
-        with sqlite_translated:
-            return self._room.is_enough() or self._make_room()
-
-    def _make_room(self) -> bool:
-        """All that was written back is room again once the log is cut."""
-        with suppress(sqlite3.Error):
-            self._texts.clear(files_needed(self._db))
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        return self._room.is_enough()

@@ -93,7 +93,7 @@ class Process:
             pass
         finally:
             # The process is gone; what that does to its files, nobody looks at any more.
-            for connection in (journal._db, journal._caretaker):
+            for connection in (journal._db, journal._database._caretaker):
                 if connection is not None:
                     connection.close()
 

@@ -9,17 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from mailbox_store.journal.ledger import Ledger
-from mailbox_store.journal.schema import connect, open_tables
-from mailbox_store.journal.texts import FULL
+from mailbox_store.journal.database import Database
+from mailbox_store.journal.sqlite_journal import Ledger
+from runtime.histogram import Histogram
 
 
 @pytest.fixture
 def db(folder: Path) -> Iterator[sqlite3.Connection]:
-    connection = connect(str(folder / "journal"))
-    open_tables(connection, str(folder / "journal"), FULL).clear(())
-    yield connection
-    connection.close()
+    database = Database(str(folder / "journal"), Histogram(), None)
+    yield database.connection
+    database.close()
 
 
 @contextmanager
@@ -91,14 +90,3 @@ def test_of_a_transaction_that_was_rolled_back_nothing_is_known_and_nothing_is_f
         _hold(db, ledger, 2, "other.1")
     assert [ledger.knows(name) for name in ("before.1", "added.1", "other.1")] == [True, False, True]
     assert _table(db) == []
-
-
-def test_an_id_that_is_in_the_table_already_stays_as_it_is(db: sqlite3.Connection) -> None:
-    ledger = Ledger(db)
-    with _transaction(db, ledger):
-        db.execute("INSERT INTO ledger VALUES (1, 'a.1', 3)")
-        _hold(db, ledger, 1, "a.1", time=7)
-    with _transaction(db, ledger):
-        _drop(db, ledger, 1)
-    assert _table(db) == [(1, "a.1", 3)]
-    assert ledger.knows("a.1")

@@ -50,14 +50,14 @@ def test_nothing_is_taken_in_where_the_log_could_not_be_written_back(
         with journal.transaction():
             journal.stage("piece", 0, bytes(LARGE), 1)
             journal.discard("piece")
-    monkeypatch.setattr(journal._room, "free", lambda: 8 * 1024 * 1024)
+    monkeypatch.setattr(journal._database, "free", lambda: 8 * 1024 * 1024)
     with pytest.raises(JournalFull), journal.transaction():
         journal.add(_message("second"), [Place("a@b", 1, 0, 1)])
     with pytest.raises(JournalFull), journal.transaction():
         journal.stage("third", 0, b"x", 1)
     assert not journal.has_room()
     # The log was cut on the way, text files that nothing is in have gone, and forgetting goes on.
-    assert journal._room.log_size() == 0
+    assert journal._database.log_size() == 0
     assert len(list((folder / "journal.texts").iterdir())) == 1
     with journal.transaction():
         journal.forget(Forgotten(entries, [entries[0].number]))
@@ -251,7 +251,7 @@ def test_what_is_known_after_a_commit_is_not_taken_back_by_an_error_of_the_upkee
             raise JournalError("journal: it cannot be looked at")
 
         # After the commit the size of the log is asked for once more.
-        monkeypatch.setattr(journal._room, "log_size", fail)
+        monkeypatch.setattr(journal._database, "log_size", fail)
     assert journal.known("it")
     monkeypatch.undo()
     journal.close()
@@ -263,9 +263,9 @@ def test_before_a_text_of_a_failed_commit_is_touched_another_commit_writes_over_
     journal = SqliteJournal(folder / "journal")
     told: list[str] = []
     commits = _Commits(journal._db, told)
-    monkeypatch.setattr(journal, "_db", commits)
-    put = journal._texts.put
-    monkeypatch.setattr(journal._texts, "put", lambda text: told.append("put") or put(text))
+    monkeypatch.setattr(journal._database, "connection", commits)
+    put = journal._database.texts.put
+    monkeypatch.setattr(journal._database.texts, "put", lambda text: told.append("put") or put(text))
 
     def take(name: str, octet: bytes) -> None:
         with journal.transaction():
@@ -278,12 +278,12 @@ def test_before_a_text_of_a_failed_commit_is_touched_another_commit_writes_over_
     # The next process may find it, so its text must be there, whatever this one is asked meanwhile.
     with pytest.raises(JournalError):
         take("refused too", b"t")
-    monkeypatch.setattr(journal._room, "free", lambda: 0)
+    monkeypatch.setattr(journal._database, "free", lambda: 0)
     with pytest.raises(JournalError, match="disk I/O error"):
         journal.has_room()
-    monkeypatch.delattr(journal._room, "free")
+    monkeypatch.delattr(journal._database, "free")
     assert told == ["put"]
-    assert journal._texts.get(refused) == b"r" * LARGE
+    assert journal._database.texts.get(refused) == b"r" * LARGE
     commits.fail = False
     del told[:]
     take("taken", b"t")
@@ -297,7 +297,7 @@ def test_a_journal_that_is_closed_after_a_failed_commit_leaves_its_texts(
 ) -> None:
     journal = SqliteJournal(folder / "journal")
     commits = _Commits(journal._db, [])
-    monkeypatch.setattr(journal, "_db", commits)
+    monkeypatch.setattr(journal._database, "connection", commits)
     commits.fail = True
     with pytest.raises(JournalError), journal.transaction():
         journal.stage("refused", 0, b"r", 1)
