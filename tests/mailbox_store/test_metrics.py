@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +17,7 @@ from tests.conditions import wait_until
 from tests.mailbox_store.bench import A, B, Bench, deliver
 from tests.mailbox_store.fakes import NOW, Clock, FixedUsers
 from tests.scraping import Samples, scrape
-from tests.stack import ROOT, Stack, free_port
+from tests.stack import Stack
 from wire.messages import Ask, Check
 
 
@@ -128,21 +124,3 @@ def test_a_store_tells_its_numbers(folder: Path) -> None:
         wait_until(lambda: scrape(port)("correio_store_deliveries_total") == 1, "the delivery is counted")
         assert scrape(port)("correio_store_commit_seconds_count") > 0
         wait_until(lambda: scrape(port)("correio_store_users") == 3, "the figures are there")
-
-
-def test_a_port_for_numbers_that_is_taken_is_one_clear_line(folder: Path) -> None:
-    (folder / "users.txt").write_text("ana@b.example\n")
-    port = free_port()
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "METRICS": f"127.0.0.1:{port}", "JOURNAL": "journal/journal"}
-    with socket.create_server(("127.0.0.1", port)):
-        done = subprocess.run(
-            [sys.executable, "-m", "mailbox_store"],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
-    assert done.returncode == 1
-    assert done.stderr == f"store: METRICS=127.0.0.1:{port}: cannot listen there: Address already in use\n"

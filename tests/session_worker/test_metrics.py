@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +9,7 @@ import pytest
 from session_worker.metrics import Counts, families, figures
 from tests.conditions import wait_until
 from tests.scraping import Samples, page, scrape
-from tests.stack import ROOT, Stack, free_port
+from tests.stack import Stack
 from wire.messages import Deliver, Lookup, Question
 from wire.outcomes import NoSuchUser, Outcome, TimedOut
 
@@ -95,24 +92,3 @@ def test_a_worker_tells_what_it_answered_and_that_it_has_no_store(folder: Path) 
         # So that all can be stopped in order.
         stack.start("mailbox_store")
         wait_until(lambda: page(port, "/readyz")[0] == 200, "the store is there")
-
-
-def test_a_port_for_numbers_that_is_taken_is_one_clear_line(folder: Path) -> None:
-    port = free_port()
-    with socket.create_server(("127.0.0.1", port)):
-        done = subprocess.run(
-            [sys.executable, "-m", "session_worker"],
-            cwd=folder,
-            env={
-                "PYTHONPATH": str(ROOT),
-                "METRICS": f"127.0.0.1:{port}",
-                "GATEWAY_ENDPOINT": f"ipc://{folder}/gateway",
-                "STORE_ENDPOINT": f"ipc://{folder}/store",
-            },
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
-    assert done.returncode == 1
-    assert done.stderr == (f"session_worker: METRICS=127.0.0.1:{port}: cannot listen there: Address already in use\n")
