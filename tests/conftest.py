@@ -28,7 +28,7 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def engine_answers() -> None:
     """A Docker engine; where none answers the test is skipped, except in CI, where that is a failure."""
     reason = engine.why_not()

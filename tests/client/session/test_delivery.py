@@ -133,14 +133,18 @@ async def test_only_the_250_to_the_end_of_data_is_a_delivery(serve: Any, answers
         await sent(serve(answers))
 
 
-async def test_a_connection_lost_after_the_message_leaves_its_fate_open(serve: Any, answers: Any) -> None:
+def up_to_the_message(peer: Any) -> None:
+    peer.say("220 hello")
+    peer.hear()
+    peer.say("250 hello")
+    while peer.hear() != b"DATA":
+        peer.say("250 ok")
+    peer.say("354 go")
+
+
+async def test_a_connection_lost_after_the_message_leaves_its_fate_open(serve: Any) -> None:
     def server(peer: Any) -> None:
-        peer.say("220 hello")
-        peer.hear()
-        peer.say("250 hello")
-        while peer.hear() != b"DATA":
-            peer.say("250 ok")
-        peer.say("354 go")
+        up_to_the_message(peer)
         peer.hear_body()
 
     with pytest.raises(ConnectionLost, match="it may have been delivered, or not") as raised:
@@ -150,12 +154,7 @@ async def test_a_connection_lost_after_the_message_leaves_its_fate_open(serve: A
 
 async def test_a_server_that_gives_up_in_the_middle_is_heard(serve: Any) -> None:
     def server(peer: Any) -> None:
-        peer.say("220 hello")
-        peer.hear()
-        peer.say("250 hello")
-        while peer.hear() != b"DATA":
-            peer.say("250 ok")
-        peer.say("354 go")
+        up_to_the_message(peer)
         peer.file.read(100_000)
         peer.say("421 4.3.2 Going down")
 
