@@ -23,6 +23,7 @@ from gateway.workers.answers import Answer
 from wire.limits import MAX_PIECE
 from wire.messages import (
     Body,
+    Client,
     Close,
     Connected,
     Disconnected,
@@ -58,6 +59,7 @@ class Session(asyncio.BufferedProtocol):
     __slots__ = (
         "_begun",
         "_body_open",
+        "_carry",
         "_end_read",
         "_eof",
         "_foreseen",
@@ -88,8 +90,7 @@ class Session(asyncio.BufferedProtocol):
 
     def __init__(self, registry: Registry) -> None:
         self.id = registry.mint()
-        self.admitted = False
-        self.submitted = 0.0
+        self.admitted, self.submitted = False, 0.0
         # Octets of its state that are counted against the registry's room for states.
         self.kept = 0
         self._registry = registry
@@ -99,7 +100,7 @@ class Session(asyncio.BufferedProtocol):
         self._seq = 0
         # The number of the message that is being read, or next.
         self._message = 1
-        self._state = b""
+        self._state = self._carry = b""
         # Others have come to this state before: their answer was ours, or a message has ended, or nothing was said.
         self._seen_before = True
         # What the latest answer's worker would answer to what the client may say next, and which worker that is.
@@ -203,10 +204,9 @@ class Session(asyncio.BufferedProtocol):
         assert step is not None
         if self._part.in_step:
             self._part.step_ends()
-        registry = self._registry
+        registry, spoken = self._registry, step.input
         if done.next.__class__ is Close:
             self._body_open = False
-        spoken = step.input
         registry.answers.learn(step, done, worker, self.submitted, seen_before=self._seen_before)
         self._seen_before = spoken.__class__ is not Lines
         if spoken.__class__ is Body and spoken.last:
@@ -220,7 +220,7 @@ class Session(asyncio.BufferedProtocol):
             self._heard = registry.loop.time()
             self._go_on(spoken, done, worker)
         else:
-            self._state = done.state
+            self._state, self._carry = done.state, self._carry if done.carry is None else done.carry
             self._call_off_body()
 
     def on_failed(self, farewell: Farewell) -> None:
@@ -282,7 +282,7 @@ class Session(asyncio.BufferedProtocol):
     def _go_on(self, spoken: Input, done: StepDone, worker: bytes) -> None:
         """Take an answer: what it says is sent, what it foresees is kept, and what it wants is read."""
         registry = self._registry
-        self._state = done.state
+        self._state, self._carry = done.state, self._carry if done.carry is None else done.carry
         self._in_transaction = done.in_transaction
         self._foreseen = done.foreseen
         self._worker = worker
@@ -318,7 +318,8 @@ class Session(asyncio.BufferedProtocol):
 
     def _submit(self, spoken: Input) -> None:
         peer, now = "" if self._state else self.peer, self._registry.now_ms()
-        step = self._step = Step(self.id, self._seq, now, self._state, spoken, peer, self._message)
+        client, state = Client(self.peer), self._state
+        step = self._step = Step(self.id, self._seq, now, state, spoken, peer, self._message, 0, client, self._carry)
         self._seq += 1
         conversation = self._registry.conversation
         self._begun = conversation.clock() if conversation.told else 0.0
@@ -347,8 +348,8 @@ class Session(asyncio.BufferedProtocol):
 
     def send(self) -> None:
         """Send the replies that wait for the end of this turn of the loop."""
-        unsent, self._unsent = self._unsent, b""
-        if unsent:
+        if self._unsent:
+            unsent, self._unsent = self._unsent, b""
             self._transport.write(unsent)
 
     def _owe(self, replies: bytes) -> None:

@@ -89,7 +89,7 @@ def _trace(context: Context, mail: Transaction) -> bytes:
     session = context.session
     only = mail.recipients[0].address if len(mail.recipients) == 1 else ""
     return received(
-        session.hello, session.peer, context.rules.domain, context.delivery, context.time,
+        session.hello, context.client.address, context.rules.domain, context.delivery, context.time,
         extended=session.extended, utf8=mail.utf8, only=only,
     )  # fmt: skip
 

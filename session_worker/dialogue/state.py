@@ -2,6 +2,9 @@
 
 Session and transaction are two values: RSET, HELO and the end of a message drop the transaction whole.
 
+A transaction's sender is not in the state but travels beside it (wire/SPEC.md, `carry`). So the state after MAIL is
+the same for all senders, and what RCPT and DATA were answered in one session is the answer in the others too.
+
 Only workers look inside the octets. `decode` raises `NewerState` for a version it does not know (another worker may),
 and `StateError` for anything that is no state at all. A field may be absent where it has a default, and keys beyond
 the known ones are ignored, so a release may add one that older releases can do without; one that they cannot do
@@ -63,7 +66,7 @@ class Transaction(Record, omit_defaults=True):
     on cue. `epoch`: that of the store in which all recipients' mailboxes can be written; 0: none is known.
     """
 
-    sender: str
+    sender: str = ""
     utf8: bool = False
     recipients: tuple[Recipient, ...] = ()
     reading: bool = False
@@ -102,15 +105,13 @@ TIMED_OUT = "timed_out"
 class Session(Record, omit_defaults=True, tag_field="version", tag=VERSION):
     """All that is known of a session.
 
-    `peer` is the client's IP address; `hello` the name it gave, "" before HELO; `extended`: it said EHLO; `errors`
-    counts its 5xx replies; `explained`: it said XEXPLAIN ON; `met` counts for each rule of failures on cue how often
-    its conditions held.
+    `hello` is the name the client gave, "" before HELO; `extended`: it said EHLO; `errors` counts its 5xx replies;
+    `explained`: it said XEXPLAIN ON; `met` counts for each rule of failures on cue how often its conditions held.
 
-    Nothing in it tells one session from another that has said the same, nor how often it did: what was answered in
-    one is the answer in the other (wire/SPEC.md, `again`).
+    Nothing in its state tells one session from another that has said the same, nor how often it did: what was
+    answered in one is the answer in the other (wire/SPEC.md, `holds`).
     """
 
-    peer: str
     hello: str = ""
     extended: bool = False
     errors: Number = 0
@@ -134,16 +135,39 @@ _decoder = msgspec.msgpack.Decoder(Session)
 
 
 def encode(session: Session) -> bytes:
-    """The session as octets; the same session gives the same octets."""
+    """The session as octets, without the sender; the same session gives the same octets."""
+    mail = session.transaction
+    if mail is not None and mail.sender:
+        session = replace(session, transaction=replace(mail, sender=""))
     return _encoder.encode(session)
 
 
-def decode(state: bytes) -> Session:
-    """The session that `encode` made these octets of.
+def carry(session: Session) -> bytes:
+    """What is to come back beside the state: the sender in <> while a transaction is under way, otherwise nothing."""
+    return b"" if session.transaction is None else b"<%b>" % session.transaction.sender.encode()
 
-    :raises NewerState: when a newer release wrote them.
-    :raises StateError: when they are no state.
+
+def decode(state: bytes, carried: bytes) -> Session:
+    """The session that `encode` and `carry` made these octets of.
+
+    :raises NewerState: when a newer release wrote the state.
+    :raises StateError: when they are no state, or do not belong together.
     """
+    session = _session(state)
+    mail = session.transaction
+    if mail is None:
+        if carried:
+            raise StateError("a sender is carried, and no transaction is under way")
+        return session
+    if carried[:1] != b"<" or carried[-1:] != b">" or len(carried) < 2:
+        raise StateError("a transaction is under way, and no sender is carried")
+    try:
+        return replace(session, transaction=replace(mail, sender=carried[1:-1].decode()))
+    except UnicodeDecodeError:
+        raise StateError("the sender that is carried is not UTF-8") from None
+
+
+def _session(state: bytes) -> Session:
     try:
         return _decoder.decode(state)
     except Exception as error:  # msgspec's own, and what nesting without end leads to
@@ -167,4 +191,4 @@ def _another(state: bytes, fault: Exception) -> Session:
         if older not in UPGRADES:
             raise StateError(f"version {older} is not known any more")
         packed = UPGRADES[older](packed)
-    return decode(msgpack.packb(packed | {"version": VERSION}))
+    return _session(msgpack.packb(packed | {"version": VERSION}))

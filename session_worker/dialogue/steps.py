@@ -60,13 +60,14 @@ def run(rules: Rules, step: Step) -> Generator[Question, Outcome, StepDone]:
     :raises NewerState: for a state of a newer release.
     """
     if isinstance(step.input, Connected):
-        turn = Turn(Session(step.input.peer), replies.greeting(rules.domain))
+        turn = Turn(Session(), replies.greeting(rules.domain))
         if rules.faults is not None:
             turn = faults.connected(rules.faults, Context(rules, step.session, step.time, turn.session), turn)
-        return _done(step, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next)
-    # Without a state, and not after a greeting of ours: the gateway said the `opening`.
-    session = Session(step.peer) if step.peer and not step.state else state.decode(step.state)
-    context = Context(rules, step.session, step.time, session, step.seq, step.message)
+        return _done(step, Session(), 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next)
+    # Without a state the gateway said the `opening`, and this is the session's first step.
+    first = not step.state and step.seq <= 1
+    session = Session() if first and not step.carry else state.decode(step.state, step.carry)
+    context = Context(rules, step.session, step.time, session, step.seq, step.message, step.client)
     if isinstance(step.input, Lines):
         return (yield from _lines(context, step, step.input.lines))
     if isinstance(step.input, Body):
@@ -81,7 +82,7 @@ def run(rules: Rules, step: Step) -> Generator[Question, Outcome, StepDone]:
             turn = explain.explained(context, turn)
     else:
         turn, told = (yield from message.abandoned(context)), ()
-    done = _done(step, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next, told)
+    done = _done(step, session, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next, told)
     return replace(done, delivery=turn.delivery) if turn.delivery else done
 
 
@@ -100,6 +101,7 @@ def apology(rules: Rules, step: Step) -> StepDone:
 
 def _done(
     step: Step,
+    before: Session,
     consumed: int,
     session: Session,
     said: bytes,
@@ -109,8 +111,12 @@ def _done(
     again: int = 0,
     epoch: int = 0,
     holds: int = 0,
+    *,
+    begun: bool = False,
 ) -> StepDone:
+    """:param begun: the transaction that is under way began in this step."""
     under_way = session.transaction is not None
+    ended = before.transaction is not None and not under_way
     after = state.encode(session)
     return StepDone(
         step.session,
@@ -124,6 +130,8 @@ def _done(
         again,
         epoch,
         holds=holds,
+        # What came with the step must not decide it: others are answered the same (wire/SPEC.md, `holds`).
+        carry=state.carry(session) if begun or ended else None,
         told=told,
     )
 
@@ -137,11 +145,12 @@ def _lines(context: Context, step: Step, lines: tuple[bytes | None, ...]) -> Gen
     again = holds = AGAIN if context.rules.faults is None else 0
     epoch = 0
     told: list[Told] = []
+    before, begun = context.session, False
     for consumed, line in enumerate(lines, 1):
         verb, turn = yield from _line(context, line)
         if isinstance(turn.next, Injected) and said:
             # What was said before must not wait with it: the line comes again, first in the next step.
-            return _done(step, consumed - 1, context.session, said, ReadLines(), tuple(told))
+            return _done(step, before, consumed - 1, context.session, said, ReadLines(), tuple(told), begun=begun)
         told.append(Told(verb, turn.reply.code if turn.reply else 0, verb in _SECRET))
         again = min(again, turn.again)
         holds = min(holds, turn.holds)
@@ -152,14 +161,19 @@ def _lines(context: Context, step: Step, lines: tuple[bytes | None, ...]) -> Gen
             again = holds = 0
             turn = explain.explained(context, turn)
         said += turn.reply.render() if turn.reply else b""
+        mail = turn.session.transaction
+        begun = mail is not None and (begun or context.session.transaction is None)
         context = context.after(turn.session)
         if not isinstance(turn.next, ReadLines) or len(said) > _SAID_ENOUGH:
             # The rest is text of a message, or nobody listens to it any more, or it comes again in the next step.
-            shared = epoch if again else 0
-            return _done(step, consumed, context.session, said, turn.next, tuple(told), (), again, shared, holds)
-    seen = foresight.foreseen(context, _data)
-    shared = epoch if again else 0
-    return _done(step, len(lines), context.session, said, ReadLines(), tuple(told), seen, again, shared, holds)
+            return _done(
+                step, before, consumed, context.session, said, turn.next, tuple(told), (), again,
+                epoch if again else 0, holds, begun=begun,
+            )  # fmt: skip
+    return _done(
+        step, before, len(lines), context.session, said, ReadLines(), tuple(told), foresight.foreseen(context, _data),
+        again, epoch if again else 0, holds, begun=begun,
+    )  # fmt: skip
 
 
 def _line(context: Context, line: bytes | None) -> Generator[Question, Outcome, tuple[str, Turn]]:

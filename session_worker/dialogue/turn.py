@@ -9,16 +9,16 @@ from session_worker.dialogue.replies import Reply
 from session_worker.dialogue.rules import Rules
 from session_worker.dialogue.state import Session
 from session_worker.dialogue.transaction import Command
-from wire.messages import Next, Question, ReadLines
+from wire.messages import Client, Next, Question, ReadLines
 from wire.outcomes import Outcome
-from wire.records import Record
+from wire.records import Record, replace
 
 
 class Context(Record):
     """What a step is about, and the session as it is now.
 
     `time` is the step's, in ms since the epoch, `seq` its number; `message` is the number of the message that is
-    under way, or next.
+    under way, or next. `client` is who the client is.
     """
 
     rules: Rules
@@ -27,10 +27,11 @@ class Context(Record):
     session: Session
     seq: int = 0
     message: int = 1
+    client: Client = Client()
 
     def after(self, session: Session) -> Context:
         """The same, with the session as it is after a command."""
-        return Context(self.rules, self.session_id, self.time, session, self.seq, self.message)
+        return replace(self, session=session)
 
     @property
     def delivery(self) -> str:

@@ -28,13 +28,13 @@ def encode(session, real=state.encode):
     if "hello" in packed:
         packed["name"] = packed.pop("hello")
     return msgpack.packb(packed)
-def decode(octets, real=state.decode):
+def decode(octets, carried, real=state.decode):
     packed = msgpack.unpackb(octets)
     if packed["version"] == NEWER:
         packed["version"] = state.VERSION
         if "name" in packed:
             packed["hello"] = packed.pop("name")
-    return real(msgpack.packb(packed))
+    return real(msgpack.packb(packed), carried)
 state.encode, state.decode = encode, decode
 """
 # What a client says, the reply it waits for, line by line; messages of which parts come in several steps.

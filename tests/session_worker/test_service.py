@@ -44,14 +44,15 @@ from wire.messages import (
 from wire.outcomes import Found
 from wire.records import replace
 
-_GREETED = Session("127.0.0.1", "example.org")
-_SENDER = Session("127.0.0.1", "example.org", transaction=Transaction(""))
+_GREETED = Session("example.org")
+_SENDER = Session("example.org", transaction=Transaction(""))
 _RCPT = Lines((b"RCPT TO:<maria@example.com>",))
 
 
 def _step(seq: int, given: Input, session: Session | bytes = b"") -> Step:
-    octets = session if isinstance(session, bytes) else state.encode(session)
-    return Step("s-1", seq, 1_795_417_555_000, octets, given)
+    if isinstance(session, bytes):
+        return Step("s-1", seq, 1_795_417_555_000, session, given)
+    return Step("s-1", seq, 1_795_417_555_000, state.encode(session), given, carry=state.carry(session))
 
 
 class Peer:

@@ -9,11 +9,24 @@ from gateway.workers.answers import Answers
 from session_worker.dialogue import steps
 from session_worker.dialogue.rules import Rules
 from tests.transcripts.memory_store import MemoryStore
-from wire.messages import Body, Close, Connected, Disconnected, Foreseen, Injected, Input, Lines, Step, StepDone
+from wire.messages import (
+    Body,
+    Client,
+    Close,
+    Connected,
+    Disconnected,
+    Foreseen,
+    Injected,
+    Input,
+    Lines,
+    Step,
+    StepDone,
+)
 from wire.records import replace
 
 # Mon Nov 23 07:05:55 2026 UTC
 TIME = 1_795_417_555_000
+_CLIENT = Client("127.0.0.1")
 
 
 class MemoryServer:
@@ -49,7 +62,7 @@ class MemoryServer:
         self._twice = twice
         self._answers = answers or Answers()
         self._framer = Framer()
-        self._state = b""
+        self._state = self._carry = b""
         self._seq = 0
         self._message = 1
         self._foreseen: tuple[Foreseen, ...] = ()
@@ -71,7 +84,16 @@ class MemoryServer:
         self.closed = True
 
     def _step(self, given: Input) -> StepDone:
-        step = Step(self._session, self._seq, TIME, self._state, given, message=self._message)
+        step = Step(
+            self._session,
+            self._seq,
+            TIME,
+            self._state,
+            given,
+            message=self._message,
+            client=_CLIENT,
+            carry=self._carry,
+        )
         if self._twice:
             self._run(step)
         done = self._run(step)
@@ -90,6 +112,7 @@ class MemoryServer:
         self._message += isinstance(given, Body) and given.last
         self._seq += 1
         self._state = done.state
+        self._carry = self._carry if done.carry is None else done.carry
         self.said += done.replies
         then = done.next
         if isinstance(then, Injected):

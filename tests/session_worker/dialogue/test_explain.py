@@ -13,7 +13,7 @@ from session_worker.dialogue.turn import Context, Turn
 from wire.records import replace
 
 _RULES = Rules(explain=True, worker="4711@host")
-_SESSION = Session("127.0.0.1", hello="example.org", explained=True)
+_SESSION = Session(hello="example.org", explained=True)
 _MAIL = Transaction("a@example.org", recipients=(Recipient("m@b", "m@b"),))
 
 

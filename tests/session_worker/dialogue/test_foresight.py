@@ -6,7 +6,7 @@ import pytest
 
 from session_worker.dialogue import steps
 from session_worker.dialogue.rules import Faults, Rules
-from session_worker.dialogue.state import Recipient, Session, Transaction, decode, encode
+from session_worker.dialogue.state import Recipient, Session, Transaction, carry, decode, encode
 from wire.messages import Foreseen, Input, Lines, ReadBody, Step, StepDone
 from wire.outcomes import Found, Outcome, Writable
 from wire.records import replace
@@ -15,12 +15,12 @@ NOW = 1_795_417_555_000
 EPOCH = 7
 MAIL = Transaction("a@example.org")
 READY = replace(MAIL, recipients=(Recipient("maria@example.com", "maria@example.com"),), epoch=EPOCH)
-SESSION = Session("127.0.0.1", "example.org", True)
+SESSION = Session("example.org", True)
 
 
 def done(session: Session, given: Input, *outcomes: Outcome, rules: Rules | None = None, time: int = NOW) -> StepDone:
     """The answer to a step, with what the store says in it."""
-    talk = steps.run(rules or Rules(), Step("s-1", 3, time, encode(session), given))
+    talk = steps.run(rules or Rules(), Step("s-1", 3, time, encode(session), given, carry=carry(session)))
     told: Outcome | None = None
     waiting = list(outcomes)
     try:
@@ -44,7 +44,7 @@ def test_after_a_recipient_data_is_foreseen_as_it_would_be_answered() -> None:
         (b"DATA", b"data"), 0, asked.state, asked.replies, asked.next, asked.in_transaction, EPOCH
     )
     assert isinstance(seen.next, ReadBody)
-    mail = decode(seen.state).transaction
+    mail = decode(seen.state, b"<>").transaction
     assert mail is not None
     assert mail.reading
 
@@ -52,8 +52,8 @@ def test_after_a_recipient_data_is_foreseen_as_it_would_be_answered() -> None:
 @pytest.mark.parametrize(
     ("session", "line"),
     [
-        (Session("127.0.0.1"), b"NOOP"),
-        (Session("127.0.0.1"), b"EHLO example.org"),
+        (Session(), b"NOOP"),
+        (Session(), b"EHLO example.org"),
         (SESSION, b"MAIL FROM:<a@example.org>"),
         (replace(SESSION, transaction=READY), b"DATA"),
         (SESSION, b"QUIT"),

@@ -16,7 +16,7 @@ from wire.records import replace
 
 _RECIPIENTS = (Recipient("m@b", "m@b"), Recipient("j@b", "j@b"))
 _MAIL = Transaction("a@example.org", recipients=_RECIPIENTS, reading=True)
-_SESSION = Session("127.0.0.1", "example.org", transaction=_MAIL)
+_SESSION = Session("example.org", transaction=_MAIL)
 _TIME = 1_795_417_555_000
 
 

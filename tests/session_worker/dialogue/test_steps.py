@@ -17,6 +17,7 @@ from wire import limits
 from wire.messages import (
     Body,
     Check,
+    Client,
     Close,
     Connected,
     Disconnected,
@@ -49,7 +50,14 @@ _lines = st.lists(st.sampled_from(_LINES) | st.binary(max_size=20), max_size=25)
 
 
 def _step(given: Input, session: Session | None = None) -> Step:
-    return Step("s-1", 1, _TIME, b"" if session is None else state.encode(session), given, message=1)
+    if session is None:
+        return Step("s-1", 1, _TIME, b"", given, message=1)
+    return Step("s-1", 1, _TIME, state.encode(session), given, message=1, carry=state.carry(session))
+
+
+def _after(done: StepDone, before: Session) -> Session:
+    """The session as it is after a step that began with `before`."""
+    return state.decode(done.state, state.carry(before) if done.carry is None else done.carry)
 
 
 def _run(step: Step, store: MemoryStore | None = None, rules: Rules | None = None) -> StepDone:
@@ -67,22 +75,22 @@ def test_a_thousand_of_the_longest_addresses_of_one_mailbox_fit_a_state_and_a_de
     """Each is named in the mailbox; one more is one too many."""
     rules, store = Rules(max_recipients=1000), MemoryStore([f"*@{'d' * 63}.{'e' * 63}.{'f' * 63}.{'g' * 60}"])
     domain = store.users[0][2:]
-    session = Session("127.0.0.1", "example.org", transaction=Transaction("a@example.org"))
+    session = Session("example.org", transaction=Transaction("a@example.org"))
     for begin in range(0, 1001, 100):
         lines = [f"RCPT TO:<{number:05}{'x' * 59}@{domain}>".encode() for number in range(begin, begin + 100)]
         done = _run(_step(Lines(tuple(lines * 2)[:128]), session), store, rules)
         if begin < 1000:
             assert b"\n452" not in done.replies
-            session = state.decode(done.state)
+            session = _after(done, session)
         else:
             assert done.replies.startswith(b"452 4.5.3")
-    session = state.decode(_run(_step(Lines((b"DATA",)), session), store, rules).state)
+    session = _after(_run(_step(Lines((b"DATA",)), session), store, rules), session)
     assert len(state.encode(session)) < limits.MAX_STATE
     assert _run(_step(Body(b"", 0, True), session), store, rules).replies.startswith(b"250 2.0.0")
     assert store.mailboxes[store.users[0]].count(b"\nX-Original-To: ") == 1000
 
 
-_START = state.decode(_run(_step(Connected("127.0.0.1"))).state)
+_START = Session()
 _sessions = st.sampled_from(
     [
         _START,
@@ -98,7 +106,7 @@ def _one_by_one(lines: list[bytes | None], session: Session) -> tuple[bytes, Ste
     for line in lines:
         done = _run(_step(Lines((line,)), session))
         said += done.replies
-        session = state.decode(done.state)
+        session = _after(done, session)
         if isinstance(done.next, ReadBody | Close):
             break
     return said, done
@@ -110,6 +118,7 @@ def test_a_batch_is_the_same_as_its_lines_one_by_one(lines: list[bytes | None], 
     said, last = _one_by_one(lines, session)
     assert last is not None
     assert (batch.replies, batch.state, batch.next) == (said, last.state, last.next)
+    assert batch.state == state.encode(_after(batch, session))
     assert batch.in_transaction == last.in_transaction
 
 
@@ -128,7 +137,7 @@ def test_no_line_and_no_outcome_raises_and_each_line_has_a_reply(
     assert len(replies) == done.consumed
     assert [b"%d" % each.code for each in done.told] == [reply[:3] for reply in replies]
     assert done.consumed == len(lines) or isinstance(done.next, ReadBody | Close)
-    state.decode(done.state)
+    _after(done, session)
 
 
 @given(_lines.filter(bool), _sessions)
@@ -148,7 +157,7 @@ def test_garbage_for_a_state_is_told_apart_and_nothing_else_is_raised(octets: by
 def test_a_session_begins_with_a_greeting_and_whatever_state_came_along_is_nothing() -> None:
     done = _run(replace(_step(Connected("192.0.2.1")), state=b"garbage"))
     assert done.replies.startswith(b"220 correio.localhost ESMTP ")
-    assert state.decode(done.state) == Session("192.0.2.1")
+    assert _after(done, Session()) == Session()
     assert not done.in_transaction
 
 
@@ -175,7 +184,7 @@ def test_a_batch_with_long_replies_is_done_in_several_steps() -> None:
         done = _run(_step(Lines(left), session))
         assert done.consumed
         assert len(done.replies) < 36 * 1024
-        left, session, said = left[done.consumed :], state.decode(done.state), said + done.replies
+        left, session, said = left[done.consumed :], _after(done, session), said + done.replies
     assert said == _run(_step(Lines((b"HELP",)), session)).replies * 128
 
 
@@ -219,7 +228,7 @@ def test_data_tells_the_store_in_which_epoch_every_mailbox_could_be_written(
     with pytest.raises(StopIteration) as end:
         talk.send(second)
     after: StepDone = end.value.value
-    data = Step("s-1", 2, recipients.time, after.state, Lines((b"DATA",)))
+    data = Step("s-1", 2, recipients.time, after.state, Lines((b"DATA",)), carry=b"<>")
     assert next(steps.run(_RULES, data)) == Check(("a@b", "c@d"), common)
 
 
@@ -336,3 +345,42 @@ def test_an_answer_holds_a_second_where_the_state_decides_and_as_long_as_the_sto
     assert holds(mail, b"HELP") == 0
     assert holds(b"NOOP", rules=replace(_RULES, faults=Faults())) == 0
     assert holds(b"NOOP", session=replace(greeted, explained=True)) == 0
+
+
+_senders = st.sampled_from([b"<>", b"<a@b>", "<josé@example.org>".encode()])
+
+
+@given(_lines.filter(bool), _sessions, st.data())
+def test_what_holds_for_others_depends_on_neither_carry_nor_client_nor_the_step_s_names(
+    lines: list[bytes | None], session: Session, data: st.DataObject
+) -> None:
+    step = _step(Lines(tuple(lines)), session)
+    done = _run(step, MemoryStore(_USERS, lasting=True))
+    other = replace(step, session="s-2", seq=7, time=_TIME + 1, message=3, client=Client("::1"))
+    if session.transaction is not None:
+        other = replace(other, carry=data.draw(_senders))
+    there = _run(other, MemoryStore(_USERS, lasting=True))
+    if done.holds:
+        assert replace(there, session="s-1", seq=1) == done
+
+
+def test_the_sender_is_carried_from_mail_to_the_end_of_the_transaction() -> None:
+    greeted = replace(_START, hello="example.org")
+
+    def carry(*lines: bytes, session: Session = greeted) -> bytes | None:
+        return _run(_step(Lines(lines), session)).carry
+
+    begun = replace(greeted, transaction=Transaction("a@example.org"))
+    assert carry(b"MAIL FROM:<a@example.org>") == b"<a@example.org>"
+    assert carry(b"MAIL FROM:<>", b"RSET") is None
+    assert carry(b"NOOP", session=begun) is None
+    assert carry(b"RSET", session=begun) == b""
+    # The same again, or another: whose answer this becomes may have had either.
+    assert carry(b"RSET", b"MAIL FROM:<a@example.org>", session=begun) == b"<a@example.org>"
+
+
+def test_a_step_without_the_state_or_the_sender_that_it_needs_is_refused() -> None:
+    ready = _step(Body(b"x", 0, True), replace(_START, hello="h", transaction=Transaction("a@b", reading=True)))
+    for wrong in (replace(ready, carry=b""), replace(ready, state=b"", seq=2), replace(ready, state=b"")):
+        with pytest.raises(StateError):
+            _run(wrong)

@@ -8,5 +8,5 @@ from session_worker.dialogue.turn import Context
 
 
 def test_the_delivery_id_is_the_session_and_the_number_of_the_message() -> None:
-    context = Context(Rules(), "9f3ac2d17b04-12", 0, Session("127.0.0.1"), message=3)
+    context = Context(Rules(), "9f3ac2d17b04-12", 0, Session(), message=3)
     assert context.delivery == "9f3ac2d17b04-12.3"

@@ -12,12 +12,12 @@ from session_worker.dialogue.state import Phase, Recipient, Session, Transaction
 
 @pytest.mark.parametrize("verb", help.COMMANDS)
 def test_every_command_has_an_example_that_is_that_command(verb: str) -> None:
-    example = help.command(verb, Session("p"), [verb])[1].removeprefix("Example: ")
+    example = help.command(verb, Session(), [verb])[1].removeprefix("Example: ")
     assert commands.parse(example.encode()).verb == verb
 
 
 def test_of_a_command_that_cannot_come_now_it_says_what_comes_before() -> None:
-    assert help.command("DATA", Session("p", "gmail.com"), ["MAIL"])[1].endswith(": MAIL FROM:<you@gmail.com>")
+    assert help.command("DATA", Session("gmail.com"), ["MAIL"])[1].endswith(": MAIL FROM:<you@gmail.com>")
 
 
 def test_the_examples_of_mail_and_rcpt_are_right_in_the_strict_profile() -> None:
@@ -35,11 +35,11 @@ def test_each_phase_has_an_example_that_moves_it_on(phase: Phase, verb: str) -> 
 
 
 def test_only_what_is_allowed_is_listed_in_the_order_of_a_session() -> None:
-    lines = help.overview(Session("p", "h"), ["QUIT", "MAIL"])
+    lines = help.overview(Session("h"), ["QUIT", "MAIL"])
     assert [line.split()[0] for line in lines[3:]] == ["MAIL", "QUIT"]
 
 
 def test_it_says_how_many_mailboxes_the_mail_has() -> None:
     one, two = Recipient("a@b", "a@b"), Recipient("c@d", "c@d")
     mail = Transaction("", recipients=(one, two))
-    assert help.overview(Session("p", "h", transaction=mail), [])[0].endswith("to 2 mailboxes so far.")
+    assert help.overview(Session("h", transaction=mail), [])[0].endswith("to 2 mailboxes so far.")
