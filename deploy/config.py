@@ -21,8 +21,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from mail.address import AddressError, parse_domain
+from runtime import counted
 from runtime.settings import Settings
-from runtime.words import counted
 
 # The one table of settings (settings.toml), by name.
 TABLE: Mapping[str, Mapping[str, object]] = tomllib.loads(

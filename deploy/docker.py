@@ -20,7 +20,7 @@ from deploy.engine import compose, compose_command, docker, log
 from deploy.owner import Owner, give, make_folder
 from deploy.run_folder import Remembered, Target
 from deploy.telling import DeployError, Say, Service, Trouble
-from runtime.words import counted
+from runtime import counted
 
 # The engine makes a container in about a second; a cold disk takes longer.
 _START_SECONDS = 180.0

@@ -9,18 +9,16 @@ import uvloop
 
 from gateway.config import GatewaySettings
 from gateway.server import CannotStart, serve
-from runtime import signals
-from runtime.allocator import keep_freed
+from runtime import process
 from runtime.event_log import EventLog
 from runtime.logs import configure
-from runtime.scheduling import take_turns
 from runtime.settings import load
 
 
 async def _run(settings: GatewaySettings, events: EventLog | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in signals.STOP:
+    for number in process.STOP:
         loop.add_signal_handler(number, stop.set)
     await serve(settings, stop, events=events)
 
@@ -28,15 +26,14 @@ async def _run(settings: GatewaySettings, events: EventLog | None) -> None:
 def main() -> int:
     """Run the service; the exit status is 0 after an ordered stop, 1 if it could not start, 78 on a bad setting."""
     settings = load(GatewaySettings, "gateway")
-    keep_freed()
-    take_turns()
+    process.begin()
     events = configure("gateway", settings.log_level, settings.log_format, settings.log_file)
     try:
         uvloop.run(_run(settings, events if settings.conversation == "on" else None))
     except CannotStart as error:
         print(f"gateway: {error}", file=sys.stderr)
         return 1
-    signals.heed_no_more()
+    process.heed_no_more()
     return 0
 
 

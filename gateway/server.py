@@ -32,14 +32,12 @@ from gateway.telling.feed import Feed, open_feed
 from gateway.telling.metrics import families, figures
 from gateway.workers.dispatcher import Dispatcher
 from gateway.workers.poison import PoisonCabinet
-from runtime import garbage, logs
+from runtime import counted, logs, process
 from runtime.bus import Bus, Peer, open_socket
-from runtime.departures import Departures
 from runtime.event_log import EventLog
 from runtime.metrics import Exposition
 from runtime.probes import Probes, ProbesError
 from runtime.vitals import Figures, Vitals
-from runtime.words import counted
 from wire.messages import Message
 
 log = logging.getLogger(__name__)
@@ -82,14 +80,13 @@ class Gateway:
         self.feed = feed
         if events is not None:
             events.soon = asyncio.get_running_loop().call_soon
-        self.bus = Bus(router, self._on_message, self._on_unreachable)
+        self.bus = Bus(router, self._on_message, self._on_unreachable, self._on_departure)
         self.dispatcher = Dispatcher(
             self.bus.send,
             PoisonCabinet(Path(settings.poison_dir) if settings.poison_dir else None),
             settings.no_worker_seconds,
             time.monotonic,
         )
-        self._departures = Departures(router, self.dispatcher.on_departure)
         self.registry = Registry(
             self.dispatcher,
             Conversation(events, feed),
@@ -104,6 +101,9 @@ class Gateway:
 
     def _on_unreachable(self, peer: Peer, messages: list[Message]) -> None:
         self.dispatcher.on_unreachable(peer, messages)
+
+    def _on_departure(self) -> None:
+        self.dispatcher.on_departure()
 
     def figures(self) -> Figures:
         """What it tells of itself now."""
@@ -131,7 +131,6 @@ class Gateway:
     def leave_bus(self) -> None:
         """Send what waits, and speak to workers no more."""
         self.dispatcher.close()
-        self._departures.close()
         self.bus.close()
         if self.feed is not None:
             self.feed.close()
@@ -168,7 +167,7 @@ async def serve(
         listener = await asyncio.get_running_loop().create_server(
             gateway.registry.make, sock=listening, backlog=BACKLOG
         )
-        garbage.tune()
+        process.settled()
         log.info("waiting for connections on %s:%d, for workers on %s", settings.bind, port, endpoint)
         if on_listening is not None:
             on_listening(port, endpoint)

@@ -244,8 +244,8 @@ class StoredMail:
                     yield part.text
             else:
                 name = f", {part.name}" if part.name else ""
-                octets = "1 octet" if len(part.octets) == 1 else f"{len(part.octets)} octets"
-                yield f"[{part.type}, {octets}{name}]"
+                size = len(part.octets)
+                yield f"[{part.type}, {size} octet{'' if size == 1 else 's'}{name}]"
         yield from (f"[{problem}]" for problem in self.problems)
 
 

@@ -32,15 +32,12 @@ from mailbox_store.service import Service
 from mailbox_store.store import Store
 from mailbox_store.users.unlisted import Unlisted
 from mailbox_store.users.users_file import UsersFile
-from runtime import garbage, logs, signals
-from runtime.allocator import keep_freed
+from runtime import counted, logs, process
 from runtime.event_log import EventLog
 from runtime.metrics import Exposition
 from runtime.probes import Probes, ProbesError
-from runtime.scheduling import take_turns
 from runtime.settings import EX_CONFIG, load
 from runtime.vitals import Vitals
-from runtime.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +133,7 @@ def _probes(settings: StoreSettings, vitals: Vitals, totals: Totals) -> Probes:
 
 
 def _run(service: Service, store: Store, users: UsersFile, vitals: Vitals, hindrance: Callable[[], str]) -> None:
-    for number in signals.STOP:
+    for number in process.STOP:
         signal.signal(number, lambda *_: service.stop())
     beat = 0.0
 
@@ -152,11 +149,11 @@ def _run(service: Service, store: Store, users: UsersFile, vitals: Vitals, hindr
             logs.catch_up()
             beat = time.monotonic() + 1.0
 
-    garbage.tune()
+    process.settled()
     users.watch()
     log.info("= ready on %s with %s", service.endpoint, counted(len(users.current.mailboxes), "mailbox", "mailboxes"))
     service.run(each_turn)
-    signals.heed_no_more()
+    process.heed_no_more()
     log.info("= stopping")
     vitals.leave()
     users.close()
@@ -165,8 +162,7 @@ def _run(service: Service, store: Store, users: UsersFile, vitals: Vitals, hindr
 def main() -> int:
     """Run the store until it is told to stop; gives the exit status."""
     settings = load(StoreSettings, "store")
-    keep_freed()
-    take_turns()
+    process.begin()
     events = logs.configure("store", settings.log_level, settings.log_format, settings.log_file)
     try:
         _serve(settings, events if settings.conversation == "on" else None)

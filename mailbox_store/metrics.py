@@ -13,8 +13,7 @@ from prometheus_client.core import Metric
 
 from mailbox_store.epoch import AGE, FOLDER, MAILBOX, USERS
 from mailbox_store.journal.journal import Entry
-from runtime.histogram import Histogram
-from runtime.metrics import counter, figure, gauge, histogram
+from runtime.metrics import Histogram, counter, figure, gauge, histogram
 from runtime.vitals import Figures
 from wire.outcomes import DISK_FULL, EXPIRED, TROUBLE, Delivered, Failed, Outcome
 

@@ -19,8 +19,8 @@ from itertools import count
 import zmq
 
 from mailbox_store.store import Store
+from runtime import counted
 from runtime.bus import open_socket
-from runtime.words import counted
 from wire.codec import decode, encode
 from wire.messages import Answer, Ask, Deliver, Message, Ping, Pong
 

@@ -34,9 +34,9 @@ from mailbox_store.room import SPACE_MARGIN
 from mailbox_store.users.lookups import Lookups, reason
 from mailbox_store.users.unlisted import Unlisted
 from mailbox_store.users.users import UsersSource
+from runtime import counted
 from runtime.event_log import EventLog, escaped
 from runtime.vitals import Figures
-from runtime.words import counted
 from wire import outcomes
 from wire.messages import Ask, Check, Deliver, Discard, Lookup, Stage
 from wire.outcomes import Said

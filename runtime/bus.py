@@ -3,7 +3,8 @@
 Gives: messages out of frames. What is sent to a peer in one turn of the loop is one ZeroMQ message, or a few where it
 is much.
 Fails: frames that do not fit the contract are counted in `rejected`, logged and dropped; a handler that raises is
-logged, and the loop goes on. A ROUTER's messages to a peer that is not there go to `on_unreachable`.
+logged, and the loop goes on. A ROUTER's messages to a peer that is not there go to `on_unreachable`, and that some
+peer has gone is told at once.
 Limits: a turn receives at most `_TURN` batches, and for about `_TURN_SECONDS`, before the loop's other work is
 served: timers, and with them heartbeats and a watchdog's food.
 
@@ -65,13 +66,19 @@ def open_socket(context: zmq.Context[zmq.Socket[bytes]], kind: int, identity: by
 
 
 class Bus:
-    """One ROUTER or DEALER socket, with the messages that wait to go out in this turn of the loop."""
+    """One ROUTER or DEALER socket, with the messages that wait to go out in this turn of the loop.
+
+    :param on_unreachable: called with what could not be sent to its peer.
+    :param on_departure: called once for any number of connections that ended together. ZeroMQ does not tell whose
+        they were; who needs to know sends something to each peer.
+    """
 
     def __init__(
         self,
         socket: zmq.Socket[bytes],
         on_message: Callable[[Peer, Message], None],
         on_unreachable: Callable[[Peer, list[Message]], None] | None = None,
+        on_departure: Callable[[], None] | None = None,
     ) -> None:
         self.rejected = 0
         self._socket = socket
@@ -84,6 +91,7 @@ class Bus:
         self._fd = int(socket.getsockopt(zmq.FD))
         self._loop.add_reader(self._fd, self._drain)
         self._drain_soon()
+        self._departures = _Departures(socket, on_departure) if on_departure is not None else None
 
     def send(self, message: Message, peer: Peer = b"") -> None:
         """Send with all else that goes to the same peer in this turn of the loop, or with enough of it."""
@@ -111,6 +119,8 @@ class Bus:
         """Send what waits, for at most `linger` milliseconds, and leave the loop."""
         self.flush()
         self._loop.remove_reader(self._fd)
+        if self._departures is not None:
+            self._departures.close()
         self._socket.close(linger=linger)
 
     def _transmit(self, peer: Peer, batch: list[Message]) -> None:
@@ -179,3 +189,39 @@ class Bus:
         self.rejected += 1
         if self.rejected <= _TOLD_REJECTS or self.rejected % 1000 == 0:
             log.warning("bus: dropped from %r: %s (%d so far)", peer[:32], reason, self.rejected)
+
+
+class _Departures:
+    """Notices that a peer's connection has ended, which it does when its process does.
+
+    One that is missed here is found by silence.
+    """
+
+    def __init__(self, socket: zmq.Socket[bytes], on_departure: Callable[[], None]) -> None:
+        self._socket = socket
+        self._on_departure = on_departure
+        self._monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._fd = int(self._monitor.getsockopt(zmq.FD))
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._fd, self._drain)
+        # The FD is edge-triggered: what is there already makes no further event.
+        self._loop.call_soon(self._drain)
+
+    def close(self) -> None:
+        """To be called before the socket is closed."""
+        self._loop.remove_reader(self._fd)
+        self._socket.disable_monitor()
+        self._monitor.close(linger=0)
+
+    def _drain(self) -> None:
+        if self._monitor.closed:
+            return
+        departed = False
+        while True:
+            try:
+                self._monitor.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            departed = True
+        if departed:
+            self._on_departure()

@@ -20,9 +20,9 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from runtime import counted
 from runtime.event_log import EventLog, Form
 from runtime.log_output import Output
-from runtime.words import counted
 
 log = logging.getLogger(__name__)
 

@@ -8,19 +8,16 @@ import sys
 import uvloop
 import zmq
 
-from runtime import garbage, logs, signals
-from runtime.allocator import keep_freed
+from runtime import logs, process
 from runtime.event_log import EventLog
 from runtime.metrics import Exposition
 from runtime.probes import Probes, ProbesError
-from runtime.scheduling import take_turns
 from runtime.settings import load
-from runtime.watchdog import Watchdog
 from session_worker.config import WorkerSettings
 from session_worker.service import HEARTBEAT_SECONDS, Worker
 
 # A step's own work is milliseconds. The gateways have given up on a loop that stands still for so long.
-_HUNG_SECONDS = 5.0
+_STUCK_SECONDS = 5.0
 
 
 async def _serve(settings: WorkerSettings, events: EventLog | None) -> int:
@@ -37,11 +34,11 @@ async def _serve(settings: WorkerSettings, events: EventLog | None) -> int:
             print(f"session_worker: {error}", file=sys.stderr)
             worker.close()
             return 1
-        garbage.tune()
+        process.settled()
         loop = asyncio.get_running_loop()
-        for number in signals.STOP:
+        for number in process.STOP:
             loop.add_signal_handler(number, worker.stop)
-        watching = asyncio.create_task(_watch(Watchdog(_HUNG_SECONDS)))
+        watching = asyncio.create_task(_end_if_stuck())
         try:
             await worker.run()
         finally:
@@ -50,24 +47,23 @@ async def _serve(settings: WorkerSettings, events: EventLog | None) -> int:
     return 0
 
 
-async def _watch(watchdog: Watchdog) -> None:
+async def _end_if_stuck() -> None:
     try:
         while True:
-            watchdog.feed()
+            process.end_if_stuck(_STUCK_SECONDS)
             await asyncio.sleep(HEARTBEAT_SECONDS)
     finally:
-        watchdog.leave()
+        process.end_if_stuck(0)
 
 
 def main() -> int:
     """Run a worker until SIGTERM or SIGINT; gives the exit status."""
     settings = load(WorkerSettings, "session_worker")
-    keep_freed()
-    take_turns()
+    process.begin()
     events = logs.configure("session_worker", settings.log_level, settings.log_format, settings.log_file)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(_serve(settings, events if settings.conversation == "on" else None))
-    signals.heed_no_more()
+    process.heed_no_more()
     return status
 
 

@@ -14,8 +14,7 @@ from typing import cast
 
 from prometheus_client.core import Metric
 
-from runtime.histogram import OCTETS, Histogram
-from runtime.metrics import counter, gauge, histogram
+from runtime.metrics import OCTETS, Histogram, counter, gauge, histogram
 from runtime.vitals import Figures
 from wire.messages import Check, Deliver, Discard, Lookup, Question, Stage, Told
 from wire.outcomes import Failed, Outcome, TimedOut

@@ -5,7 +5,7 @@ heartbeat that goes out says that the loop turns. Nothing of a session is kept o
 
 Fails: a step that raises is answered by `dialogue.fault` and logged; messages that make no sense are counted and
 dropped; a store that does not answer becomes a 4xx. A bad endpoint at start ends the process, and so does a step that
-hangs: the watchdog says where.
+is stuck (`runtime/process.py`).
 Limits: as many steps as the gateways send, which is at most one per session.
 """
 
@@ -22,11 +22,10 @@ from dataclasses import dataclass
 import zmq
 from prometheus_client.core import Metric
 
-from runtime import VERSION, logs
+from runtime import VERSION, counted, logs
 from runtime.bus import Bus, Peer, open_socket
 from runtime.event_log import EventLog, escaped
 from runtime.vitals import Vitals
-from runtime.words import counted
 from session_worker.config import WorkerSettings
 from session_worker.dialogue import steps
 from session_worker.dialogue.state import NewerState, StateError

@@ -17,7 +17,7 @@ VALUES_ONLY = {"wire/messages.py", "wire/outcomes.py", "wire/limits.py"}
 LONGEST = 400
 SHORT = 50
 # Short modules are the exception: whoever makes them fewer writes the new number here. It never goes up.
-SHORT_MODULES = 29
+SHORT_MODULES = 18
 
 
 def python_files(package: Path) -> list[Path]:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 
 from gateway.telling.feed import Feed
 from mail.ids import delivery_in
+from runtime import counted
 from runtime.event_log import EventLog, escaped
-from runtime.words import counted
 from wire.messages import Body, Input, Lines, StepDone
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,7 @@ from collections.abc import Iterator, Mapping
 from prometheus_client.core import Metric
 
 from gateway.telling.farewells import Farewell
-from runtime.histogram import Histogram
-from runtime.metrics import counter, figure, gauge, histogram
+from runtime.metrics import Histogram, counter, figure, gauge, histogram
 from runtime.vitals import Figures
 
 # Of the answers to messages: the first digit of the reply. A failure on cue may say nothing at all.

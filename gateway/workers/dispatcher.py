@@ -20,8 +20,8 @@ from gateway.telling.metrics import Counts
 from gateway.workers.answers import Answers
 from gateway.workers.poison import PoisonCabinet
 from gateway.workers.pool import WorkerPool
+from runtime import counted
 from runtime.bus import Peer
-from runtime.words import counted
 from wire.messages import (
     Body,
     Close,

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 
 from mailbox_store.journal.journal import Journal
-from runtime.words import counted
+from runtime import counted
 
 log = logging.getLogger(__name__)
 

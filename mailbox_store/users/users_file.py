@@ -29,7 +29,7 @@ from mailbox_store.config import ConfigError
 from mailbox_store.mailboxes.files import Files
 from mailbox_store.metrics import Totals
 from mailbox_store.users.users import Users, UsersError, parse_users
-from runtime.words import counted
+from runtime import counted
 
 log = logging.getLogger(__name__)
 

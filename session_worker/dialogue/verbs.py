@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from runtime.words import counted
+from runtime import counted
 from session_worker.dialogue.replies import MAIL_FORM, RCPT_FORM, mail_form, shown
 from session_worker.dialogue.state import Phase, Session
 

@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.words import counted
+from runtime import counted
 from tests.conditions import wait_until
 from tests.faults.bystander import ADDRESS as BYSTANDER
 from tests.faults.bystander import Bystander, Seen

@@ -15,7 +15,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from runtime.words import counted
+from runtime import counted
 from tests import mailboxes
 from tests.faults.load import Journal, text
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -258,3 +260,33 @@ async def test_what_is_more_than_a_batch_may_hold_goes_in_several_and_in_order(
         await until(lambda: len(server.received) == len(many) + len(large))
         assert [message for _, message in server.received] == many + large
         assert server.bus.rejected == 0
+
+
+_PEER = """
+import sys, zmq
+socket = zmq.Context().socket(zmq.DEALER)
+socket.connect(sys.argv[1])
+socket.send(b"no message of the contract")
+sys.stdin.read()
+"""
+
+
+async def test_a_peer_that_is_killed_is_noticed_and_one_that_comes_is_not_taken_for_it(tmp_path: Path) -> None:
+    with zmq.Context() as context:
+        endpoint = f"ipc://{tmp_path}/bus"
+        router = open_socket(context, zmq.ROUTER)
+        router.bind(endpoint)
+        departed: list[bool] = []
+        bus = Bus(router, lambda *_: None, on_departure=lambda: departed.append(True))
+        peers = [subprocess.Popen([sys.executable, "-c", _PEER, endpoint], stdin=subprocess.PIPE) for _ in range(2)]
+        try:
+            await until(lambda: bus.rejected == len(peers))
+            assert departed == []
+            for number, peer in enumerate(peers, 1):
+                peer.kill()
+                await until(lambda number=number: len(departed) == number)
+        finally:
+            for peer in peers:
+                peer.kill()
+                peer.communicate()
+            bus.close(0)
