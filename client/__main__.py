@@ -13,9 +13,10 @@ import click
 from . import VERSION
 from .commands import doctor, listing, read, send, serve, shell, show, status, wait, watch
 from .commands.session import Wishes, hold, session_options
-from .options import Server, server_options
+from .options import server_options
 from .output import guarded
-from .width import Context, fit_streams
+from .run_folder import Server
+from .terminal import Context, fit_streams
 
 COMMANDS = (
     serve.command,

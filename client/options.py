@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,12 @@ from click.shell_completion import CompletionItem
 
 from .language import Language, language_of
 from .mbox import SUFFIX, MailboxError
-from .run_folder import NoStack, run_folder, takes_run
-from .width import leave_lines_whole
+from .run_folder import NoStack, Server, run_folder, takes_run
+from .terminal import COLOR_CHOICES, Paint, leave_lines_whole, wants_color
 
 # Where `make up` listens unless told otherwise.
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 12000
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Where a server listens; `told` is whether somebody said so."""
-
-    host: str
-    port: int
-    told: bool = True
 
 
 def server_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -116,6 +107,18 @@ def _whole_lines(_: click.Context, __: click.Parameter, asked: bool) -> bool:
     if asked:
         leave_lines_whole()
     return asked
+
+
+def color_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --color; the function gets the colours of standard output as the keyword argument `paint`."""
+    return click.option(
+        "--color",
+        "paint",
+        type=click.Choice(COLOR_CHOICES),
+        default="auto",
+        callback=lambda _context, _option, value: Paint(wants_color(value, os.environ, terminal=sys.stdout.isatty())),
+        help="Coloured output. [auto]",
+    )(function)
 
 
 def language_option(function: Callable[..., Any]) -> Callable[..., Any]:

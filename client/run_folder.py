@@ -1,7 +1,8 @@
 """What a stack's RUN folder tells whoever is on its machine: how the stack was started, and where its sockets are.
 
-Gives: `Stack`, read from RUN/stack.json; `RunFolder`, which folder that is for this command: --run, else the
-environment's RUN, else ./run; `run_option`; `other_port` and `is_there`, for who found nobody at a port.
+Gives: `Server`, where one listens; `Stack`, read from RUN/stack.json; `RunFolder`, which folder that is for this
+command: --run, else the environment's RUN, else ./run; `run_option`; `other_port` and `is_there`, for who found
+nobody at a port.
 Fails: `NoStack`, with what to do about it.
 Limits: the file tells what was started. Whether it still runs, only its services can tell.
 """
@@ -32,6 +33,15 @@ class NoStack(click.ClickException):
 
 class NothingStarted(NoStack):
     """There is no stack in this folder, or none any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a server listens; `told` is whether somebody said so."""
+
+    host: str
+    port: int
+    told: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from ..options import Server, json_option, mailboxes_option, server_options
+from ..options import json_option, mailboxes_option, server_options
 from ..output import write_json
-from ..run_folder import run_folder
+from ..run_folder import Server, run_folder
 from ..stack.checks import FAILED, OK, checks
 from ..terminal import harmless_text
 

@@ -20,7 +20,8 @@ from typing import BinaryIO, cast
 
 import click
 
-from ..options import Server, server_options
+from ..options import server_options
+from ..run_folder import Server
 from ..session.connection import connect
 from ..session.delivery import Envelope, deliver
 from ..session.message import PIECE, Fields, Mailbox, MessageError

@@ -18,16 +18,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..color import CHOICES, Paint, wanted
 from ..language import Language, Text
-from ..options import language_option
+from ..options import color_option, language_option
 from ..output import no_output
 from ..run_folder import NoStack, read_stack, run_option
 from ..stack.complaints import Complaints
 from ..stack.events import Event, Gaps, Look
 from ..stack.owned_stack import OwnedStack, StackError, table
 from ..stack.stops import Requests
-from ..terminal import harmless_line
+from ..terminal import Paint, harmless_line
 
 if TYPE_CHECKING:
     from ..stack.feed import Feed
@@ -84,7 +83,7 @@ def _settings() -> Iterator[click.Option]:
     "output was closed or full, 78 a setting or the users file is wrong.",
 )
 @click.argument("users", required=False, type=click.Path(path_type=Path))
-@click.option("--color", type=click.Choice(CHOICES), default="auto", help="Coloured output. [auto]")
+@color_option
 @language_option
 @run_option
 @click.pass_context
@@ -93,7 +92,7 @@ def command(
     /,
     *,
     users: Path | None,
-    color: str,
+    paint: Paint,
     language: Language,
     run: Path,
     **settings: str | None,
@@ -117,7 +116,7 @@ def command(
     if users is not None:
         chosen["USERS"] = str(users)
     environment = {name: value for name, value in os.environ.items() if name != "BASE"}
-    screen = Screen(Paint(wanted(color, os.environ, terminal=sys.stdout.isatty())), language)
+    screen = Screen(paint, language)
     context.exit(_serve(OwnedStack(run, environment | chosen, chosen), screen))
 
 

@@ -18,14 +18,14 @@ from typing import Any
 
 import click
 
-from .. import color
 from ..language import Language, language_of
-from ..options import Server
+from ..run_folder import Server
 from ..session.connection import Unreachable, connect
 from ..session.guide import Guide
 from ..session.interactive import Lines, PipedLines, converse
 from ..session.record import Record
 from ..session.typed import CommandHistory, TypedLines, history_path
+from ..terminal import COLOR_CHOICES, Paint, wants_color
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def session_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option(
         "--color",
-        type=click.Choice(color.CHOICES),
+        type=click.Choice(COLOR_CHOICES),
         default="auto",
         help="auto: on a terminal, unless NO_COLOR is set.",
     )
@@ -89,7 +89,7 @@ def hold(server: Server, wishes: Wishes) -> int:
         raise
     guide = Guide(
         language,
-        color.Paint(color.wanted(wishes.color, os.environ, terminal=os.isatty(1))),
+        Paint(wants_color(wishes.color, os.environ, terminal=os.isatty(1))),
         hints=typed if wishes.hints is None else wishes.hints,
         explain=wishes.explain,
         record=record,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
-from ..options import Server, json_option, server_options
+from ..options import json_option, server_options
 from ..output import write_json
-from ..run_folder import EXIT_NO_SERVER, run_option
+from ..run_folder import EXIT_NO_SERVER, Server, run_option
 from ..stack.probe import Probe, probe
 from ..stack.services import services, table, versions
 from ..terminal import harmless_line, harmless_text

@@ -12,7 +12,7 @@ from ..mailbox.waiting import Seen, Wanted, wait_for
 from ..mbox import MailboxError, open_mailbox
 from ..options import complete_address, json_option, mailboxes_option
 from ..output import write_json
-from ..pattern import compiled
+from ..pattern import Pattern
 from ..terminal import harmless_line
 from .read import render
 
@@ -37,18 +37,6 @@ class Seconds(click.ParamType):  # type: ignore[type-arg]  # generic since click
         if found is None:
             self.fail(f"{value!r} is no time, such as 5, 0.5, 200ms or 2m", param, ctx)
         return float(found[1]) * {"ms": 0.001, "s": 1, "m": 60, None: 1}[found[2]]
-
-
-class Pattern(click.ParamType):  # type: ignore[type-arg]
-    """A regular expression of Python's."""
-
-    name = "regex"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> re.Pattern[str]:
-        try:
-            return compiled(str(value))
-        except ValueError as error:
-            self.fail(f"{value!r} is no regular expression: {error}", param, ctx)
 
 
 @click.command(

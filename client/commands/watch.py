@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ..color import CHOICES, Paint, wanted
-from ..options import json_option
+from ..options import color_option, json_option
 from ..output import write_json
+from ..pattern import Pattern
 from ..run_folder import run_option
 from ..stack.events import Chosen, Gaps, Look, Network, Wanted
-from .wait import Pattern
+from ..terminal import Paint
 
 if TYPE_CHECKING:
     from ..stack.feed import Feed
@@ -44,11 +42,11 @@ class Peer(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.
 )
 @click.option("--peer", type=Peer(), metavar="IP", help="Only clients of this address, or of a network: 10.0.0.0/8.")
 @click.option("--address", type=Pattern(), metavar="REGEX", help="Only sessions that name such an address.")
-@click.option("--color", type=click.Choice(CHOICES), default="auto", help="Coloured output. [auto]")
+@color_option
 @run_option
 @json_option
 def command(
-    *, session: str, peer: Network | None, address: re.Pattern[str] | None, color: str, run: Path, as_json: bool
+    *, session: str, peer: Network | None, address: re.Pattern[str] | None, paint: Paint, run: Path, as_json: bool
 ) -> None:
     """Watch the conversations of a running stack as they happen; Ctrl-C ends it.
 
@@ -67,7 +65,7 @@ def command(
     # Only this command needs ZeroMQ, which takes a moment to load.
     from ..stack.feed import Feed
 
-    look = Look(Paint(wanted(color, os.environ, terminal=sys.stdout.isatty()) and not as_json))
+    look = Look(paint if not as_json else Paint())
     with suppress(KeyboardInterrupt), Feed(run) as feed:
         click.echo(f"Watching the stack in RUN={run}; Ctrl-C ends it.", err=True)
         _follow(feed, Chosen(Wanted(session, peer, address)), look, as_json=as_json)

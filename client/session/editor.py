@@ -25,7 +25,7 @@ from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import is_dumb_terminal
 
 from ..language import Text
-from ..width import fit
+from ..terminal import fit
 from .guide import Guide
 from .smtp import Expects
 

@@ -9,9 +9,8 @@ adds stands on lines of its own. Only the lines of an explanation that it asked 
 
 from __future__ import annotations
 
-from ..color import Paint
 from ..language import Language, Text
-from ..terminal import harmless_text
+from ..terminal import Paint, harmless_text
 from . import explanation
 from .connection import ServerError
 from .hints import hint, next_forms

@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..language import counted
-from ..options import Server
-from ..run_folder import other_port
+from ..run_folder import Server, other_port
 from .listener import listeners
 from .probe import Probe, probe
 

@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from ..color import Paint
 from ..language import Language, Text, counted
 from ..pattern import found
-from ..terminal import harmless_line
+from ..terminal import Paint, harmless_line
 
 # The blank ends the version: without it this would be the beginning of a version 10 as well.
 TOPIC = b"correio-feed/1 "

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..options import Server
+from ..run_folder import Server
 from ..session.connection import Connection, ConnectionLost, Unreachable, connect
 from ..session.smtp import CRLF, Reply, extensions
 from .services import why_no_mail

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..options import Server
-from ..run_folder import NoStack, is_there, read_stack
+from ..run_folder import NoStack, Server, is_there, read_stack
 from ..terminal import harmless_line
 
 # Services write their file each second while they are ready.

@@ -7,8 +7,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from client.options import Server, complete_address, mailboxes_option, server_options
-from client.run_folder import run_option
+from client.options import complete_address, mailboxes_option, server_options
+from client.run_folder import Server, run_option
 
 
 @click.group(invoke_without_command=True)

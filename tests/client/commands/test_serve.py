@@ -15,11 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 from client.__main__ import main
-from client.color import Paint
 from client.commands.serve import Screen as Shown
 from client.language import Language
 from client.stack import owned_stack
 from client.stack.stops import Requests
+from client.terminal import Paint
 from tests.client.pseudo_terminal import Screen
 from tests.conditions import wait_until
 from tests.deploy.deploying import environment, processes_of

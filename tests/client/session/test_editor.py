@@ -10,11 +10,11 @@ from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import ColorDepth, DummyOutput
 
-from client.color import Paint
 from client.session.completion import CommandCompleter
 from client.session.editor import ended, prompts
 from client.session.guide import Guide
 from client.session.smtp import GREETING, Expects, Reply
+from client.terminal import Paint
 
 
 async def typed(text: str, expects: Expects, guide: Guide | None = None) -> str:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from client.color import Paint
 from client.language import Language, Text
 from client.session.connection import ConnectionLost
 from client.session.guide import NOT_DELIVERED, Guide
 from client.session.record import Record
 from client.session.smtp import GREETING, Expects, Reply
+from client.terminal import Paint
 
 _LOST = ConnectionLost(Text("The server closed the connection", "O servidor encerrou a conexão"))
 _HI = Reply(220, ("mail.example.com hi",))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from client.options import Server
+from client.run_folder import Server
 from client.stack import checks
 from client.stack.checks import FAILED, OK, WARNING, Finding
 from tests.client.conftest import Answers, Peer

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.color import Paint
 from client.stack.events import TOPIC, Chosen, Event, Gaps, Look, Wanted, parse, short
+from client.terminal import Paint
 
 SESSION = "004eb9c81aa0-2"
 

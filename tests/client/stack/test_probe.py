@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from client.options import Server
+from client.run_folder import Server
 from client.stack.probe import probe
 from tests.client.conftest import Answers, Peer
 

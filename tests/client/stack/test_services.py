@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from client.options import Server
+from client.run_folder import Server
 from client.stack.services import services, table, versions, why_no_mail
 from runtime.vitals import Vitals
 
