@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from . import VERSION
-from .commands import doctor, listing, read, send, serve, shell, show, status, wait, watch
+from .commands import doctor, listing, read, send, serve, shell_completion, show, status, wait, watch
 from .commands.session import Wishes, hold, session_options
 from .options import server_options
 from .output import guarded
@@ -28,7 +28,7 @@ COMMANDS = (
     status.command,
     watch.command,
     doctor.command,
-    shell.command,
+    shell_completion.command,
 )
 
 

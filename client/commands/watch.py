@@ -6,7 +6,6 @@ import ipaddress
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,9 +15,6 @@ from ..pattern import Pattern
 from ..run_folder import run_option
 from ..stack.events import Chosen, Gaps, Look, Network, Wanted
 from ..terminal import Paint
-
-if TYPE_CHECKING:
-    from ..stack.feed import Feed
 
 
 class Peer(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 only
@@ -62,32 +58,26 @@ def command(
       $ correio watch --peer 192.0.2.7 --json | jq -r 'select(.event == "delivered").delivery'
       $ correio watch --session 9f3a-12
     """
-    # Only this command needs ZeroMQ, which takes a moment to load.
-    from ..stack.feed import Feed
+    # It needs ZeroMQ, which takes a moment to load.
+    from ..stack.feed import Change, Feed
 
-    look = Look(paint if not as_json else Paint())
+    look, chosen, gaps = Look(paint if not as_json else Paint()), Chosen(Wanted(session, peer, address)), Gaps()
     with suppress(KeyboardInterrupt), Feed(run) as feed:
         click.echo(f"Watching the stack in RUN={run}; Ctrl-C ends it.", err=True)
-        _follow(feed, Chosen(Wanted(session, peer, address)), look, as_json=as_json)
-
-
-def _follow(feed: Feed, chosen: Chosen, look: Look, *, as_json: bool) -> None:
-    from ..stack.feed import Change
-
-    gaps = Gaps()
-    while True:
-        happened = feed.next()
-        if isinstance(happened, Change):
-            gone = happened is Change.GONE
-            click.echo("The stack has gone; waiting for it to come back." if gone else "The stack is back.", err=True)
-            continue
-        if missed := gaps.before(happened):
-            if as_json:
-                write_json({"event": "missed", "count": missed})
-            else:
-                click.echo(look.missed(missed))
-        for event in chosen.take(happened):
-            if as_json:
-                write_json(event)
-            elif (line := look.line(event)) is not None:
-                click.echo(line, color=True)
+        while True:
+            happened = feed.next()
+            if isinstance(happened, Change):
+                gone = happened is Change.GONE
+                said = "The stack has gone; waiting for it to come back." if gone else "The stack is back."
+                click.echo(said, err=True)
+                continue
+            if missed := gaps.before(happened):
+                if as_json:
+                    write_json({"event": "missed", "count": missed})
+                else:
+                    click.echo(look.missed(missed))
+            for event in chosen.take(happened):
+                if as_json:
+                    write_json(event)
+                elif (line := look.line(event)) is not None:
+                    click.echo(line, color=True)

@@ -1,6 +1,7 @@
 """What `correio doctor` looks at. Each check says what is, whether that is well, and what to do if it is not.
 
-Gives: `checks`. Fails: never; a check that cannot be made is a finding of its own.
+Gives: `checks`; `listeners`, who listens on a port, from Linux' /proc.
+Fails: never; a check that cannot be made is a finding of its own.
 Limits: the users file is looked at roughly: whether it can be read, and whether its lines have the shape of addresses
 and differ. The store itself says exactly what is wrong with one.
 """
@@ -15,18 +16,21 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..language import counted
 from ..run_folder import Server, other_port
-from .listener import listeners
 from .probe import Probe, probe
 
 _OLDEST = (3, 11)
 # A few thousand messages of a common size, and the journal beside them.
 _LEAST_SPACE = 100 * 1024 * 1024
 _ENGINE_SECONDS = 10.0
+_PROC = Path("/proc")
+# proc(5): the column `st` of /proc/net/tcp; 0A is TCP_LISTEN.
+_LISTENS = "0A"
 # An address or a catch-all, roughly: letters of any script, no second @ but in quotes, no empty label.
 _ADDRESS = re.compile(r"""\*@\*|(?:"[^"]+"|[^\s@"<>,;]+)@(?:\[[^]\s]+]|[\w-]+(?:\.[\w-]+)*)""")
 OK, WARNING, FAILED = "ok", "warning", "failed"
@@ -96,6 +100,35 @@ def _port(seen: Probe) -> Finding:
         start = f"start it: make up PORT={port}, or correio serve --port {port}; or name another: --port"
         return Finding("port", FAILED, seen.trouble, "name that port: --port" if other_port(port) else start)
     return Finding("port", OK, f"{seen.server.host} port {port} is listened on{by}")
+
+
+def listeners(port: int, proc: Path = _PROC) -> list[str]:
+    """The processes that listen on a port of this machine, as "pid 4711: command line".
+
+    What may not be read, as another user's processes, or is not there, is left out.
+    """
+    sockets = {f"socket:[{inode}]" for inode in _inodes(port, proc)}
+    if not sockets:
+        return []
+    found = []
+    for process in sorted(proc.glob("[0-9]*"), key=lambda each: int(each.name)):
+        with suppress(OSError):
+            if any(str(link.readlink()) in sockets for link in (process / "fd").iterdir()):
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                found.append(f"pid {process.name}: {b' '.join(words).decode('utf-8', 'replace').strip()}")
+    return found
+
+
+def _inodes(port: int, proc: Path) -> set[str]:
+    """The sockets that listen: `sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode`."""
+    inodes = set()
+    for table in ("tcp", "tcp6"):
+        with suppress(OSError):
+            for line in (proc / "net" / table).read_text().splitlines()[1:]:
+                columns = line.split()
+                if columns[3] == _LISTENS and int(columns[1].rpartition(":")[2], 16) == port:
+                    inodes.add(columns[9])
+    return inodes
 
 
 def _smtp(seen: Probe) -> Finding:

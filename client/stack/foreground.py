@@ -1,21 +1,43 @@
-"""What asks a program in the foreground for its end: Ctrl-C, SIGTERM, a terminal that is closed.
+"""A stack in the foreground: it lives until somebody asks for its end, and shows what is said in it.
 
-Gives: `Requests`. Fails: never.
+Gives: `hold`, which starts an `OwnedStack`, shows its conversations on a `Display` and ends it; `StopRequests`, what
+asks a program in the foreground for its end: Ctrl-C, SIGTERM, a terminal that is closed.
+Fails: never; what went wrong is told, and the exit status says it.
 """
 
 from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 
+import click
+
+from ..language import Text
+from ..output import no_output
+from ..run_folder import NoStack, read_stack
+from .display import Complaints, Display
+from .feed import Change, Feed
+from .owned_stack import OwnedStack, StackError
+
+_EX_FAILED = 1
+# While it stops: how long nothing is said before it is asked whether it has ended.
+_LAST_LOOK_MS = 50
+# Between two looks into the logs.
+_LOOK_SECONDS = 1.0
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # A signal that was passed on follows in milliseconds; a person needs longer to press twice, and has read something.
 _ONE_REQUEST_SECONDS = 0.2
 
+_INTERRUPTED = Text("Interrupted; nothing was started.", "Interrompido; nada foi iniciado.")
+_AT_ONCE = Text("Stopping at once.", "Encerrando já.")
+_STOPPED = Text("Stopped; nothing is left running.", "Encerrado; nada continua rodando.")
+_ENDED = Text("The server has been ended from elsewhere.", "O servidor foi encerrado por outro comando.")
 
-class Requests:
+
+class StopRequests:
     """The signals that ask for an end, each heard once: as KeyboardInterrupt inside `heard`, or at its next begin.
 
     The same signal twice at once is one request: a terminal's Ctrl-C reaches every program of its group, and some
@@ -29,7 +51,7 @@ class Requests:
         self._last = (0, -_ONE_REQUEST_SECONDS)
         self._before = {number: signal.getsignal(number) for number in _STOPS}
 
-    def __enter__(self) -> Requests:
+    def __enter__(self) -> StopRequests:
         for number, handler in self._before.items():
             if handler is not signal.SIG_IGN:
                 signal.signal(number, self._ask)
@@ -60,3 +82,80 @@ class Requests:
             self._waiting -= 1
             self._listening = False
             raise KeyboardInterrupt
+
+
+def hold(stack: OwnedStack, display: Display) -> int:
+    """Start a stack, show what happens in it, and have it end; gives the exit status."""
+    with StopRequests() as requests:
+        try:
+            with requests.heard():
+                stack.start()
+        except StackError as error:
+            click.echo(error, err=True)
+            return error.status
+        except KeyboardInterrupt:
+            display.farewell(_INTERRUPTED)
+            return _EX_FAILED
+        try:
+            with Feed(stack.run) as feed:
+                try:
+                    with requests.heard():
+                        _watch(stack, display, feed)
+                    display.farewell(_ENDED)
+                except KeyboardInterrupt:
+                    return _stop(stack, display, requests, partial(_see_out, stack, display, feed))
+        except NoStack as error:
+            click.echo(error.format_message(), err=True)
+        except OSError as error:
+            display.nobody_sees()
+            trouble = no_output(error)
+            trouble.show()
+            return _stop(stack, display, requests, stack.finish) or trouble.exit_code
+        return _stop(stack, display, requests, stack.finish) or _EX_FAILED
+
+
+def _watch(stack: OwnedStack, display: Display, feed: Feed) -> None:
+    """Show what happens until the stack ends."""
+    display.up(read_stack(stack.run))
+    complaints, looked = Complaints(stack.run), 0.0
+    while not stack.ended():
+        if time.monotonic() - looked >= _LOOK_SECONDS:
+            looked = time.monotonic()
+            display.complain(list(complaints.read()))
+        happened = feed.turn()
+        if isinstance(happened, Change):
+            display.change(gone=happened is Change.GONE)
+        elif happened is not None:
+            display.show(happened)
+
+
+def _see_out(stack: OwnedStack, display: Display, feed: Feed) -> None:
+    """Have the stack end, and show what is said in the mails that are still under way."""
+    stack.finish(0)
+    try:
+        # Once it has ended there may be more to show than one turn gives.
+        while (happened := feed.turn(_LAST_LOOK_MS)) is not None or not stack.ended():
+            if happened is not None and not isinstance(happened, Change):
+                display.show(happened)
+    except OSError:
+        display.nobody_sees()
+        stack.finish()
+
+
+def _stop(stack: OwnedStack, display: Display, requests: StopRequests, finish: Callable[[], object]) -> int:
+    """:param finish: returns when the stack has ended in order."""
+    if not stack.ended():
+        display.stopping()
+    try:
+        with requests.heard():
+            finish()
+    except KeyboardInterrupt:
+        display.farewell(_AT_ONCE)
+    try:
+        stack.stop()
+    except StackError as error:
+        with suppress(OSError):
+            click.echo(error, err=True)
+        return error.status
+    display.farewell(_STOPPED)
+    return 0

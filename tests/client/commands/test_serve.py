@@ -15,11 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from client.__main__ import main
-from client.commands.serve import Screen as Shown
-from client.language import Language
 from client.stack import owned_stack
-from client.stack.stops import Requests
-from client.terminal import Paint
 from tests.client.pseudo_terminal import Screen
 from tests.conditions import wait_until
 from tests.deploy.deploying import environment, processes_of
@@ -273,67 +269,6 @@ def test_help_needs_no_services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     status, output = invoke("serve", "--run", str(tmp_path / "run"))
     assert status == 1
     assert "install correio again" in output
-
-
-def event(kind: str, session: str, seq: int) -> dict[str, object]:
-    return {"event": kind, "session": session, "seq": seq, "gateway": "g", "peer": "192.0.2.1", "why": "QUIT"}
-
-
-def test_a_connection_is_waited_for_again_once_the_last_one_is_closed(capsys: pytest.CaptureFixture[str]) -> None:
-    screen = Shown(Paint(), Language.ENGLISH)
-    for seq, (kind, session) in enumerate(
-        [
-            ("closed", "g-0"),  # of who looked whether mail is taken, before
-            ("connected", "g-1"),
-            ("connected", "g-2"),
-            ("closed", "g-1"),
-            ("alive", ""),
-            ("closed", "g-2"),
-        ]
-    ):
-        screen.show(event(kind, session, seq))
-    lines = [line.partition(" ")[2] for line in capsys.readouterr().out.splitlines()]
-    assert lines == [
-        "g-1 connection from 192.0.2.1",
-        "g-2 connection from 192.0.2.1",
-        "g-1 closed: QUIT",
-        "g-2 closed: QUIT",
-        "for a connection.",
-    ]
-
-
-def test_connections_whose_end_was_missed_are_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
-    screen = Shown(Paint(), Language.PORTUGUESE)
-    screen.show(event("connected", "g-1", 0))
-    screen.show(event("connected", "g-3", 7))
-    screen.show(event("closed", "g-3", 8))
-    assert "… sem 6 eventos" in capsys.readouterr().out
-    screen.show(event("connected", "g-4", 9))
-    screen.change(gone=True)
-    screen.show(event("connected", "g-5", 10))
-    screen.show(event("closed", "g-5", 11))
-    # One that is older than the gap.
-    screen.show(event("closed", "g-1", 12))
-    assert capsys.readouterr().out.count("Aguardando conexão.\n") == 2
-
-
-def test_a_request_that_comes_twice_at_once_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr("client.commands.serve.time.monotonic", lambda: now[0])
-    before = signal.getsignal(signal.SIGTERM)
-    with Requests() as requests:
-        for later in (0.0, 0.05, 5.0, 0.05):
-            now[0] += later
-            os.kill(os.getpid(), signal.SIGTERM)
-        for _ in range(2):
-            with pytest.raises(KeyboardInterrupt), requests.heard():
-                raise AssertionError("it was asked for before")
-        with requests.heard():
-            pass  # no third one
-        now[0] += 5.0
-        with pytest.raises(KeyboardInterrupt), requests.heard():
-            os.kill(os.getpid(), signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.skipif(shutil.which("nohup") is None, reason="no nohup here")

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from client.__main__ import COMMANDS, main
-from client.commands.shell import SHELLS
+from client.commands.shell_completion import SHELLS
 from tests.client.boxes import put
 from tests.stack import ROOT
 

@@ -14,7 +14,7 @@ import pytest
 
 from client.run_folder import Server
 from client.stack import checks
-from client.stack.checks import FAILED, OK, WARNING, Finding
+from client.stack.checks import FAILED, OK, WARNING, Finding, listeners
 from tests.client.conftest import Answers, Peer
 
 Serve = Callable[[Callable[[Peer], None]], int]
@@ -162,3 +162,20 @@ def test_a_folder_that_everybody_can_write_to_is_told(sound: Path) -> None:
     (sound / "mailboxes").chmod(0o777)
     finding = found(sound)["mailboxes"]
     assert (finding.state, finding.advice) == (WARNING, f"chmod o-w {sound / 'mailboxes'}")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_who_listens_is_found(address: str) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        listening = socket.create_server((address, 0), family=family)
+    except OSError as error:
+        pytest.skip(f"no {address} here: {error}")
+    with listening:
+        port = listening.getsockname()[1]
+        assert any(each.startswith(f"pid {os.getpid()}: ") for each in listeners(port))
+    assert listeners(port) == []
+
+
+def test_where_there_is_no_proc_nobody_is_found(tmp_path: Path) -> None:
+    assert listeners(25, tmp_path) == []

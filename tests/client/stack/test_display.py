@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from client.stack.complaints import Complaints
+from client.language import Language
+from client.stack.display import Complaints, Display
+from client.terminal import Paint
 
 INFO = "2026-11-27T16:34:28.174 gateway[7] INFO a3-1 C: WARNING me\n"
 WARNING = "2026-11-27T16:34:28.175 store[8] WARNING users.txt:2: no address\n"
@@ -59,3 +61,45 @@ def test_of_a_flood_the_last_lines_are_looked_at(log: Path, tmp_path: Path) -> N
     assert set(given[:-1]) == {WARNING.strip()}
     assert 500 < len(given) < 2000
     assert list(complaints.read()) == []
+
+
+def event(kind: str, session: str, seq: int) -> dict[str, object]:
+    return {"event": kind, "session": session, "seq": seq, "gateway": "g", "peer": "192.0.2.1", "why": "QUIT"}
+
+
+def test_a_connection_is_waited_for_again_once_the_last_one_is_closed(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Display(Paint(), Language.ENGLISH)
+    for seq, (kind, session) in enumerate(
+        [
+            ("closed", "g-0"),  # of who looked whether mail is taken, before
+            ("connected", "g-1"),
+            ("connected", "g-2"),
+            ("closed", "g-1"),
+            ("alive", ""),
+            ("closed", "g-2"),
+        ]
+    ):
+        screen.show(event(kind, session, seq))
+    lines = [line.partition(" ")[2] for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "g-1 connection from 192.0.2.1",
+        "g-2 connection from 192.0.2.1",
+        "g-1 closed: QUIT",
+        "g-2 closed: QUIT",
+        "for a connection.",
+    ]
+
+
+def test_connections_whose_end_was_missed_are_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Display(Paint(), Language.PORTUGUESE)
+    screen.show(event("connected", "g-1", 0))
+    screen.show(event("connected", "g-3", 7))
+    screen.show(event("closed", "g-3", 8))
+    assert "… sem 6 eventos" in capsys.readouterr().out
+    screen.show(event("connected", "g-4", 9))
+    screen.change(gone=True)
+    screen.show(event("connected", "g-5", 10))
+    screen.show(event("closed", "g-5", 11))
+    # One that is older than the gap.
+    screen.show(event("closed", "g-1", 12))
+    assert capsys.readouterr().out.count("Aguardando conexão.\n") == 2

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from client.stack import stops
-from client.stack.stops import Requests
+from client.stack import foreground
+from client.stack.foreground import StopRequests
 
 ASKING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -27,7 +27,7 @@ def handlers() -> Iterator[None]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds, of which the program sees the last."""
     now = [100.0]
-    monkeypatch.setattr(stops.time, "monotonic", lambda: now[-1])
+    monkeypatch.setattr(foreground.time, "monotonic", lambda: now[-1])
     return now
 
 
@@ -37,12 +37,12 @@ def _ask(number: int) -> None:
 
 @pytest.mark.parametrize("number", ASKING)
 def test_it_is_heard_at_once_where_it_may_be(number: int) -> None:
-    with Requests() as requests, pytest.raises(KeyboardInterrupt), requests.heard():
+    with StopRequests() as requests, pytest.raises(KeyboardInterrupt), requests.heard():
         _ask(number)
 
 
 def test_what_comes_before_is_heard_at_the_next_begin_and_once() -> None:
-    with Requests() as requests:
+    with StopRequests() as requests:
         _ask(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt), requests.heard():
             pytest.fail("it had been asked before")
@@ -51,7 +51,7 @@ def test_what_comes_before_is_heard_at_the_next_begin_and_once() -> None:
 
 
 def test_the_same_signal_twice_at_once_is_one_request(clock: list[float]) -> None:
-    with Requests() as requests:
+    with StopRequests() as requests:
         _ask(signal.SIGINT)
         clock.append(100.1)
         _ask(signal.SIGINT)
@@ -65,7 +65,7 @@ def test_the_same_signal_twice_at_once_is_one_request(clock: list[float]) -> Non
 def test_a_second_press_and_another_signal_are_a_second_request(
     clock: list[float], second: int, later: float
 ) -> None:
-    with Requests() as requests:
+    with StopRequests() as requests:
         _ask(signal.SIGINT)
         clock.append(100.0 + later)
         _ask(second)
@@ -77,6 +77,6 @@ def test_a_second_press_and_another_signal_are_a_second_request(
 def test_what_was_ignored_stays_so_and_all_is_as_before_afterwards() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     before = [signal.getsignal(number) for number in ASKING]
-    with Requests() as requests, requests.heard():
+    with StopRequests() as requests, requests.heard():
         _ask(signal.SIGHUP)
     assert [signal.getsignal(number) for number in ASKING] == before
