@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from . import VERSION
-from .commands import doctor, listing, read, send, serve, shell_completion, show, status, wait, watch
+from .commands import doctor, read, reading, send, serve, shell_completion, show, status, wait, watch
 from .commands.session import Wishes, hold, session_options
 from .options import server_options
 from .output import guarded
@@ -22,7 +22,7 @@ COMMANDS = (
     serve.command,
     send.command,
     wait.command,
-    listing.command,
+    reading.command,
     show.command,
     read.command,
     status.command,

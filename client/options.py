@@ -17,7 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from .language import Language, language_of
-from .mbox import SUFFIX, MailboxError
+from .mailbox.files import SUFFIX, MailboxError
 from .run_folder import NoStack, Server, run_folder, takes_run
 from .terminal import COLOR_CHOICES, Paint, leave_lines_whole, wants_color
 

@@ -27,11 +27,11 @@ import pytest
 from .commands.wait import there_is
 from .mail.address import AddressError
 from .mail.view import StoredMail
+from .mailbox.files import file_name, file_names
 from .mailbox.waiting import Seen, Wanted, all_mail, wait_for
-from .mbox import file_name, file_names
 from .stack.owned_stack import StackError
+from .testing.mail import add_user, users
 from .testing.private_stack import PrivateStack, takes_mail
-from .testing.users_file import add_user, users
 
 __all__ = ["Mail", "MailTimeout", "NoMailbox", "StoredMail"]
 

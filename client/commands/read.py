@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from ..mail.view import StoredMail
-from ..mbox import MailboxFile, mails, open_mailbox
+from ..mailbox.files import MailboxFile, mails, open_mailbox
 from ..options import complete_address, mailboxes_option
 from ..output import write_raw
 from ..terminal import harmless_line, harmless_text

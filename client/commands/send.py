@@ -22,9 +22,9 @@ import click
 
 from ..options import server_options
 from ..run_folder import Server
+from ..session.composing import PIECE, Fields, Mailbox, MessageError
 from ..session.connection import connect
 from ..session.delivery import Envelope, deliver
-from ..session.message import PIECE, Fields, Mailbox, MessageError
 from ..session.smtp import Reply
 from ..terminal import harmless_text
 

@@ -11,8 +11,8 @@ import click
 from ..language import counted
 from ..mail.parts import Part
 from ..mail.view import StoredMail
+from ..mailbox.files import MailboxError, MailboxFile, mails, open_mailbox
 from ..mailbox.saving import save as save_parts
-from ..mbox import MailboxError, MailboxFile, mails, open_mailbox
 from ..options import complete_address, json_option, mailboxes_option
 from ..output import write, write_json, write_raw
 from ..terminal import harmless_line, harmless_text

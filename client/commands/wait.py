@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from ..language import counted
+from ..mailbox.files import MailboxError, open_mailbox
 from ..mailbox.waiting import Seen, Wanted, wait_for
-from ..mbox import MailboxError, open_mailbox
 from ..options import complete_address, json_option, mailboxes_option
 from ..output import write_json
 from ..pattern import Pattern

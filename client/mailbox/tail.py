@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ..mail.mbox import entry, messages
 from ..mail.view import StoredMail
-from ..mbox import MailboxFile, NoMailbox, is_there, open_mailbox
+from .files import MailboxFile, NoMailbox, is_there, open_mailbox
 
 
 class Tail:

@@ -20,9 +20,9 @@ from pathlib import Path
 from ..mail.address import fold
 from ..mail.mbox import Entry
 from ..mail.view import StoredMail
-from ..mbox import file_names
 from ..pattern import found
-from .changes import Changes
+from .file_changes import Changes
+from .files import file_names
 from .tail import Tail
 
 _LOOK_SECONDS = 1.0

@@ -17,8 +17,8 @@ import click
 
 from ..language import Text, counted
 from ..terminal import harmless_line, harmless_text
+from .composing import PIECE, Fields, Message, MessageError, Scan, compose, scan
 from .connection import Connection, ConnectionLost
-from .message import PIECE, Fields, Message, MessageError, Scan, compose, scan
 from .smtp import CRLF, Reply, extensions, stuffed
 
 _UNCERTAIN = Text(

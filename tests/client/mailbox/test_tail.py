@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client import mbox
+from client.mailbox import files
+from client.mailbox.files import MailboxError
 from client.mailbox.tail import Tail
-from client.mbox import MailboxError
 from tests.client.boxes import entry, put
 
 
@@ -52,7 +52,7 @@ with open(sys.argv[1], "ab", buffering=0) as file:
 
 
 def test_a_message_is_whole_when_its_append_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mbox, "LOCK_SECONDS", 30.0)
+    monkeypatch.setattr(files, "LOCK_SECONDS", 30.0)
     whole = entry("a.1", text="one\n\ntwo\n")
     half = whole.index(b"two")
     path = put(tmp_path, whole[:half])

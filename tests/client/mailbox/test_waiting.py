@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from client import mbox
+from client.mailbox import files
 from client.mailbox.waiting import Seen, Wanted, all_mail, wait_for
 from tests.client.boxes import entry, put
 
@@ -134,7 +134,7 @@ def test_a_lock_that_is_held_does_not_lengthen_the_time(tmp_path: Path, monkeypa
     def held(*_: object) -> None:
         raise BlockingIOError
 
-    monkeypatch.setattr(mbox, "LOCK_SECONDS", 60.0)
+    monkeypatch.setattr(files, "LOCK_SECONDS", 60.0)
     put(tmp_path, entry("a.1"))
     monkeypatch.setattr(fcntl, "lockf", held)
     began = time.monotonic()

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from client.session.composing import Fields, Mailbox, MessageError
 from client.session.connection import ConnectionLost, connect
 from client.session.delivery import Envelope, Refused, deliver
-from client.session.message import Fields, Mailbox, MessageError
 from client.session.smtp import Reply
 from tests.conditions import wait_until
 

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from ..mail.address import AddressError, parse
-from ..mbox import file_name
+from ..mailbox.files import file_name
 
 # NAME_MAX of Linux file systems, in octets.
 _MAX_FILE_NAME = 255

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from client.mailbox import changes
-from client.mailbox.changes import Changes
+from client.mailbox import file_changes
+from client.mailbox.file_changes import Changes
 
 
 def waited(watch: Changes, change: Callable[[], object]) -> float:
@@ -32,7 +32,7 @@ def waited(watch: Changes, change: Callable[[], object]) -> float:
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the kernel wakes: a wait without its word would last for minutes."""
-    monkeypatch.setattr(changes, "_CHECK", 300.0)
+    monkeypatch.setattr(file_changes, "_CHECK", 300.0)
 
 
 @pytest.mark.usefixtures("quiet")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import client.mbox
-from client.mbox import MailboxError, file_name, file_names, open_mailbox
+from client.mailbox import files
+from client.mailbox.files import MailboxError, file_name, file_names, open_mailbox
 
 FROM = b"From ana@example.org Mon Nov 23 07:05:55 2026"
 
@@ -102,7 +102,7 @@ def test_no_lock_is_held_while_a_mailbox_is_read(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_is_not_given_back_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client.mbox, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(files, "LOCK_SECONDS", 0.05)
     path = tmp_path / "a@b.txt"
     path.write_bytes(b"x\n")
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.session.message import MAX_HEADER, PIECE, Fields, Mailbox, MessageError, compose, scan
+from client.session.composing import MAX_HEADER, PIECE, Fields, Mailbox, MessageError, compose, scan
 
 ANA = Mailbox("", "ana@example.org")
 JOAO = Mailbox("", "joao@example.com")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..mail.view import StoredMail
-from ..mbox import mails, open_mailbox
+from ..mailbox.files import mails, open_mailbox
 from ..options import complete_address, json_option, mailboxes_option
 from ..output import as_line
 from ..terminal import harmless_line

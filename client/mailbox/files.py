@@ -22,9 +22,9 @@ from typing import BinaryIO
 
 import click
 
-from .mail.address import AddressError, fold, parse, quote
-from .mail.mbox import entries
-from .mail.view import StoredMail
+from ..mail.address import AddressError, fold, parse, quote
+from ..mail.mbox import entries
+from ..mail.view import StoredMail
 
 SUFFIX = ".txt"
 # An append takes milliseconds; a lock that is held for longer than this is somebody else's and not waited for.
