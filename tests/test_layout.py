@@ -5,8 +5,6 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-import pytest
-
 from runtime import VERSION
 
 ROOT = Path(__file__).parent.parent
@@ -35,15 +33,13 @@ def lines(module: str) -> int:
     return len((ROOT / module).read_text().splitlines())
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if module not in VALUES_ONLY])
-def test_every_module_has_a_test_file_in_the_same_place_under_tests(module: str) -> None:
-    path = ROOT / "tests" / module
-    assert path.with_name(f"test_{path.name}").exists()
+def test_every_module_has_a_test_file_in_the_same_place_under_tests() -> None:
+    tests = {module: (ROOT / "tests" / module).with_name(f"test_{Path(module).name}") for module in MODULES}
+    assert [module for module, test in tests.items() if not test.exists() and module not in VALUES_ONLY] == []
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_no_module_is_longer_than_a_reader_s_patience(module: str) -> None:
-    assert lines(module) <= LONGEST
+def test_no_module_is_longer_than_a_reader_s_patience() -> None:
+    assert [module for module in MODULES if lines(module) > LONGEST] == []
 
 
 def test_there_are_no_more_short_modules_than_there_were() -> None:
@@ -51,19 +47,13 @@ def test_there_are_no_more_short_modules_than_there_were() -> None:
     assert len(short) <= SHORT_MODULES, short
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_every_module_says_what_it_is_for(module: str) -> None:
-    assert (ROOT / module).read_text().startswith('"""')
+def test_every_module_and_every_folder_says_what_it_is_for() -> None:
+    said = [*MODULES, *(f"{folder}/__init__.py" for folder in FOLDERS)]
+    assert [each for each in said if not (ROOT / each).read_text().startswith('"""')] == []
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_every_folder_says_what_lives_in_it(folder: str) -> None:
-    assert (ROOT / folder / "__init__.py").read_text().startswith('"""')
-
-
-@pytest.mark.parametrize("package", PACKAGES)
-def test_a_folder_has_no_folders_in_it(package: str) -> None:
-    assert list(ROOT.glob(f"{package}/*/*/*.py")) == []
+def test_a_folder_has_no_folders_in_it() -> None:
+    assert [path for package in PACKAGES for path in ROOT.glob(f"{package}/*/*/*.py")] == []
 
 
 def test_the_release_has_one_number() -> None:
