@@ -35,7 +35,7 @@ from mailbox_store.users.lookups import Lookups, reason
 from mailbox_store.users.unlisted import Unlisted
 from mailbox_store.users.users import UsersSource
 from runtime import counted
-from runtime.event_log import EventLog, escaped
+from runtime.event_log import EventLog, escaped, members
 from runtime.vitals import Figures
 from wire import outcomes
 from wire.messages import Ask, Check, Deliver, Discard, Lookup, Stage
@@ -394,6 +394,8 @@ def _tell(events: EventLog, deliveries: list[tuple[Rendering, list[Entry]]]) -> 
         delivery, octets = escaped(rendering.delivery), sum(entry.length for entry in entries)
         events.tell(
             f"= {delivery} stored for {counted(len(entries), 'mailbox', 'mailboxes')}, {counted(octets, 'octet')}",
-            {"event": "stored", "session": session_of(delivery), "delivery": delivery, "octets": octets},
+            members(event="stored", session=session_of(delivery), delivery=delivery, octets=octets)
+            if events.fields
+            else "",
         )
     events.flush()

@@ -5,7 +5,7 @@ message that costs more than to deliver the message. An event is a line at once,
 loop are written together.
 
 Gives: `EventLog`, for people or for programs; its lines look as those of `logs.py`, have the level INFO, and are in
-one order with them. `escaped`, for what comes from elsewhere.
+one order with them. `escaped`, for what comes from elsewhere; `quoted` and `members`, for programs.
 Fails: never, with text that is `escaped`. A process that is killed loses the lines of the turn under way.
 Limits: for the thread of the loop alone. In lines for people the caller escapes; those for programs are ASCII without
 a control character whatever they tell.
@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -53,6 +53,21 @@ def escaped(text: str) -> str:
     return text if text.isprintable() else text.translate(_ESCAPES)
 
 
+def quoted(text: str) -> str:
+    """A text as JSON has it."""
+    return _json(text).decode()
+
+
+def members(**fields: object) -> str:
+    """What is between the braces of a JSON object with these fields."""
+    return _json(fields)[1:-1].decode()
+
+
+def plain(line: str) -> str:
+    """A line of JSON in ASCII, without DEL."""
+    return line if line.isascii() and "\x7f" not in line else _NOT_PLAIN.sub(_as_escape, line)
+
+
 class EventLog:
     """Makes a line of each event, and writes what was told in a turn when `flush` is called.
 
@@ -71,18 +86,22 @@ class EventLog:
         # and whoever has the loop calls it.
         self.soon: Callable[[Callable[[], None]], object] | None = None
         self._output = output
-        self._service = service
         self._clock = clock
-        self._pid = os.getpid()
+        # What is around the time.
+        self._before, self._after = "", f" {service}[{os.getpid()}] INFO "
+        if self.fields:
+            self._before = '{"time":"'
+            self._after = f'Z","level":"INFO","service":"{service}","pid":{os.getpid()},"message":'
         self._lines: list[str] = []
         # The time of the latest line, its second in words, and how lines of that time begin.
         self._ms = self._second = -1
         self._date = self._head = ""
 
-    def tell(self, message: str, fields: Mapping[str, object]) -> None:
+    def tell(self, message: str, fields: str) -> None:
         """Something has happened.
 
-        :param fields: what programs are told of it beside the message: `event`, `session` and more.
+        :param fields: what programs are told of it beside the message, as `members` has it: `event`, `session` and
+            more. Nobody looks at them unless `self.fields`.
         """
         # Some ten times a message: no call more than it takes.
         ms = self._clock() // 1_000_000
@@ -90,7 +109,7 @@ class EventLog:
             self._begin(ms)
         if self.fields:
             # The fields go on in the object that the beginning has opened.
-            line = f"{self._head}{_json(message).decode()},{_json(fields)[1:].decode()}\n"
+            line = f"{self._head}{_json(message).decode()},{fields}}}\n"
         else:
             line = f"{self._head}{message}\n"
         if not self._lines:
@@ -106,9 +125,7 @@ class EventLog:
         # One step: garbage that is collected in between may have something to log.
         lines, self._lines = self._lines, fresh
         if lines:
-            joined = "".join(lines)
-            if self.fields and not (joined.isascii() and "\x7f" not in joined):
-                joined = _NOT_PLAIN.sub(_as_escape, joined)
+            joined = plain("".join(lines)) if self.fields else "".join(lines)
             self._output.write(joined.encode("utf-8", "backslashreplace"), len(lines))
 
     def _begin(self, ms: int) -> None:
@@ -117,10 +134,7 @@ class EventLog:
         if second != self._second:
             calendar = time.gmtime(second) if self.fields else time.localtime(second)
             self._second, self._date = second, time.strftime("%Y-%m-%dT%H:%M:%S", calendar)
-        now = f"{self._date}.{fraction:03d}"
-        self._ms, self._head = ms, f"{now} {self._service}[{self._pid}] INFO "
-        if self.fields:
-            self._head = f'{{"time":"{now}Z","level":"INFO","service":"{self._service}","pid":{self._pid},"message":'
+        self._ms, self._head = ms, f"{self._before}{self._date}.{fraction:03d}{self._after}"
 
 
 def _as_escape(found: re.Match[str]) -> str:

@@ -24,7 +24,7 @@ from prometheus_client.core import Metric
 
 from runtime import VERSION, counted, logs
 from runtime.bus import Bus, Peer, open_socket
-from runtime.event_log import EventLog, escaped
+from runtime.event_log import EventLog, escaped, members
 from runtime.vitals import Vitals
 from session_worker.config import WorkerSettings
 from session_worker.dialogue import steps
@@ -348,7 +348,9 @@ class Worker:
                 again = ", by an earlier run of this step" if outcome.repeat else ""
                 self._events.tell(
                     f"= {delivery} delivered to {whom}{again}",
-                    {"event": "delivered", "session": session, "delivery": delivery, "repeat": outcome.repeat},
+                    members(event="delivered", session=session, delivery=delivery, repeat=outcome.repeat)
+                    if self._events.fields
+                    else "",
                 )
 
     def _drop(self, message: Message) -> None:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import lru_cache
 
 from gateway.telling.feed import Feed
 from mail.ids import delivery_in
 from runtime import counted
-from runtime.event_log import EventLog, escaped
+from runtime.event_log import EventLog, escaped, members, quoted
 from wire.messages import Body, Input, Lines, StepDone
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,8 @@ _WORKER_DIGITS = 8
 
 def printable(octets: bytes) -> str:
     r"""Text that any terminal can show: UTF-8 as it is, all that is not text as `\x1b`."""
-    return escaped(octets.decode("utf-8", "backslashreplace"))
+    text = octets.decode("utf-8", "backslashreplace")
+    return text if text.isprintable() else escaped(text)
 
 
 class Conversation:
@@ -56,11 +58,13 @@ class Conversation:
         self._watched = self._feed is not None and self._feed.watched
         self.told = self._watched or self._events is not None
         self._fields = self._watched or (self._events is not None and self._events.fields)
+        # Called with a line and its fields, for whoever wants them: nobody does without `_fields`.
+        self._tell = self._tell_both if self._watched or self._events is None else self._events.tell
 
     def connected(self, session: str, peer: str) -> None:
         if self.told:
             peer = escaped(peer)
-            self._tell(session, f"connection from {peer}", {"event": "connected", "session": session, "peer": peer})
+            self._event(f"{session} connection from {peer}", event="connected", session=session, peer=peer)
 
     def answered(self, session: str, peer: str, spoken: Input, done: StepDone, worker: bytes, begun: float) -> None:
         """A worker has done a step: it has used an input of the client, or some lines of it, and replied.
@@ -70,25 +74,31 @@ class Conversation:
         """
         if not self.told:
             return
-        by = self._by(worker, begun) if self._fields else {}
+        who = by = delivery = ""
+        if self._fields:
+            who, by = _who(session, peer), self._by(worker, begun)
         if isinstance(spoken, Lines):
             for line in spoken.lines[: done.consumed]:
-                self._line(session, peer, "(line too long)" if line is None else printable(line))
+                text = fields = "(line too long)" if line is None else printable(line)
+                if self._fields:
+                    fields = f'"event":"client",{who},"text":{quoted(text)},"verb":"{_verb(text)}"'
+                self._tell(f"{session} C: {text}", fields)
         elif isinstance(spoken, Body) and spoken.last:
             self._message(session, peer, spoken)
             # A positive reply to a message names what was delivered (RFC 5321 section 4.2.1: 2yz).
             if self._fields and done.replies.startswith(b"2"):
-                delivery = delivery_in(printable(done.replies), session)
-                by |= {"delivery": delivery} if delivery else {}
-        self._replies(session, peer, done.replies, by)
-        if "delivery" in by and self._feed is not None and self._watched:
+                delivery = delivery_in(done.replies.decode("ascii", "replace"), session)
+                if delivery:
+                    by = f'{by},"delivery":{quoted(delivery)}'
+        self._replies(session, done.replies, who, by)
+        if delivery and self._feed is not None and self._watched:
             # The log has it with the reply.
-            self._feed.tell(event="delivered", session=session, peer=peer, delivery=by["delivery"])
+            self._feed.tell(members(event="delivered", session=session, peer=peer, delivery=delivery))
 
     def said(self, session: str, peer: str, replies: bytes) -> None:
         """The gateway itself has replied."""
         if self.told:
-            self._replies(session, peer, replies, {})
+            self._replies(session, replies, _who(session, peer))
 
     def injected(self, session: str, peer: str, what: str) -> None:
         """A failure on cue: told even where conversations are not, for whoever wonders must find it."""
@@ -96,46 +106,49 @@ class Conversation:
         fields = {"event": "injected", "session": session, "peer": peer, "text": text}
         log.warning("%s ! injected: %s", session, text, extra=fields)
         if self._feed is not None and self._watched:
-            self._feed.tell(**fields)
+            self._feed.tell(members(**fields))
 
     def closed(self, session: str, peer: str, why: str) -> None:
         if self.told:
             why = escaped(why)
-            self._tell(session, f"closed: {why}", {"event": "closed", "session": session, "peer": peer, "why": why})
+            self._event(f"{session} closed: {why}", event="closed", session=session, peer=peer, why=why)
 
-    def _by(self, worker: bytes, begun: float) -> dict[str, object]:
-        """Which worker has replied, and how long that took."""
-        by: dict[str, object] = {"worker": printable(worker)[:_WORKER_DIGITS]}
-        if begun:
-            by["ms"] = round((self.clock() - begun) * 1000, 3)
-        return by
-
-    def _line(self, session: str, peer: str, text: str) -> None:
-        fields: dict[str, object] = {}
-        if self._fields:
-            fields = {"event": "client", "session": session, "peer": peer, "text": text, "verb": _verb(text)}
-        self._tell(session, f"C: {text}", fields)
+    def _by(self, worker: bytes, begun: float) -> str:
+        """Which worker has replied, and how long that took: what follows the other fields."""
+        return f'{_worker(worker)},"ms":{round((self.clock() - begun) * 1e6) / 1000}' if begun else _worker(worker)
 
     def _message(self, session: str, peer: str, message: Body) -> None:
         size = message.offset + len(message.data)
         text = "too big" if message.too_big else counted(size, "octet")
         fields = {"event": "message", "session": session, "peer": peer, "octets": size, "too_big": message.too_big}
-        self._tell(session, f"C: (message, {text})", fields)
+        self._event(f"{session} C: (message, {text})", **fields)
 
-    def _replies(self, session: str, peer: str, replies: bytes, by: Mapping[str, object]) -> None:
+    def _replies(self, session: str, replies: bytes, who: str, by: str = "") -> None:
         for line in replies.splitlines():
-            text = printable(line)
-            fields: dict[str, object] = {}
+            text = fields = printable(line)
             if self._fields:
-                fields = {"event": "server", "session": session, "peer": peer, "text": text, **by}
-            self._tell(session, f"S: {text}", fields)
+                fields = f'"event":"server",{who},"text":{quoted(text)}{by}'
+            self._tell(f"{session} S: {text}", fields)
 
-    def _tell(self, session: str, line: str, fields: Mapping[str, object]) -> None:
-        """:param fields: `event`, `session` and more, for whoever wants them; nobody does without `_fields`."""
+    def _event(self, line: str, **fields: object) -> None:
+        self._tell(line, members(**fields) if self._fields else "")
+
+    def _tell_both(self, line: str, fields: str) -> None:
         if self._events is not None:
-            self._events.tell(f"{session} {line}", fields)
+            self._events.tell(line, fields)
         if self._feed is not None and self._watched:
-            self._feed.tell(**fields)
+            self._feed.tell(fields)
+
+
+# Most lines are of sessions, and by workers, that have said something a moment ago.
+@lru_cache(1024)
+def _who(session: str, peer: str) -> str:
+    return members(session=session, peer=peer)
+
+
+@lru_cache(64)
+def _worker(worker: bytes) -> str:
+    return "," + members(worker=printable(worker)[:_WORKER_DIGITS])
 
 
 def _verb(text: str) -> str:

@@ -10,7 +10,6 @@ Limits: `_WAITING` events wait for each watcher; a slower one loses events, whic
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
 import time
@@ -19,6 +18,7 @@ from collections.abc import Callable
 import zmq
 
 from runtime.bus import open_socket
+from runtime.event_log import members, plain
 from runtime.logs import rfc3339
 
 log = logging.getLogger(__name__)
@@ -60,23 +60,23 @@ class Feed:
         """Whether anybody listens."""
         return bool(self._topics)
 
-    def tell(self, **fields: object) -> None:
+    def tell(self, fields: str) -> None:
         """Something has happened. Call it only while `watched`.
 
-        :param fields: `event`, and what JSON can hold; SPEC.md says which event has which.
+        :param fields: `event` and more, as `members` has them; SPEC.md says which event has which.
         """
         self._seq += 1
-        told = {"seq": self._seq, "gateway": self._instance, "time": rfc3339(self._wall()), **fields}
+        head = members(seq=self._seq, gateway=self._instance, time=rfc3339(self._wall()))
         # Never blocks: an XPUB drops what a subscriber has no room for. One frame: libzmq 4.3 ends the process by an
         # assertion where a socket closes while a slow subscriber has got only some frames of a message.
-        self._socket.send(TOPIC + json.dumps(told).encode(), zmq.NOBLOCK)
+        self._socket.send(TOPIC + plain(f"{{{head},{fields}}}").encode(), zmq.NOBLOCK)
         # The FD is edge-triggered, and a send may have swallowed its edge.
         self._look_soon()
 
     def beat(self) -> None:
         """Call about once a second: by it a watcher sees that events are missing even when no other follows."""
         if self._topics:
-            self.tell(event="beat")
+            self.tell(members(event="beat"))
 
     def close(self, linger: int = 200) -> None:
         """Send what waits, for at most `linger` milliseconds, and leave the loop."""

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from runtime import event_log as module
 from runtime import logs
-from runtime.event_log import EventLog, Form, escaped
+from runtime.event_log import EventLog, Form, escaped, members
 from tests.event_lines import event_log
 
 FORMS = pytest.mark.parametrize("form", ["human", "json"])
@@ -50,7 +50,7 @@ def test_a_line_for_programs_is_ascii_and_one_object_with_all_that_was_told(
 ) -> None:
     events, log = event_log("json")
     fields = {"event": "x", **{f"x{name}": value for name, value in fields.items()}}
-    events.tell(message, fields)
+    events.tell(message, members(**fields))
     events.flush()
     (line,) = log.text.split("\n")[:-1]
     assert line.isascii()
@@ -66,7 +66,7 @@ def lines_of_both(form: Form, when_ns: int, message: str, fields: dict[str, obje
     """The line of an event, and the one that the logging module's record of it gives."""
     message = message if form == "json" else escaped(message)
     events, log = event_log(form, "gateway", lambda: when_ns)
-    events.tell(message, fields)
+    events.tell(message, members(**fields))
     events.flush()
     record = logging.LogRecord("x", logging.INFO, "", 0, "%s", (message,), None)
     record.created, record.msecs = when_ns / 1e9, float(when_ns // 1_000_000 % 1000)
@@ -94,7 +94,7 @@ def test_each_line_has_its_own_time_within_a_turn_too(form: Form) -> None:
     clock = iter(times)
     events, log = event_log(form, clock=lambda: next(clock) * 1_000_000)
     for _ in times:
-        events.tell("x", {"event": "x"})
+        events.tell("x", members(event="x"))
     events.flush()
     seconds = [line.partition("T22:13:")[2][:6] for line in log.text.split("\n")[:-1]]
     if form == "human":
@@ -110,7 +110,7 @@ def test_the_events_of_a_turn_are_one_write_at_its_end(form: Form) -> None:
     events.soon = soon.append
     for turn in range(3):
         for number in range(5):
-            events.tell(f"{turn}.{number}", {"event": "x"})
+            events.tell(f"{turn}.{number}", members(event="x"))
         assert (len(soon), len(log.writes)) == (1, turn)
         soon.pop()()
     assert len(log.writes) == 3
@@ -123,7 +123,7 @@ def test_the_events_of_a_turn_are_one_write_at_its_end(form: Form) -> None:
 def test_a_turn_with_very_many_events_does_not_keep_them_to_its_end(form: Form) -> None:
     events, log = event_log(form)
     for number in range(10 * module._MOST_LINES):
-        events.tell(f"{number}", {"event": "x"})
+        events.tell(f"{number}", members(event="x"))
         assert len(events._lines) <= module._MOST_LINES
     assert len(log.writes) == 9
 
@@ -146,8 +146,8 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tupl
 def test_events_and_other_lines_are_in_one_order(configured: tuple[EventLog, Path]) -> None:
     events, path = configured
     for number in range(3):
-        events.tell(f"event {number}", {"event": "x"})
-        events.tell(f"and {number}", {"event": "x"})
+        events.tell(f"event {number}", members(event="x"))
+        events.tell(f"and {number}", members(event="x"))
         logging.getLogger("x").warning("line %d", number)
         assert len(path.read_text().splitlines()) == 3 * (number + 1)
     events.flush()
@@ -157,6 +157,7 @@ def test_events_and_other_lines_are_in_one_order(configured: tuple[EventLog, Pat
 
 _SERVICE = """
 import asyncio, os, signal, sys
+from runtime.event_log import members
 from runtime.logs import configure
 
 async def serve():
@@ -164,7 +165,7 @@ async def serve():
     events.soon = asyncio.get_running_loop().call_soon
     for turn in range(10):
         for number in range(5):
-            events.tell(f"{turn}.{number}", {"event": "x"})
+            events.tell(f"{turn}.{number}", members(event="x"))
             if turn == 9 and number == 3:
                 os.kill(os.getpid(), signal.SIGKILL)
         await asyncio.sleep(0)

@@ -98,7 +98,7 @@ threads = [threading.Thread(target=tell, args=[name]) for name in "abc"]
 for thread in threads:
     thread.start()
 for number in range(500):
-    events.tell(f"d {number}", {"event": "x"})
+    events.tell(f"d {number}", '"event":"x"')
 for thread in threads:
     thread.join()
 """

@@ -16,6 +16,7 @@ import zmq
 
 from gateway.telling.conversation import Conversation
 from gateway.telling.feed import TOPIC, Feed, open_feed
+from runtime.event_log import members
 from tests.conditions import DEADLINE, until
 from tests.gateway.fakes import gateway
 from wire.messages import Body, ReadLines, StepDone
@@ -101,9 +102,9 @@ async def test_an_event_is_numbered_timed_and_one_line_of_ascii(folder: Path) ->
     with feed_at(endpoint) as (feed, context):
         watcher = Watcher(context, endpoint)
         await until(lambda: feed.watched)
-        feed.tell(event="client", session="s-1", text='é\n"')
+        feed.tell(members(event="client", session="s-1", text='é\n"'))
         feed.beat()
-        feed.tell(event="client", session="s-1", text="")
+        feed.tell(members(event="client", session="s-1", text=""))
         one, two = await watcher.event(), await watcher.event()
         assert (one["session"], one["text"], one["event"]) == ("s-1", 'é\n"', "client")
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", one["time"])
@@ -120,11 +121,11 @@ async def test_a_watcher_that_sleeps_loses_events_and_the_feed_waits_for_nobody(
         sent = 30_000
         began = time.monotonic()
         for _ in range(sent):
-            feed.tell(event="client", session="s-1", text="x" * 200)
+            feed.tell(members(event="client", session="s-1", text="x" * 200))
         assert time.monotonic() - began < DEADLINE
         heard = []
         while not heard or heard[-1] < sent:
-            feed.tell(event="client", session="s-1", text="")
+            feed.tell(members(event="client", session="s-1", text=""))
             heard.append((await watcher.event())["seq"])
         # In order, none twice, some missing.
         assert heard == sorted(set(heard))
