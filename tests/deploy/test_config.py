@@ -180,3 +180,37 @@ def test_the_readme_tells_of_the_same_settings_with_the_same_defaults() -> None:
     assert sorted(told) == sorted(TABLE)
     wrong = {name: row["default"] for name, row in TABLE.items() if f"`{row['default']}`" not in told[name]}
     assert set(wrong.values()) <= {""}, wrong
+
+
+def compose_lists() -> tuple[set[str], dict[str, set[str]]]:
+    """x-settings of the compose file, and what each service is told beside it."""
+    text = (ROOT / "deploy" / "compose.yaml").read_text()
+    shared = re.search(r"^x-settings: &settings\n((?:  [A-Z_]+:\n)+)", text, re.MULTILINE)
+    assert shared
+    own = re.findall(
+        r"^  (\w+):\n(?:(?!^  \w).*\n)*?    environment:\n      <<: \*settings\n((?:      [A-Z_]+: .*\n)+)",
+        text,
+        re.MULTILINE,
+    )
+    return set(re.findall(r"[A-Z_]+", shared[1])), {
+        service: set(re.findall(r"^ +([A-Z_]+):", lines, re.MULTILINE)) for service, lines in own
+    }
+
+
+def test_every_setting_that_a_service_reads_reaches_its_container() -> None:
+    shared, own = compose_lists()
+    services = {"gateway": GatewaySettings, "session_worker": WorkerSettings, "mailbox_store": StoreSettings}
+    # A container's log is its standard output.
+    read = {name: {field.upper() for field in cls.model_fields} - {"LOG_FILE"} for name, cls in services.items()}
+    assert {name: fields - shared for name, fields in read.items()} == own
+    assert shared <= set(TABLE)
+    assert shared <= set.union(*read.values()), "no service reads it"
+
+
+def test_systemd_s_units_get_what_the_file_of_settings_says_and_it_names_no_others() -> None:
+    units = ROOT / "deploy" / "systemd"
+    files = [path for path in units.rglob("*") if path.suffix in (".service", ".conf")]
+    said = {name for path in files for name in re.findall(r"^Environment=([A-Z_]+)=", path.read_text(), re.MULTILINE)}
+    assert said <= set(TABLE) | {name.upper() for name in GIVEN} | {"PYTHONUNBUFFERED"}
+    assert "EnvironmentFile=-/etc/correio/correio.env" in (units / "correio-.service.d" / "common.conf").read_text()
+    assert set(re.findall(r"^#?([A-Z_]+)=", (units / "correio.env").read_text(), re.MULTILINE)) <= set(TABLE)
