@@ -119,7 +119,8 @@ client: $(INSTALLED) ## build dist/correio.pyz: the client in one file that runs
 		--output-file $(DIST)/correio.pyz
 	@echo "$(DIST)/correio.pyz: for Python $(CLIENT_PYTHONS) on machines of this kind ($$(uname -s) $$(uname -m))"
 
-pictures: $(INSTALLED) ## make the recording in README.md anew
+pictures: $(INSTALLED) ## draw the pictures in README.md anew: how it is built, and the recording
+	@$(RUN_PYTHON) -m docs.architecture
 	@$(RUN_PYTHON) -m docs.recording
 
 clean: ## remove what was built or cached; mail, journal and settings stay

@@ -30,8 +30,9 @@ from .mail.view import StoredMail
 from .mailbox.files import file_name, file_names
 from .mailbox.waiting import Seen, Wanted, all_mail, wait_for
 from .stack.owned_stack import StackError
+from .stack.probe import takes_mail
 from .testing.mail import add_user, users
-from .testing.private_stack import PrivateStack, takes_mail
+from .testing.private_stack import PrivateStack
 
 __all__ = ["Mail", "MailTimeout", "NoMailbox", "StoredMail"]
 

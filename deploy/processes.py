@@ -210,20 +210,12 @@ class Processes:
         return (
             inherited
             | settings.for_services()
+            | surroundings(self._run, remembered.sockets)
             | {
-                "PATH": f"{Path(sys.executable).parent}:{os.defpath}",
-                # Behind our own modules, wherever else libraries lie.
-                "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", "")))),
-                "PYTHONUNBUFFERED": "1",
                 "BIND": settings.bind,
                 "PORT": str(settings.port),
                 "USERS": str(settings.users),
                 "MAILBOXES": str(settings.mailboxes),
-                "JOURNAL": str(self._run / "journal" / "journal.sqlite3"),
-                "POISON_DIR": str(self._run / "poison"),
-                "GATEWAY_ENDPOINT": f"ipc://{remembered.sockets}/gateway",
-                "STORE_ENDPOINT": f"ipc://{remembered.sockets}/store",
-                "FEED_ENDPOINT": f"ipc://{remembered.sockets}/feed",
                 supervisord.MARK: str(self._run),
                 "CORREIO_SERVICE": " ".join([Path(sys.executable).name, *_launch(settings)]),
                 "CORREIO_SOCKETS": remembered.sockets,
@@ -235,6 +227,21 @@ class Processes:
                 "CORREIO_METRICS_PORT": str(port) if port else "",
             }
         )
+
+
+def surroundings(run: Path, sockets: str | Path) -> dict[str, str]:
+    """What a service of a stack is given beside its settings, as variables: its modules, and what is in RUN."""
+    return {
+        "PATH": f"{Path(sys.executable).parent}:{os.defpath}",
+        # Behind our own modules, wherever else libraries lie.
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH", "")))),
+        "PYTHONUNBUFFERED": "1",
+        "JOURNAL": str(run / "journal" / "journal.sqlite3"),
+        "POISON_DIR": str(run / "poison"),
+        "GATEWAY_ENDPOINT": f"ipc://{sockets}/gateway",
+        "STORE_ENDPOINT": f"ipc://{sockets}/store",
+        "FEED_ENDPOINT": f"ipc://{sockets}/feed",
+    }
 
 
 def _launch(settings: StackSettings) -> list[str]:

@@ -144,7 +144,7 @@ def forget_signs(run: Path, but_of: Collection[str] = ()) -> None:
             path.unlink(missing_ok=True)
 
 
-def why_no_mail(run: Path) -> str | None:
+def hindrance(run: Path) -> str | None:
     """Why a store that answers cannot take mail, as with a full disk; "" where it can, None where it has not said."""
     for path in (run / _READY).glob(f"{_STORE}*"):
         try:

@@ -8,16 +8,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from deploy import history, owner, run_folder, smoke, supervisord
+from deploy import history, owner, run_folder, supervisord
 from deploy.config import LogSettings, StackSettings, take_only
 from deploy.run_folder import Remembered
-from deploy.start import abandon, mode_of, run_argument, stop, wait_until_it_takes_mail
+from deploy.start import abandon, mode_of, run_argument, stop, wait_until_it_takes_mail, why_no_mail
 from deploy.telling import EX_FAILED, DeployError, Say
 from runtime.settings import load
 
 # LSB init scripts: the status of `status` when the program is not running.
 EX_NOT_RUNNING = 3
-_SMOKE_SECONDS = 5.0
+_ASKED_SECONDS = 5.0
 
 
 def down(run: Path, say: Say, *, at_once: bool = False) -> int:
@@ -76,7 +76,7 @@ def _status_without_supervisor(run: Path, remembered: Remembered | None, say: Sa
     pids = supervisord.processes_of(run) if by_processes else []
     if not pids:
         say(f"not running (RUN={run})")
-        if remembered and smoke.why_not(remembered.host, remembered.port, _SMOKE_SECONDS) is None:
+        if remembered and not why_no_mail(remembered.host, remembered.port, _ASKED_SECONDS):
             say(f"but someone takes mail on {remembered.host} port {remembered.port}")
         return EX_NOT_RUNNING
     listed = ", ".join(map(str, sorted(pids)))
@@ -88,9 +88,9 @@ def _status_without_supervisor(run: Path, remembered: Remembered | None, say: Sa
 
 
 def _tell_whether_mail_is_taken(run: Path, remembered: Remembered, say: Say) -> bool:
-    reason = smoke.why_not(remembered.host, remembered.port, _SMOKE_SECONDS) or run_folder.why_no_mail(run) or None
-    say(f"takes mail on {remembered.host} port {remembered.port}" if reason is None else f"takes no mail: {reason}")
-    return reason is None
+    reason = why_no_mail(remembered.host, remembered.port, _ASKED_SECONDS) or run_folder.hindrance(run)
+    say(f"takes mail on {remembered.host} port {remembered.port}" if not reason else f"takes no mail: {reason}")
+    return not reason
 
 
 def logs(settings: LogSettings, say: Say) -> int:

@@ -1,7 +1,7 @@
 """A stack's start: `make up`, whichever way it runs, until it takes mail.
 
-Gives: `up`; `Mode`, one way to run a stack, and `mode_of`; the waiting until mail is taken; `run_argument`, which
-names RUN to make.
+Gives: `up`; `Mode`, one way to run a stack, and `mode_of`; the waiting until mail is taken, and `why_no_mail`, which
+asks; `run_argument`, which names RUN to make.
 Fails: `DeployError`, and then nothing that `up` started is left running.
 """
 
@@ -9,25 +9,27 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from deploy import engine, owner, preflight, run_folder, smoke, supervisord
+from deploy import engine, owner, preflight, run_folder, supervisord
 from deploy.config import StackSettings
 from deploy.docker import Containers
 from deploy.processes import Processes
 from deploy.run_folder import Remembered, Target
 from deploy.telling import EX_CONFIG, EX_FAILED, DeployError, Say, Service, ServiceFailed, Trouble
+from mail import asking
 
 # From the start of the services to the first mail taken: seconds on a slow machine, after which something is wrong.
 _READY_SECONDS = 60.0
 # While it starts: how long a service that has ended may stay unnoticed. In the first seconds that is not long, for a
 # service that does not like its settings says so at once, and whoever has typed `make up` is to read it then.
 _FIRST_SECONDS = 5.0
-_FIRST_SMOKE_SECONDS = 0.3
-_NEXT_SMOKE_SECONDS = 2.0
+_FIRST_ASKED_SECONDS = 0.3
+_NEXT_ASKED_SECONDS = 2.0
 # The store gives a sign each second; where it cannot, as its folder is not to be written, that is not waited for.
 _SIGN_SECONDS = 3.0
 _POLL_SECONDS = 0.1
@@ -140,7 +142,7 @@ def _already(before: Remembered, services: list[Service], kind: str, settings: S
     down = [f"{each.name} is {each.state}" for each in services if not each.running]
     if down:
         raise DeployError(f"already running, but {'; '.join(down)}")
-    if why := run_folder.why_no_mail(settings.run):
+    if why := run_folder.hindrance(settings.run):
         raise DeployError(f"already running, but the stack takes no mail: {why}")
     say(f"already running on {settings.bind} port {settings.port} with MODE={kind}; make status tells more")
     return 0
@@ -172,6 +174,18 @@ def stop(run: Path, before: Remembered | None, say: Say) -> None:
     run_folder.forget(run)
 
 
+def why_no_mail(host: str, port: int, seconds: float) -> str:
+    """Why nobody takes mail there, asked as a client would; "" where mail is taken.
+
+    :param seconds: to wait for the connection, and for each reply.
+    """
+    try:
+        with socket.create_connection((host, port), seconds) as connection, connection.makefile("rb") as replies:
+            return asking.why_not(connection.sendall, replies)
+    except OSError as error:
+        return f"{host} port {port}: {error.strerror or error}"
+
+
 def wait_until_it_takes_mail(mode: Mode, run: Path, remembered: Remembered) -> None:
     began = time.monotonic()
     while True:
@@ -180,9 +194,9 @@ def wait_until_it_takes_mail(mode: Mode, run: Path, remembered: Remembered) -> N
             # A service that cannot start says one line, which is all there is to say.
             raise ServiceFailed(trouble.line or trouble.what, EX_CONFIG if trouble.status == EX_CONFIG else EX_FAILED)
         waited = time.monotonic() - began
-        patience = _FIRST_SMOKE_SECONDS if waited < _FIRST_SECONDS else _NEXT_SMOKE_SECONDS
-        reason = smoke.why_not(remembered.host, remembered.port, patience)
-        if reason is None:
+        patience = _FIRST_ASKED_SECONDS if waited < _FIRST_SECONDS else _NEXT_ASKED_SECONDS
+        reason = why_no_mail(remembered.host, remembered.port, patience)
+        if not reason:
             return _refuse_a_full_disk(run)
         if waited > _READY_SECONDS:
             raise DeployError(
@@ -195,7 +209,7 @@ def wait_until_it_takes_mail(mode: Mode, run: Path, remembered: Remembered) -> N
 def _refuse_a_full_disk(run: Path) -> None:
     """It answers; but whether a message would find room only the store knows, which says so in its next beat."""
     began = time.monotonic()
-    while (why := run_folder.why_no_mail(run)) is None and time.monotonic() - began < _SIGN_SECONDS:
+    while (why := run_folder.hindrance(run)) is None and time.monotonic() - began < _SIGN_SECONDS:
         time.sleep(_POLL_SECONDS)
     if why:
         raise DeployError(f"the stack takes no mail: {why}")

@@ -7,7 +7,6 @@ condition, with a deadline.
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -17,17 +16,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
+from client.testing.private_stack import free_port as free_port
+from deploy.processes import surroundings
+from deploy.start import why_no_mail
 from tests.conditions import DEADLINE, wait_until
 
 ROOT = Path(__file__).parent.parent
 USERS = "maria@example.com\njoao@example.com\nana@example.org\n"
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def free_ports(count: int) -> int:
@@ -92,17 +87,8 @@ class Connection:
 
 
 def takes_mail(port: int) -> bool:
-    """Whether gateway, a worker and the store answer on this port: the greeting, and a look-up."""
-    try:
-        with Connection(port, timeout=5) as connection:
-            connection.reply()
-            connection.command("EHLO check.example.net")
-            connection.command("MAIL FROM:<>")
-            accepted = connection.command("RCPT TO:<postmaster>").startswith("250")
-            connection.command("QUIT")
-            return accepted
-    except OSError:
-        return False
+    """Whether gateway, a worker and the store answer on this port of 127.0.0.1."""
+    return not why_no_mail("127.0.0.1", port, 5)
 
 
 class Stack:
@@ -137,17 +123,11 @@ class Stack:
         self.metrics = {name: free_port() for name in names}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._logs = logs
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT),
+        self._environment = surroundings(folder, folder) | {
             "PORT": str(self.port),
             "DOMAIN": "mail.example.com",
-            "GATEWAY_ENDPOINT": f"ipc://{folder}/gateway.sock",
-            "STORE_ENDPOINT": f"ipc://{folder}/store.sock",
             "USERS": str(self.users),
             "MAILBOXES": str(self.mailboxes),
-            "JOURNAL": str(folder / "journal" / "journal.sqlite3"),
-            "POISON_DIR": str(folder / "poison"),
             **settings,
         }
 

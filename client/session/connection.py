@@ -145,6 +145,11 @@ class Connection:
 
 
 def connect(host: str, port: int) -> Connection:
+    """As `reach`."""
+    return Connection(reach(host, port))
+
+
+def reach(host: str, port: int) -> socket.socket:
     """Connect to a server; blocks.
 
     :param host: a name or an IP address.
@@ -152,7 +157,7 @@ def connect(host: str, port: int) -> Connection:
     """
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        return Connection(socket.create_connection((host, port), CONNECT_SECONDS))
+        return socket.create_connection((host, port), CONNECT_SECONDS)
     except ConnectionRefusedError:
         raise _nobody(where, port) from None
     except (socket.gaierror, UnicodeError):

@@ -1,20 +1,23 @@
 """A short session with a server, to see whether it is there and takes mail; nothing is stored.
 
-Gives: `probe`, what was seen and how long each reply took. Fails: never; what went wrong is in `trouble`.
+Gives: `probe`, what was seen and how long each reply took; `takes_mail`, whether it does for one address.
+Fails: never; what went wrong is in `trouble`.
 Limits: one connection, ended in order; each reply is waited for `SECONDS` at most. That a server's disk is full is
 seen of the stack in RUN alone, whose services tell it: a session that stores nothing does not meet it.
 """
 
 from __future__ import annotations
 
-import asyncio
+import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..mail.asking import why_not
 from ..run_folder import Server
-from ..session.connection import Connection, ConnectionLost, Unreachable, connect
-from ..session.smtp import CRLF, Reply, extensions
+from ..session.connection import Unreachable, reach
+from ..session.smtp import Reply, extensions
 from .services import why_no_mail
 
 # A server that takes longer than this for a greeting or a look-up is in trouble, and so is whoever waits for it.
@@ -51,47 +54,47 @@ def probe(server: Server) -> Probe:
     """Hold the session: greeting, EHLO, and up to a recipient that every server takes; then QUIT."""
     seen = Probe(server)
     began = time.monotonic()
+
+    def note(name: str) -> None:
+        nonlocal began
+        began, before = time.monotonic(), began
+        seen.times[name] = (began - before) * 1000
+
+    def told(line: str, reply: list[str]) -> None:
+        note(line.partition(" ")[0].lower() or "greeting")
+        if not line:
+            seen.greeting = "\n".join(reply)
+        elif line.startswith("EHLO") and reply[0].startswith("2"):
+            seen.extensions = extensions(Reply(250, tuple(text[4:] for text in reply)))
+
     try:
-        connection = connect(server.host, server.port)
+        connection = reach(server.host, server.port)
     except Unreachable as error:
         seen.trouble = error.message
         return seen
     seen.listening = True
-    seen.times["connect"] = (time.monotonic() - began) * 1000
+    note("connect")
     try:
-        asyncio.run(_talk(connection, seen))
-    except ConnectionLost as error:
-        seen.trouble = error.message
-    finally:
-        connection.close()
+        seen.trouble = _held(connection, told=told)
+    except OSError as error:
+        seen.trouble = f"the connection was lost: {error.strerror or error}"
     # What a session that stores nothing cannot see.
-    if seen.takes_mail and (why := why_no_mail(server)):
-        seen.takes_mail, seen.trouble = False, why
+    seen.trouble = seen.trouble or why_no_mail(server)
+    seen.takes_mail = not seen.trouble
     return seen
 
 
-async def _talk(connection: Connection, seen: Probe) -> None:
-    async def ask(name: str, line: str) -> Reply:
-        began = time.monotonic()
-        if line:
-            await connection.send(line.encode() + CRLF, SECONDS)
-        reply = await connection.reply(SECONDS)
-        seen.times[name] = (time.monotonic() - began) * 1000
-        return reply
+def takes_mail(host: str, port: int, address: str) -> bool:
+    """Whether the server takes mail for this address, as far as can be seen without sending any."""
+    try:
+        return not _held(socket.create_connection((host, port), SECONDS), address)
+    except OSError:
+        return False
 
-    greeting = await ask("greeting", "")
-    seen.greeting = str(greeting)
-    if not greeting.positive:
-        seen.trouble = f"the greeting is a refusal: {greeting}"
-        return
-    ehlo = await ask("ehlo", "EHLO localhost")
-    seen.extensions = extensions(ehlo) if ehlo.positive else {}
-    # RFC 5321 section 4.5.1: postmaster without a domain is a recipient of every server.
-    for name, line in (("mail", "MAIL FROM:<>"), ("rcpt", "RCPT TO:<postmaster>")):
-        reply = await ask(name, line)
-        if not reply.positive:
-            seen.trouble = f"{line} was answered: {reply}"
-            break
-    else:
-        seen.takes_mail = True
-    await ask("quit", "QUIT")
+
+def _held(
+    connection: socket.socket, recipient: str = "postmaster", told: Callable[[str, list[str]], None] | None = None
+) -> str:
+    connection.settimeout(SECONDS)
+    with connection, connection.makefile("rb") as replies:
+        return why_not(connection.sendall, replies, recipient, told)

@@ -1,6 +1,6 @@
 """A whole server for one program alone: a stack of its own on a free port of 127.0.0.1.
 
-Gives: `PrivateStack`, to be used in a with block: inside it mail is taken; `takes_mail`, whether a server does.
+Gives: `PrivateStack`, to be used in a with block: inside it mail is taken.
 Fails: `StackError`, as `OwnedStack.start`.
 Limits: its mail lives in a temporary folder and goes with it. One worker is enough for tests.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import smtplib
 import socket
 import tempfile
 from collections.abc import Iterable
@@ -23,8 +22,6 @@ _INHERITED = ("HOME", "LANG", "PATH", "PYTHONPATH", "TMPDIR", "TZ")
 # unix(7): the path of a socket has at most 107 octets; the longest here ends in /run/sockets/supervisor.sock.1234567.
 _LONGEST_FOLDER = 70
 _STOP_SECONDS = 10.0
-# A server that is somebody else's may never answer.
-_ANSWER_SECONDS = 2.0
 # Ports that somebody else took between the look for a free one and the gateway's start.
 _TRIES = 5
 
@@ -76,7 +73,7 @@ class PrivateStack:
 
     def _start(self) -> None:
         for _ in range(_TRIES):
-            self.port = _free_port(self.host)
+            self.port = free_port()
             self._stack = OwnedStack(self.folder / "run", self._environment(), self._settings)
             try:
                 self._stack.start()
@@ -112,21 +109,8 @@ def _short_folder() -> Path:
     return Path(folder)
 
 
-def _free_port(host: str) -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on now."""
     with socket.socket() as probe:
-        probe.bind((host, 0))
+        probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def takes_mail(host: str, port: int, address: str = "postmaster") -> bool:
-    """Whether gateway, worker and store answer, and take mail for this address.
-
-    :param address: by default the one that every server takes (RFC 5321 section 4.5.1).
-    """
-    try:
-        with smtplib.SMTP(host, port, "localhost", _ANSWER_SECONDS) as session:
-            session.ehlo()
-            begun, _ = session.mail("", [] if address.isascii() else ["SMTPUTF8"])
-            return begun == 250 and session.docmd("RCPT", f"TO:<{address}>")[0] == 250
-    except (OSError, smtplib.SMTPException):
-        return False

@@ -139,30 +139,30 @@ def test_where_nothing_runs_none_is_left(tmp_path: Path) -> None:
 
 def test_why_no_mail_is_taken_is_what_the_store_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_folder.make_ready_folder(tmp_path, ME, ME)
-    assert run_folder.why_no_mail(tmp_path) is None
+    assert run_folder.hindrance(tmp_path) is None
     store = Vitals("store", str(tmp_path / "ready" / "mailbox_store-aaa"), notify="")
     store.beat(True, {"users": 1})
-    assert run_folder.why_no_mail(tmp_path) == ""
+    assert run_folder.hindrance(tmp_path) == ""
     store.beat(True, {"users": 1}, hindrance="no room for mail")
-    assert run_folder.why_no_mail(tmp_path) == "no room for mail"
+    assert run_folder.hindrance(tmp_path) == "no room for mail"
     # What it said a while ago may not hold any more.
     os.utime(tmp_path / "ready" / "mailbox_store-aaa", (0, 0))
-    assert run_folder.why_no_mail(tmp_path) is None
+    assert run_folder.hindrance(tmp_path) is None
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
-    assert run_folder.why_no_mail(tmp_path) == "no room for mail: the disk of RUN is full"
+    assert run_folder.hindrance(tmp_path) == "no room for mail: the disk of RUN is full"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\udcff"])
 def test_a_sign_that_says_nothing_sensible_is_no_hindrance(tmp_path: Path, text: str) -> None:
     run_folder.make_ready_folder(tmp_path, ME, ME)
     (tmp_path / "ready" / "mailbox_store").write_text(text, errors="surrogateescape")
-    assert run_folder.why_no_mail(tmp_path) is None
+    assert run_folder.hindrance(tmp_path) is None
 
 
 def test_a_disk_that_does_not_tell_its_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_folder.make_ready_folder(tmp_path, ME, ME)
     monkeypatch.setattr(os, "statvfs", lambda _path: os.close(-1))
-    assert run_folder.why_no_mail(tmp_path) == "the room for mail cannot be seen: Bad file descriptor"
+    assert run_folder.hindrance(tmp_path) == "the room for mail cannot be seen: Bad file descriptor"
 
 
 def test_sockets_lie_in_the_run_folder(folder: Path) -> None:

@@ -157,7 +157,7 @@ class Injector:
 
         def send() -> None:
             with zmq.Context() as context:
-                for name in ("gateway.sock", "store.sock"):
+                for name in ("gateway", "store"):
                     with context.socket(zmq.DEALER) as socket:
                         socket.setsockopt(zmq.LINGER, 500)
                         socket.connect(f"ipc://{self.stack.folder}/{name}")

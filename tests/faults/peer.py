@@ -40,7 +40,7 @@ class StorePeer:
     def __init__(self, stack: Stack) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = open_socket(self._context, zmq.DEALER, os.urandom(8).hex().encode())
-        self._socket.connect(f"ipc://{stack.folder}/store.sock")
+        self._socket.connect(f"ipc://{stack.folder}/store")
 
     def __enter__(self) -> StorePeer:
         return self

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.stack
 
 # What a client may wait for a reply meanwhile.
 PAUSE = 2.0
-SOCKETS = ["gateway.sock", "store.sock"]
+SOCKETS = ["gateway", "store"]
 
 
 class Stranger:

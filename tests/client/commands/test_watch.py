@@ -29,7 +29,7 @@ def stack(folder: Path, **settings: str) -> Iterator[Stack]:
     """A stack with a feed, and what `make up` writes of it."""
     sockets = {"mode": "processes", "sockets": str(folder)}
     (folder / "stack.json").write_text(json.dumps(sockets))
-    with Stack(folder, workers=1, FEED_ENDPOINT=f"ipc://{folder}/feed", **settings) as running:
+    with Stack(folder, workers=1, **settings) as running:
         yield running
 
 

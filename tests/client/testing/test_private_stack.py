@@ -34,19 +34,19 @@ def test_it_takes_mail_and_leaves_nothing() -> None:
 
 
 def test_its_port_may_be_taken_by_another_in_the_last_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    free_port = private_stack._free_port
+    free_port = private_stack.free_port
     with socket.create_server(("127.0.0.1", 0)) as other:
         ports = [other.getsockname()[1]]
-        monkeypatch.setattr(private_stack, "_free_port", lambda host: ports.pop() if ports else free_port(host))
+        monkeypatch.setattr(private_stack, "free_port", lambda: ports.pop() if ports else free_port())
         with PrivateStack(["ana@example.com"]) as stack:
             assert stack.port != other.getsockname()[1]
 
 
 def test_a_server_that_has_its_port_already_is_not_taken_for_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    free_port = private_stack._free_port
+    free_port = private_stack.free_port
     with PrivateStack(["ana@example.com"]) as other:
         ports = [other.port]
-        monkeypatch.setattr(private_stack, "_free_port", lambda host: ports.pop() if ports else free_port(host))
+        monkeypatch.setattr(private_stack, "free_port", lambda: ports.pop() if ports else free_port())
         with PrivateStack(["eva@example.org"]) as stack, smtplib.SMTP(stack.host, stack.port) as session:
             assert stack.port != other.port
             session.sendmail("bo@example.net", ["eva@example.org"], "Subject: x\r\n\r\ntext\r\n")
