@@ -101,7 +101,7 @@ class Processes:
                 pass
             else:
                 # Three groups, one after the other: gateway, workers, store.
-                _wait_until_gone(self._run, 3.0 * remembered.stop_seconds)
+                supervisord.gone_within(self._run, 3.0 * remembered.stop_seconds)
         self._end(remembered.stop_seconds if remembered else _ABANDON_SECONDS)
         if remembered is not None:
             run_folder.remove_sockets(Path(remembered.sockets))
@@ -267,9 +267,3 @@ def _raise_file_limit(wanted: int) -> None:
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-
-
-def _wait_until_gone(run: Path, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while supervisord.processes_of(run) and time.monotonic() < deadline:
-        time.sleep(_POLL_SECONDS)

@@ -143,12 +143,13 @@ def end_processes(run: Path, grace: float) -> list[int]:
     for kind, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, _KILLED_SECONDS)):
         for pid in processes_of(run):
             _signal(pid, kind)
-        if _gone_within(run, seconds):
+        if gone_within(run, seconds):
             return []
     return processes_of(run)
 
 
-def _gone_within(run: Path, seconds: float) -> bool:
+def gone_within(run: Path, seconds: float) -> bool:
+    """Wait until none is there any more; whether that was so in time."""
     deadline = time.monotonic() + seconds
     while processes_of(run):
         if time.monotonic() > deadline:
