@@ -3,7 +3,7 @@
 Gives: `session_options`, for the command line, and `hold`, which holds the session that they ask for.
 On a terminal there are colours, hints, a status line and completion; otherwise what goes out is what the server said,
 and each of these only where it is asked for.
-Fails: as `connection.connect`, and `record.Record` for a file that cannot be written.
+Fails: as `connection.connect`, and `record.TranscriptWriter` for a file that cannot be written.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..run_folder import Server
 from ..session.connection import Unreachable, connect
 from ..session.guide import Guide
 from ..session.interactive import Lines, PipedLines, converse
-from ..session.record import Record
+from ..session.transcript import TranscriptWriter
 from ..session.typed import CommandHistory, TypedLines, history_path
 from ..terminal import COLOR_CHOICES, Paint, wants_color
 
@@ -83,7 +83,7 @@ def hold(server: Server, wishes: Wishes) -> int:
     except Unreachable as error:
         raise error.in_language(language) from None
     try:
-        record = Record(wishes.save, f"{server.host}:{server.port}") if wishes.save else None
+        record = TranscriptWriter(wishes.save, f"{server.host}:{server.port}") if wishes.save else None
     except click.BadParameter:
         connection.close()
         raise

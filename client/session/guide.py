@@ -2,6 +2,9 @@
 
 Gives: `Guide`, which is told every line and reply and gives the text to show for it; what `--lang`, `--color`,
 `--hints`, `--explain` and `--save` ask for is decided by whoever makes one. As it is by default it adds nothing.
+`taken_apart` finds in a reply what a server tells of its own work: the lines that XEXPLAIN ON adds to each reply of
+Correio. They end the reply, one line `XEXPLAIN worker NAME step N` and then one per change, `XEXPLAIN name: before ->
+after`. A reply without them is left as it is. `in_words` says them for a person.
 Fails: nothing in it ends a session; a record that cannot be written any more is reported once.
 Limits: a reply is shown as the server sent it, with what could act on the terminal made visible; all that the guide
 adds stands on lines of its own. Only the lines of an explanation that it asked for itself are shown in other words.
@@ -9,14 +12,16 @@ adds stands on lines of its own. Only the lines of an explanation that it asked 
 
 from __future__ import annotations
 
-from ..language import Language, Text
+import re
+from dataclasses import dataclass, replace
+
+from ..language import Language, Text, number
 from ..terminal import Paint, harmless_text
-from . import explanation
 from .connection import ServerError
-from .hints import hint, next_forms
-from .record import Record
+from .help import hint, next_forms
 from .smtp import GREETING, Expects, Reply
 from .standing import Stage, Standing
+from .transcript import TranscriptWriter
 
 NOT_EXPLAINED = Text(
     "This server does not explain its work, only times are shown. Correio does when started with: make up EXPLAIN=on",
@@ -58,7 +63,7 @@ class Guide:
         *,
         hints: bool = False,
         explain: bool = False,
-        record: Record | None = None,
+        record: TranscriptWriter | None = None,
     ) -> None:
         self.language = language
         self.paint = paint
@@ -72,7 +77,7 @@ class Guide:
     def asks(self) -> bytes | None:
         """What the guide has to say to the server itself once the session is open, or None."""
         self._asking = self.explain
-        return explanation.REQUEST if self.explain else None
+        return EXPLAIN_REQUEST if self.explain else None
 
     def said(self, line: bytes, expects: Expects) -> None:
         """A line was sent."""
@@ -81,10 +86,10 @@ class Guide:
 
     def heard(self, line: bytes | None, reply: Reply, seconds: float) -> str:
         """A reply came to this line (GREETING: to none, None: unasked) after so long; gives what to show, or ""."""
-        about: explanation.Explanation | None = None
+        about: Explanation | None = None
         if self.explain:
-            reply, about = explanation.split(reply)
-        if self._asking and line == explanation.REQUEST:
+            reply, about = taken_apart(reply)
+        if self._asking and line == EXPLAIN_REQUEST:
             self._asking = False
             if reply.code != 421:
                 return "" if reply.positive else self.note(NOT_EXPLAINED)
@@ -97,10 +102,10 @@ class Guide:
         shown += self._hint(line or b"", reply)
         return "\n".join([*shown, *self._trouble()])
 
-    def _explained(self, line: bytes | None, about: explanation.Explanation | None, seconds: float) -> list[str]:
+    def _explained(self, line: bytes | None, about: Explanation | None, seconds: float) -> list[str]:
         if not self.explain or line is None or line == GREETING:
             return []
-        who, *changes = explanation.told(about, seconds, self.language)
+        who, *changes = in_words(about, seconds, self.language)
         lines = [f"  = {who}", *(f"    {change}" for change in changes)]
         return [self.paint.note(harmless_text(each)) for each in lines]
 
@@ -150,3 +155,86 @@ class Guide:
         )
         following = _NEXT.say(self.language, next=next_forms(standing, self.language)[:_CLIPPED_FORMS])
         return " | ".join([stands, following, _KEYS.say(self.language)])
+
+
+EXPLAIN_REQUEST = b"XEXPLAIN ON"
+
+_LINE = re.compile(r"(?:[245]\.[0-9]{1,3}\.[0-9]{1,3} )?XEXPLAIN (?P<told>.+)")
+_WORKER = re.compile(r"worker (?P<worker>\S+) step (?P<step>[0-9]+)")
+
+_BY_WORKER = Text("worker {worker}, step {step}, {time} ms", "worker {worker}, passo {step}, {time} ms")
+_TIME_ALONE = Text("{time} ms", "{time} ms")
+_NO_CHANGE = Text("the session stays as it was", "a sessão fica como estava")
+# The fields of the session by the server's names for them.
+_FIELDS = {
+    "phase": Text("phase", "fase"),
+    "hello": Text("greeting", "saudação"),
+    "sender": Text("sender", "remetente"),
+    "recipients": Text("recipients", "destinatários"),
+    "delivery": Text("delivery id", "id da entrega"),
+    "errors": Text("errors", "erros"),
+}
+_VALUES = {
+    "connected": Text("connected", "conectado"),
+    "greeted": Text("greeted", "cumprimentado"),
+    "sender": Text("sender", "remetente"),
+    "recipients": Text("recipients", "destinatários"),
+    "message": Text("message", "mensagem"),
+    "(none)": Text("(none)", "(nada)"),
+}
+_ARROW = " -> "
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Who served a line, in which step of the session, and what that changed: field, before, after."""
+
+    worker: str
+    step: str
+    changes: tuple[tuple[str, str, str], ...]
+
+
+def taken_apart(reply: Reply) -> tuple[Reply, Explanation | None]:
+    """The reply without its explanation, and the explanation if it has one."""
+    lines = [_LINE.fullmatch(text) for text in reply.texts]
+    for first, line in enumerate(lines):
+        who = _WORKER.fullmatch(line["told"]) if line else None
+        if who and first:
+            told = (each["told"] for each in lines[first + 1 :] if each)
+            return replace(reply, texts=reply.texts[:first]), Explanation(
+                who["worker"], who["step"], tuple(map(_change, told))
+            )
+    return reply, None
+
+
+def _change(told: str) -> tuple[str, str, str]:
+    name, _, values = told.partition(": ")
+    before, _, after = values.partition(_ARROW)
+    return name, before, after
+
+
+def in_words(explanation: Explanation | None, seconds: float, language: Language) -> list[str]:
+    """The explanation in words, a line each.
+
+    :param seconds: from the line's sending to its reply.
+    """
+    time = number(seconds * 1000, language)
+    if explanation is None:
+        return [_TIME_ALONE.say(language, time=time)]
+    who = _BY_WORKER.say(language, worker=explanation.worker, step=explanation.step, time=time)
+    changes = [_changed(*change, language) for change in explanation.changes]
+    return [who, *(changes or [_NO_CHANGE.say(language)])]
+
+
+def _changed(name: str, before: str, after: str, language: Language) -> str:
+    values = _ARROW.join(_value(name, value, language) for value in (before, after))
+    return f"{_in_language(_FIELDS, name, language)}: {values}"
+
+
+def _value(name: str, value: str, language: Language) -> str:
+    # Only the words of the protocol's own, never a name that happens to be one of them.
+    return _in_language(_VALUES, value, language) if name == "phase" or value == "(none)" else value
+
+
+def _in_language(words: dict[str, Text], name: str, language: Language) -> str:
+    return words[name].say(language) if name in words else name

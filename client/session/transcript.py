@@ -1,6 +1,6 @@
 """A transcript of a session in a file: what was said, in the form in which Correio's own tests are written.
 
-Gives: `Record`, to be told each line and each reply; `client_line` and `server_lines`, the form.
+Gives: `TranscriptWriter`, to be told each line and each reply; `client_line` and `server_lines`, the form.
 `C:` is before what the client sent, `S:` before what the server said, `C|` before what cannot be shown as text, with
 the escapes \\r \\n and \\xHH; `#` begins a comment. Such a file can be played to a server again: the delivery id of a
 reply, another one each time, is in a comment, with `...` in its place.
@@ -53,7 +53,7 @@ def server_lines(reply: Reply) -> list[str]:
     return lines
 
 
-class Record:
+class TranscriptWriter:
     """Writes a session down as it happens."""
 
     def __init__(self, path: Path, server: str) -> None:

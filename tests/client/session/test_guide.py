@@ -1,16 +1,18 @@
-"""What the guide adds to a session."""
+"""What the guide adds to a session, explanations taken out of replies and said in words among it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from client.language import Language, Text
 from client.session.connection import ConnectionLost
-from client.session.guide import NOT_DELIVERED, Guide
-from client.session.record import Record
+from client.session.guide import NOT_DELIVERED, Explanation, Guide, in_words, taken_apart
 from client.session.smtp import GREETING, Expects, Reply
+from client.session.transcript import TranscriptWriter
 from client.terminal import Paint
 
 _LOST = ConnectionLost(Text("The server closed the connection", "O servidor encerrou a conexão"))
@@ -77,7 +79,7 @@ def test_a_farewell_instead_of_explanations_is_shown() -> None:
 
 def test_the_record_has_neither_hints_nor_explanations(tmp_path: Path) -> None:
     path = tmp_path / "session.smtp"
-    record = Record(path, "s")
+    record = TranscriptWriter(path, "s")
     guide = Guide(Language.PORTUGUESE, Paint(True), hints=True, explain=True, record=record)
     guide.heard(GREETING, _HI, 0)
     guide.asks()
@@ -94,7 +96,7 @@ def test_the_record_has_neither_hints_nor_explanations(tmp_path: Path) -> None:
 
 
 def test_a_record_that_cannot_be_written_any_more_is_told_once(tmp_path: Path) -> None:
-    record = Record(tmp_path / "session.smtp", "s")
+    record = TranscriptWriter(tmp_path / "session.smtp", "s")
     guide = Guide(record=record)
     record.trouble = "No space left on device"
     record.close()
@@ -134,3 +136,58 @@ def test_the_status_line_stays_short_whatever_the_names_are() -> None:
 def test_notes_speak_the_language() -> None:
     assert Guide(Language.PORTUGUESE).note(NOT_DELIVERED).startswith("(A mensagem")
     assert Guide(Language.PORTUGUESE).lost(_LOST) == "(O servidor encerrou a conexão)"
+
+
+_WHO = "XEXPLAIN worker 4711@host step 3"
+
+
+@pytest.mark.parametrize("enhanced", ["2.1.0 ", ""])
+def test_an_explanation_is_taken_out_of_its_reply(enhanced: str) -> None:
+    lines = ("ok", _WHO, "XEXPLAIN phase: greeted -> sender", "XEXPLAIN sender: (none) -> <a@b>")
+    reply, explanation = taken_apart(Reply(250, tuple(enhanced + line for line in lines)))
+    assert reply == Reply(250, (f"{enhanced}ok",))
+    assert explanation == Explanation(
+        "4711@host", "3", (("phase", "greeted", "sender"), ("sender", "(none)", "<a@b>"))
+    )
+
+
+def test_the_keyword_in_ehlo_s_reply_is_no_explanation() -> None:
+    offer = Reply(250, ("host", "XEXPLAIN", "HELP"))
+    assert taken_apart(offer) == (offer, None)
+    reply, explanation = taken_apart(Reply(250, (*offer.texts, _WHO)))
+    assert reply == offer
+    assert explanation == Explanation("4711@host", "3", ())
+
+
+@given(st.lists(st.text(max_size=20) | st.just(_WHO), min_size=1, max_size=4))
+def test_a_reply_keeps_its_first_line_whatever_the_server_says(texts: list[str]) -> None:
+    reply, explanation = taken_apart(Reply(250, tuple(texts)))
+    assert reply.texts == tuple(texts[: len(reply.texts)])
+    assert reply.texts
+    assert (explanation is None) is (len(reply.texts) == len(texts))
+
+
+def test_it_is_told_in_both_languages() -> None:
+    explanation = Explanation("4711@host", "3", (("phase", "greeted", "sender"), ("hello", "(none)", "HELO message")))
+    assert in_words(explanation, 0.00123, Language.ENGLISH) == [
+        "worker 4711@host, step 3, 1.2 ms",
+        "phase: greeted -> sender",
+        "greeting: (none) -> HELO message",
+    ]
+    assert in_words(explanation, 0.00123, Language.PORTUGUESE) == [
+        "worker 4711@host, passo 3, 1,2 ms",
+        "fase: cumprimentado -> remetente",
+        "saudação: (nada) -> HELO message",
+    ]
+
+
+def test_a_line_that_changed_nothing_says_so() -> None:
+    assert in_words(Explanation("w", "1", ()), 0, Language.ENGLISH)[1:] == ["the session stays as it was"]
+
+
+def test_without_an_explanation_there_is_the_time() -> None:
+    assert in_words(None, 0.5, Language.PORTUGUESE) == ["500,0 ms"]
+
+
+def test_a_field_of_a_newer_server_is_told_by_its_own_name() -> None:
+    assert in_words(Explanation("w", "1", (("colour", "a", "b"),)), 0, Language.PORTUGUESE)[1] == "colour: a -> b"

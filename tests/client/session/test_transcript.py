@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.session.record import Record, client_line, server_lines
 from client.session.smtp import Expects, Reply
+from client.session.transcript import TranscriptWriter, client_line, server_lines
 from tests.transcripts.transcript import Expect, Send, load, mismatch
 
 
@@ -68,7 +68,7 @@ def test_the_file_is_made_anew_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "session.smtp"
     path.write_text("before")
     path.chmod(0o644)
-    record = Record(path, "127.0.0.1:1")
+    record = TranscriptWriter(path, "127.0.0.1:1")
     record.heard(Reply(220, ("hi",)))
     record.said(b"NOOP", Expects.COMMAND)
     record.left()
@@ -81,7 +81,7 @@ def test_the_file_is_made_anew_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 def test_secrets_are_not_written_down(tmp_path: Path) -> None:
-    record = Record(tmp_path / "session.smtp", "")
+    record = TranscriptWriter(tmp_path / "session.smtp", "")
     record.said(b"auth PLAIN c2VjcmV0", Expects.COMMAND)
     record.said(b"c2VjcmV0", Expects.RESPONSE)
     record.said(b"AUTH is a word of the message", Expects.MESSAGE)
@@ -93,12 +93,12 @@ def test_secrets_are_not_written_down(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_written_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(click.BadParameter, match="No such file or directory"):
-        Record(tmp_path / "none" / "session.smtp", "")
+        TranscriptWriter(tmp_path / "none" / "session.smtp", "")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110
 def test_a_disk_that_becomes_full_ends_the_record_alone() -> None:
-    record = Record.__new__(Record)
+    record = TranscriptWriter.__new__(TranscriptWriter)
     record.trouble = ""
     record._file = open("/dev/full", "w")  # noqa: SIM115, PTH123
     record.said(b"NOOP", Expects.COMMAND)
