@@ -19,7 +19,8 @@ from docker.models.containers import Container
 from runtime import VERSION
 from tests import mailboxes
 from tests.conditions import wait_until
-from tests.containers.conftest import CALLER, USERS, ContainerStack
+from tests.container_stack import ContainerStack
+from tests.containers.conftest import CALLER, USERS
 from tests.deploy.deploying import deploy
 from tests.scraping import page
 from tests.stack import ROOT, Connection, free_port

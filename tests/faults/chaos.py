@@ -23,9 +23,9 @@ from pathlib import Path
 
 from runtime import counted
 from tests.conditions import wait_until
+from tests.container_stack import ContainerStack
 from tests.faults.bystander import ADDRESS as BYSTANDER
 from tests.faults.bystander import Bystander, Seen
-from tests.faults.container_stack import ContainerStack
 from tests.faults.injectors import Injector
 from tests.faults.load import Journal, Sender
 from tests.faults.peaks import Peaks

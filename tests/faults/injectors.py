@@ -17,7 +17,7 @@ from pathlib import Path
 
 import zmq
 
-from tests.faults.container_stack import ContainerStack
+from tests.container_stack import ContainerStack
 from tests.faults.large_crowd import large_crowd
 from tests.faults.large_to_many import large_to_many
 from tests.faults.load import Journal

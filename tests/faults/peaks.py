@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from tests.faults.container_stack import ContainerStack
+from tests.container_stack import ContainerStack
 from tests.stack import Stack
 
 # What docs/operations.md promises ("Memory"), in MiB: under any load, of 3,000 connections or so.

@@ -1,4 +1,4 @@
-"""A stack of containers with the handles of `tests.stack.Stack`, so that the same faults can be done to it."""
+"""A stack of containers, seen through the Docker SDK, with the handles of `tests.stack.Stack`: faults serve both."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class ContainerStack:
     :param folder: for users.txt, mailboxes and RUN.
     :param workers: how many session workers.
     :param users: the text of users.txt.
+    :param settings: further settings; with SUDO_UID and SUDO_GID whoever calls sudo to start it.
     """
 
     def __init__(self, folder: Path, workers: int, users: str, **settings: str) -> None:
@@ -38,7 +39,7 @@ class ContainerStack:
         self.port = free_port()
         self.worker_names = [f"session_worker-{number}" for number in range(1, workers + 1)]
         self._settings = {"MODE": "docker", "PORT": str(self.port), "WORKERS": str(workers), **settings}
-        self._client = docker.from_env()
+        self.client = docker.from_env()
 
     def __enter__(self) -> ContainerStack:
         done = deploy("up", self.folder, **self._settings)
@@ -53,8 +54,8 @@ class ContainerStack:
                 if error is not None:
                     print(f"--- {name}\n{self.log(name)[-4000:]}")
                 self._container(name).unpause()
-        done = deploy("down", self.folder)
-        self._client.close()
+        done = deploy("down", self.folder, **self._settings)
+        self.client.close()
         assert done.returncode == 0, done.stdout + done.stderr
 
     def start(self, name: str) -> None:
@@ -106,18 +107,22 @@ class ContainerStack:
     def log(self, name: str) -> str:
         return self._container(name).logs().decode(errors="replace")
 
+    def containers(self, service: str = "", number: int = 0) -> list[Container]:
+        """Its containers, stopped ones too; of one service, and of one number."""
+        labels = [f"com.docker.compose.project.working_dir={Path(engine.__file__).parent}"]
+        labels += [f"com.docker.compose.service={service}"] if service else []
+        labels += [f"com.docker.compose.container-number={number}"] if number else []
+        found = self.client.containers.list(all=True, filters={"label": labels})
+        return [
+            each for each in found if each.labels["com.docker.compose.project"].startswith(f"correio-{self.port}-")
+        ]
+
     def _container(self, name: str) -> Container:
         service, _, number = name.partition("-")
-        labels = [
-            f"com.docker.compose.project.working_dir={Path(engine.__file__).parent}",
-            f"com.docker.compose.service={service}",
-            f"com.docker.compose.container-number={number or 1}",
-        ]
-        for container in self._client.containers.list(all=True, filters={"label": labels}):
-            if container.labels["com.docker.compose.project"].startswith(f"correio-{self.port}-"):
-                return container
-        raise AssertionError(f"there is no container of {name}")
+        found = self.containers(service, int(number or 1))
+        assert found, f"there is no container of {name}"
+        return found[0]
 
     def _bus(self, container: Container) -> Network:
         project = container.labels["com.docker.compose.project"]
-        return self._client.networks.get(f"{project}_bus")
+        return self.client.networks.get(f"{project}_bus")
