@@ -28,6 +28,10 @@ PATH = re.compile(rf"(?<![\w./~-])((?:{'|'.join(FOLDERS[:-1])})/[\w*][\w.*/-]*[\
 # `gateway.clients`, `python -m tests.faults.chaos`: a module.
 MODULE = re.compile(rf"`(?:python -m )?((?:{'|'.join(FOLDERS[1:10])})(?:\.\w+)+)[` ]")
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
+# `StepDone`, `sent_octets`, `Framer.take(...)`: what the sources define, in documents about them.
+WORD = re.compile(r"`([A-Z][a-z]\w+|\w+_\w+)(?:\([^`]*\))?`")
+OF_MODULE = re.compile(r"`([a-z]\w+)\.(\w+)(?:\([^`]*\))?`")
+ABOUT_SOURCES = ["README.md", "docs/life-of-a-message.md", "wire/SPEC.md"]
 # What the reader of docs/ci.md makes in a project of their own, and a file that RUN has.
 OF_READERS = {"ci.sh", "test_signup.py", "mail/mailboxes", "gateway.log.1"}
 
@@ -63,6 +67,18 @@ def test_files_and_folders_that_are_named_exist(document: str) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_to_files_and_modules_that_are_named_exist(document: str) -> None:
     assert missing(document, LINK) + missing(document, MODULE) == []
+
+
+@pytest.mark.parametrize("document", ABOUT_SOURCES)
+def test_what_is_called_by_its_name_in_the_sources_is_there(document: str) -> None:
+    sources = {name: (ROOT / name).read_text("utf-8") for name in TEXTS if not name.endswith(".md")}
+    words = set(re.findall(r"\w+", "\n".join(sources.values())))
+    text = (ROOT / document).read_text("utf-8")
+    assert [word for word in WORD.findall(text) if word not in words] == []
+    for module, name in OF_MODULE.findall(text):
+        having = [source for path, source in sources.items() if path.endswith(f"/{module}.py")]
+        known = not having or name == "py" or any(re.search(rf"\b{name}\b", source) for source in having)
+        assert known or f"{module}.{name}" == "correio.localhost", f"{module}.py has no {name}"
 
 
 def test_a_name_that_is_gone_would_be_seen(tmp_path: Path) -> None:
