@@ -16,7 +16,7 @@ from .commands.session import Wishes, hold, session_options
 from .options import server_options
 from .output import guarded
 from .run_folder import Server
-from .terminal import Context, fit_streams
+from .terminal import FittingContext, fit_streams
 
 COMMANDS = (
     serve.command,
@@ -40,7 +40,7 @@ class Commands(click.Group):
     """The commands: what they say fits the terminal, a Ctrl-C that they leave to Python is no failure, and an output
     that takes nothing is told in one line."""
 
-    context_class = Context
+    context_class = FittingContext
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Do what the command line says, and end the process."""
@@ -116,7 +116,7 @@ def main(context: click.Context, server: Server, wishes: Wishes) -> None:
 
 
 for _command in COMMANDS:
-    _command.context_class = Context
+    _command.context_class = FittingContext
     # The whole of its first sentence: click would cut it.
     _command.short_help = _command.get_short_help_str(limit=1000)
     main.add_command(_command)

@@ -1,7 +1,7 @@
 """The two languages that the client's own words come in; what a server says stays as the server said it.
 
-Gives: `Text`, one thing to say in both languages, written where it is used; `language_of`, which one a locale means;
-`number` and `counted` for numbers in texts.
+Gives: `Phrase`, one thing to say in both languages, written where it is used; `language_of`, which one a locale
+means; `number` and `counted` for numbers in texts.
 Fails: a text whose languages do not take the same values is refused as soon as its module is imported.
 """
 
@@ -22,7 +22,7 @@ class Language(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class Phrase:
     """Something to say, as templates of str.format with named values."""
 
     en: str

@@ -28,7 +28,7 @@ from .commands.wait import there_is
 from .mail.address import AddressError
 from .mail.view import StoredMail
 from .mailbox.files import file_name, file_names
-from .mailbox.waiting import Seen, Wanted, all_mail, wait_for
+from .mailbox.waiting import Seen, WantedMail, all_mail, wait_for
 from .stack.owned_stack import StackError
 from .stack.probe import takes_mail
 from .testing.mail import add_user, users
@@ -122,7 +122,7 @@ class Mail:
         """
         __tracebackhide__ = True
         self._check(to)
-        wanted = Wanted(
+        wanted = WantedMail(
             re.compile(subject) if subject else None, sender, after.id if isinstance(after, StoredMail) else after
         )
         seen = Seen()

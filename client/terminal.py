@@ -6,7 +6,7 @@ hides the start of a line, marks that turn the direction of text around. None of
 Gives: `harmless_line` and `harmless_text`; `Paint`, which puts colours (the 16 of ECMA-48 SGR, that every terminal
 knows) into text that is harmless already, and `wants_color`, whether there are to be any; `fit`, text with its long
 lines broken at blanks, `fit_streams`, which has all text that goes to a terminal broken so, errors included,
-`leave_lines_whole` for JSON, and `Context`, whose help fits narrow terminals.
+`leave_lines_whole` for JSON, and `FittingContext`, whose help fits narrow terminals.
 Limits: a word that is longer than a line is left to the terminal. What goes to a pipe or a file is left as it is, and
 so are octets that are written past the text stream. From 40 columns on all output can be read.
 """
@@ -194,7 +194,7 @@ def _fitting(stream: TextIO) -> TextIO:
     return _Fitting(stream.buffer, stream.encoding, "backslashreplace", line_buffering=True)
 
 
-class Formatter(click.HelpFormatter):
+class FittingFormatter(click.HelpFormatter):
     """Help in as many columns as there are: click's own takes 50 at least, and cuts words."""
 
     def __init__(self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None) -> None:
@@ -217,7 +217,7 @@ class Formatter(click.HelpFormatter):
         return fit(super().getvalue(), self.width + 2)
 
 
-class Context(click.Context):
+class FittingContext(click.Context):
     """A command's context whose help fits."""
 
-    formatter_class = Formatter
+    formatter_class = FittingFormatter

@@ -22,10 +22,10 @@ import click
 
 from ..options import server_options
 from ..run_folder import Server
-from ..session.composing import PIECE, Fields, Mailbox, MessageError
+from ..session.composing import PIECE, Fields, MessageError, NamedAddress
 from ..session.connection import connect
 from ..session.delivery import Envelope, deliver
-from ..session.smtp import Reply
+from ..session.smtp import ServerReply
 from ..terminal import harmless_text
 
 # An input that cannot be read twice is kept in memory up to this size, else in a temporary file.
@@ -80,7 +80,7 @@ def command(
     envelope = Envelope(author.address, tuple(to.address for to in addressees), _plain(helo, "--helo"))
     if not author.address:
         # Mail without a return address comes from the mail system itself; From: has to name somebody all the same.
-        author = Mailbox("", f"MAILER-DAEMON@{helo or 'localhost'}")
+        author = NamedAddress("", f"MAILER-DAEMON@{helo or 'localhost'}")
     fields = Fields(author, addressees, subject, extra)
     with _seekable(file) as message:
         try:
@@ -90,7 +90,7 @@ def command(
     click.echo(harmless_text(str(reply)))
 
 
-async def _send(server: Server, envelope: Envelope, message: BinaryIO, fields: Fields, verbose: bool) -> Reply:
+async def _send(server: Server, envelope: Envelope, message: BinaryIO, fields: Fields, verbose: bool) -> ServerReply:
     connection = connect(server.host, server.port)
     try:
         return await deliver(connection, envelope, message, fields, _on_stderr if verbose else _nowhere)
@@ -115,17 +115,17 @@ def _plain(text: str, option: str) -> str:
     return text
 
 
-def _mailbox(text: str, option: str) -> Mailbox:
+def _mailbox(text: str, option: str) -> NamedAddress:
     """An address with or without a name and angle brackets."""
     given = _plain(text.strip(), option)
     if given == "<>" and option == "--from":
-        return Mailbox("", "")
+        return NamedAddress("", "")
     if given.endswith(">") and not given.startswith("<"):
-        return Mailbox(*parseaddr(given))
+        return NamedAddress(*parseaddr(given))
     address = given[1:-1] if given.startswith("<") and given.endswith(">") else given
     if not address:
         raise click.BadParameter("an address is needed, such as ana@example.org", param_hint=option)
-    return Mailbox("", address)
+    return NamedAddress("", address)
 
 
 @contextmanager

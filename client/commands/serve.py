@@ -81,6 +81,6 @@ def command(
         chosen["USERS"] = str(users)
     environment = {name: value for name, value in os.environ.items() if name != "BASE"}
     # It needs ZeroMQ, which takes a moment to load.
-    from ..stack.foreground import hold
+    from ..stack.foreground import stay_in_foreground
 
-    context.exit(hold(OwnedStack(run, environment | chosen, chosen), Display(paint, language)))
+    context.exit(stay_in_foreground(OwnedStack(run, environment | chosen, chosen), Display(paint, language)))

@@ -20,9 +20,9 @@ import click
 
 from ..language import Language, language_of
 from ..run_folder import Server
-from ..session.connection import Unreachable, connect
+from ..session.connection import NoConnection, connect
 from ..session.guide import Guide
-from ..session.interactive import Lines, PipedLines, converse
+from ..session.interactive import LineSource, PipedLines, converse
 from ..session.transcript import TranscriptWriter
 from ..session.typed import CommandHistory, TypedLines, history_path
 from ..terminal import COLOR_CHOICES, Paint, wants_color
@@ -80,7 +80,7 @@ def hold(server: Server, wishes: Wishes) -> int:
     language = Language(wishes.lang) if wishes.lang else language_of(os.environ)
     try:
         connection = connect(server.host, server.port)
-    except Unreachable as error:
+    except NoConnection as error:
         raise error.in_language(language) from None
     try:
         record = TranscriptWriter(wishes.save, f"{server.host}:{server.port}") if wishes.save else None
@@ -94,7 +94,7 @@ def hold(server: Server, wishes: Wishes) -> int:
         explain=wishes.explain,
         record=record,
     )
-    lines: Lines = TypedLines(CommandHistory(history_path()), guide) if typed else PipedLines()
+    lines: LineSource = TypedLines(CommandHistory(history_path()), guide) if typed else PipedLines()
     try:
         return asyncio.run(converse(connection, lines, guide))
     finally:

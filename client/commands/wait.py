@@ -9,7 +9,7 @@ import click
 
 from ..language import counted
 from ..mailbox.files import MailboxError, open_mailbox
-from ..mailbox.waiting import Seen, Wanted, wait_for
+from ..mailbox.waiting import Seen, WantedMail, wait_for
 from ..options import complete_address, json_option, mailboxes_option
 from ..output import write_json
 from ..pattern import Pattern
@@ -21,7 +21,7 @@ EXIT_TIMED_OUT = 1
 _LINE = 200
 
 
-class TimedOut(click.ClickException):
+class NoSuchMail(click.ClickException):
     """No such mail came in time."""
 
     exit_code = EXIT_TIMED_OUT
@@ -81,11 +81,11 @@ def command(
       $ correio wait --to ana@example.org --subject 'Reset .* password' --from shop@example.net
       $ correio wait --to ana@example.org --after "$id" --json | jq -r .text
     """
-    wanted = Wanted(subject, sender, after, new)
+    wanted = WantedMail(subject, sender, after, new)
     seen = Seen()
     mail = wait_for(mailboxes, address, wanted, timeout, seen)
     if mail is None:
-        raise TimedOut(f"No such mail for {address} within {timeout:g} s. {there_is(mailboxes, address, seen)}")
+        raise NoSuchMail(f"No such mail for {address} within {timeout:g} s. {there_is(mailboxes, address, seen)}")
     if as_json:
         write_json(mail.as_json())
     else:

@@ -13,11 +13,11 @@ from ..options import color_option, json_option
 from ..output import write_json
 from ..pattern import Pattern
 from ..run_folder import run_option
-from ..stack.events import Chosen, Gaps, Look, Network, Wanted
+from ..stack.events import Chosen, Gaps, Look, Network, WantedSessions
 from ..terminal import Paint
 
 
-class Peer(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 only
+class PeerNetwork(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 only
     """An IP address, or a network such as 10.0.0.0/8."""
 
     name = "ip"
@@ -36,7 +36,9 @@ class Peer(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.
 @click.option(
     "--session", default="", metavar="ID", help="Only this session: its id, its short one, or a delivery's."
 )
-@click.option("--peer", type=Peer(), metavar="IP", help="Only clients of this address, or of a network: 10.0.0.0/8.")
+@click.option(
+    "--peer", type=PeerNetwork(), metavar="IP", help="Only clients of this address, or of a network: 10.0.0.0/8."
+)
 @click.option("--address", type=Pattern(), metavar="REGEX", help="Only sessions that name such an address.")
 @color_option
 @run_option
@@ -59,10 +61,14 @@ def command(
       $ correio watch --session 9f3a-12
     """
     # It needs ZeroMQ, which takes a moment to load.
-    from ..stack.feed import Change, Feed
+    from ..stack.feed import Change, FeedReader
 
-    look, chosen, gaps = Look(paint if not as_json else Paint()), Chosen(Wanted(session, peer, address)), Gaps()
-    with suppress(KeyboardInterrupt), Feed(run) as feed:
+    look, chosen, gaps = (
+        Look(paint if not as_json else Paint()),
+        Chosen(WantedSessions(session, peer, address)),
+        Gaps(),
+    )
+    with suppress(KeyboardInterrupt), FeedReader(run) as feed:
         click.echo(f"Watching the stack in RUN={run}; Ctrl-C ends it.", err=True)
         while True:
             happened = feed.next()

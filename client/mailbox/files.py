@@ -47,7 +47,7 @@ class MailboxError(click.ClickException):
     exit_code = 1
 
 
-class NoMailbox(MailboxError):
+class MailboxMissing(MailboxError):
     """There is none of that name."""
 
 
@@ -137,7 +137,7 @@ def open_mailbox(folder: Path, address: str, until: float = inf) -> Iterator[Mai
         # O_NONBLOCK: a FIFO of that name must not stop us; on a file it does nothing.
         descriptor = os.open(folder / name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise NoMailbox(_missing(folder, name, address)) from None
+        raise MailboxMissing(_missing(folder, name, address)) from None
     except OSError as error:
         raise MailboxError(f"{folder / name}: {error.strerror}") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ..mail.mbox import entry, messages
 from ..mail.view import StoredMail
-from .files import MailboxFile, NoMailbox, is_there, open_mailbox
+from .files import MailboxFile, MailboxMissing, is_there, open_mailbox
 
 
 class Tail:
@@ -52,7 +52,7 @@ class Tail:
                         continue
                     self._given.add(mail.id)
                     yield mail
-        except NoMailbox:  # gone since it was looked for
+        except MailboxMissing:  # gone since it was looked for
             self._begin()
         except TimeoutError:
             return

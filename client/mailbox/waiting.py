@@ -1,8 +1,8 @@
 """Wait for a mail without sleeping and without polling.
 
-Gives: `Wanted`, what a mail must be like, `wait_for`, which returns it as soon as it is in the mailbox, and `Seen`,
-what it saw instead.
-Fails: `mbox.MailboxError` for a mailbox that cannot be read; no such mail in time is None.
+Gives: `WantedMail`, what a mail must be like, `wait_for`, which returns it as soon as it is in the mailbox, and
+`Seen`, what it saw instead.
+Fails: `files.MailboxError` for a mailbox that cannot be read; no such mail in time is None.
 Limits: the time holds whatever is in the mailbox, and however long a regular expression would take: a subject for
 which it takes over `_SEARCH_SECONDS` is not the one that was meant. To look at what is there already, a second is
 taken even where the wait is to be shorter.
@@ -34,7 +34,7 @@ _BEGINNING = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedMail:
     """What a mail must be like; what is empty asks for nothing.
 
     `subject` is searched in the Subject field, `sender` is an address of From: or of the envelope, whatever its
@@ -71,7 +71,7 @@ class Seen:
 
 
 def wait_for(
-    folder: Path, address: str, wanted: Wanted, seconds: float, seen: Seen | None = None
+    folder: Path, address: str, wanted: WantedMail, seconds: float, seen: Seen | None = None
 ) -> StoredMail | None:
     """The first such mail of a mailbox, which is there already or comes within `seconds`; None if none does.
 
@@ -98,7 +98,7 @@ def wait_for(
             changes.wait(left)
 
 
-def _matches(wanted: Wanted, mail: StoredMail, until: float, seen: Seen) -> bool:
+def _matches(wanted: WantedMail, mail: StoredMail, until: float, seen: Seen) -> bool:
     try:
         # Less for each that took too long: all of them together leave time for the mail that is waited for.
         return wanted.matches(mail, min(_SEARCH_SECONDS / (1 + seen.unsearched), until - time.monotonic()))

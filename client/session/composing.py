@@ -47,7 +47,7 @@ class MessageError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Mailbox:
+class NamedAddress:
     """A person's address, with or without a name: what stands in From: and To:."""
 
     name: str
@@ -64,8 +64,8 @@ class Mailbox:
 class Fields:
     """What the header is to say; `extra` are whole lines of the form `Name: value`."""
 
-    sender: Mailbox
-    recipients: tuple[Mailbox, ...]
+    sender: NamedAddress
+    recipients: tuple[NamedAddress, ...]
     subject: str | None = None
     extra: tuple[str, ...] = ()
 
@@ -83,7 +83,7 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ComposedMessage:
     """A message ready to be sent: a whole header, and a body that is encoded while it is read."""
 
     header: bytes
@@ -172,7 +172,7 @@ def _header(file: BinaryIO) -> tuple[bytes, frozenset[bytes]]:
     return b"".join(octets[field.start : field.end] for field in kept), names
 
 
-def compose(scanned: Scan, fields: Fields, *, eight_bit_offered: bool) -> Message:
+def compose(scanned: Scan, fields: Fields, *, eight_bit_offered: bool) -> ComposedMessage:
     """Add what the message lacks.
 
     :param eight_bit_offered: the server takes octets over 127 in the body; where it does not, text is encoded.
@@ -199,7 +199,7 @@ def compose(scanned: Scan, fields: Fields, *, eight_bit_offered: bool) -> Messag
     if any(len(line.removesuffix(b"\r")) > MAX_TEXT_LINE for line in header.split(b"\n")):
         raise MessageError(f"a line of the header has over {MAX_TEXT_LINE} octets (RFC 5322 section 2.1.1): fold it")
     left = encoding in ("as-is", "8bit") and not scanned.ascii
-    return Message(header, scanned.body_at, encoding, left, utf8_header)
+    return ComposedMessage(header, scanned.body_at, encoding, left, utf8_header)
 
 
 def _encoding(scanned: Scan, eight_bit_offered: bool) -> Encoding:

@@ -1,7 +1,7 @@
 """A TCP connection to an SMTP server: lines out, replies in.
 
 Gives: `Connection`, whose `send` and `reply` are coroutines and may run at the same time.
-Fails: `Unreachable` when no connection can be made, `ConnectionLost` when it ends or the server does not speak SMTP.
+Fails: `NoConnection` when no connection can be made, `ConnectionLost` when it ends or the server does not speak SMTP.
 Both say in words for a person what happened, in English unless asked for the other language, and end the program with
 `EXIT_NO_SERVER`.
 Limits: what the server says is bounded by `smtp.ReplyReader`; what is sent goes no faster than the server reads.
@@ -15,38 +15,38 @@ from typing import IO, Any, Self
 
 import click
 
-from ..language import Language, Text
+from ..language import Language, Phrase
 from ..run_folder import EXIT_NO_SERVER, is_there, other_port
-from .smtp import Reply, ReplyError, ReplyReader
+from .smtp import ReplyError, ReplyReader, ServerReply
 
 # A host that drops packets shows itself only by silence; a working one answers in well under a second.
 CONNECT_SECONDS = 15.0
 _READ_SIZE = 64 * 1024
 
 
-_ERROR = Text("Error: {message}", "Erro: {message}")
-_NOBODY = Text(
+_ERROR = Phrase("Error: {message}", "Erro: {message}")
+_NOBODY = Phrase(
     "Nobody listens on {where}. Start a stack with: make up, or correio serve",
     "Ninguém escuta em {where}. Inicie um servidor com: make up, ou correio serve",
 )
-_NOBODY_HERE = Text(
+_NOBODY_HERE = Phrase(
     "Nobody listens on {where}. The stack in RUN={run} takes mail on port {port}: --port {port}",
     "Ninguém escuta em {where}. O servidor de RUN={run} recebe correio na porta {port}: --port {port}",
 )
-_NOBODY_ANY_MORE = Text(
+_NOBODY_ANY_MORE = Phrase(
     "Nobody listens on {where}, where the stack in RUN={run} was started: it has ended, or is on its way. "
     "See: correio status; start it with: make up, or correio serve",
     "Ninguém escuta em {where}, onde foi iniciado o servidor de RUN={run}: ele terminou, ou está a caminho. "
     "Veja: correio status; inicie-o com: make up, ou correio serve",
 )
-_NO_HOST = Text("There is no host named {host}", "Não existe máquina com o nome {host}")
-_NO_ANSWER = Text("{where} does not answer", "{where} não responde")
-_NO_CONNECTION = Text("No connection to {where}: {why}", "Sem conexão com {where}: {why}")
-_LOST = Text("The connection was lost: {why}", "A conexão se perdeu: {why}")
-_CLOSED = Text("The server closed the connection", "O servidor encerrou a conexão")
-_SILENT = Text("The server has said nothing for {seconds:.0f} s", "O servidor não diz nada há {seconds:.0f} s")
-_DEAF = Text("The server has read nothing for {seconds:.0f} s", "O servidor não lê nada há {seconds:.0f} s")
-_NOT_SMTP = Text(
+_NO_HOST = Phrase("There is no host named {host}", "Não existe máquina com o nome {host}")
+_NO_ANSWER = Phrase("{where} does not answer", "{where} não responde")
+_NO_CONNECTION = Phrase("No connection to {where}: {why}", "Sem conexão com {where}: {why}")
+_LOST = Phrase("The connection was lost: {why}", "A conexão se perdeu: {why}")
+_CLOSED = Phrase("The server closed the connection", "O servidor encerrou a conexão")
+_SILENT = Phrase("The server has said nothing for {seconds:.0f} s", "O servidor não diz nada há {seconds:.0f} s")
+_DEAF = Phrase("The server has read nothing for {seconds:.0f} s", "O servidor não lê nada há {seconds:.0f} s")
+_NOT_SMTP = Phrase(
     "This is not an SMTP server, or it is broken: {why}",
     "Isto não é um servidor SMTP, ou está com defeito: {why}",
 )
@@ -60,7 +60,7 @@ class ServerError(click.ClickException):
 
     exit_code = EXIT_NO_SERVER
 
-    def __init__(self, text: Text, language: Language = Language.ENGLISH, **values: object) -> None:
+    def __init__(self, text: Phrase, language: Language = Language.ENGLISH, **values: object) -> None:
         super().__init__(text.say(language, **values))
         self._text, self._language, self._values = text, language, values
 
@@ -73,7 +73,7 @@ class ServerError(click.ClickException):
         click.echo(_ERROR.say(self._language, message=self.format_message()), file=file, err=file is None)
 
 
-class Unreachable(ServerError):
+class NoConnection(ServerError):
     """No connection to the server."""
 
 
@@ -114,7 +114,7 @@ class Connection:
         except TimeoutError:
             raise ConnectionLost(_DEAF, seconds=timeout) from None
 
-    async def reply(self, timeout: float | None = None) -> Reply:
+    async def reply(self, timeout: float | None = None) -> ServerReply:
         """The next reply.
 
         :param timeout: seconds to wait for it; None waits for ever.
@@ -161,16 +161,16 @@ def reach(host: str, port: int) -> socket.socket:
     except ConnectionRefusedError:
         raise _nobody(where, port) from None
     except (socket.gaierror, UnicodeError):
-        raise Unreachable(_NO_HOST, host=host) from None
+        raise NoConnection(_NO_HOST, host=host) from None
     except TimeoutError:
-        raise Unreachable(_NO_ANSWER, where=where) from None
+        raise NoConnection(_NO_ANSWER, where=where) from None
     except OSError as error:
-        raise Unreachable(_NO_CONNECTION, where=where, why=error.strerror) from None
+        raise NoConnection(_NO_CONNECTION, where=where, why=error.strerror) from None
 
 
-def _nobody(where: str, port: int) -> Unreachable:
+def _nobody(where: str, port: int) -> NoConnection:
     if (run := is_there(port)) is not None:
-        return Unreachable(_NOBODY_ANY_MORE, where=where, run=run)
+        return NoConnection(_NOBODY_ANY_MORE, where=where, run=run)
     if (started := other_port(port)) is not None:
-        return Unreachable(_NOBODY_HERE, where=where, run=started[0], port=started[1])
-    return Unreachable(_NOBODY, where=where)
+        return NoConnection(_NOBODY_HERE, where=where, run=started[0], port=started[1])
+    return NoConnection(_NOBODY, where=where)

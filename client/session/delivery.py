@@ -15,13 +15,13 @@ from typing import BinaryIO
 
 import click
 
-from ..language import Text, counted
+from ..language import Phrase, counted
 from ..terminal import harmless_line, harmless_text
-from .composing import PIECE, Fields, Message, MessageError, Scan, compose, scan
+from .composing import PIECE, ComposedMessage, Fields, MessageError, Scan, compose, scan
 from .connection import Connection, ConnectionLost
-from .smtp import CRLF, Reply, extensions, stuffed
+from .smtp import CRLF, ServerReply, extensions, stuffed
 
-_UNCERTAIN = Text(
+_UNCERTAIN = Phrase(
     "{how}, after the whole message was sent: it may have been delivered, or not",
     "{how}, depois do envio da mensagem inteira: ela pode ter sido entregue, ou não",
 )
@@ -56,14 +56,14 @@ class Envelope:
     helo: str = ""
 
 
-class Dialogue:
+class ShownConnection:
     """Commands and their replies, shown as they pass if that is wanted."""
 
     def __init__(self, connection: Connection, show: Show) -> None:
         self._connection = connection
         self._show = show
 
-    async def hear(self, seconds: float = COMMAND_SECONDS) -> Reply:
+    async def hear(self, seconds: float = COMMAND_SECONDS) -> ServerReply:
         """The next reply."""
         reply = await self._connection.reply(seconds)
         for line in str(reply).splitlines():
@@ -76,7 +76,7 @@ class Dialogue:
             self._show(f"C: {harmless_line(command)}")
         await self._connection.send(b"".join(command.encode() + CRLF for command in commands), PIECE_SECONDS)
 
-    async def ask(self, command: str) -> Reply:
+    async def ask(self, command: str) -> ServerReply:
         """Send a command and wait for its reply."""
         await self.say(command)
         return await self.hear()
@@ -117,14 +117,16 @@ def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield bytes(waiting)
 
 
-def _demand(reply: Reply, code: int | None = None) -> Reply:
+def _demand(reply: ServerReply, code: int | None = None) -> ServerReply:
     """The reply, if it has this code; by default any 2xx."""
     if reply.code != code if code else not reply.positive:
         raise Refused(harmless_text(str(reply)))
     return reply
 
 
-async def deliver(connection: Connection, envelope: Envelope, file: BinaryIO, fields: Fields, show: Show) -> Reply:
+async def deliver(
+    connection: Connection, envelope: Envelope, file: BinaryIO, fields: Fields, show: Show
+) -> ServerReply:
     """Send one mail.
 
     :param file: the message, seekable.
@@ -134,23 +136,23 @@ async def deliver(connection: Connection, envelope: Envelope, file: BinaryIO, fi
     :raises ConnectionLost: in the text, whether the mail may have been delivered all the same.
     :raises MessageError: it is no message.
     """
-    dialogue = Dialogue(connection, show)
+    server = ShownConnection(connection, show)
     try:
-        _demand(await dialogue.hear())
-        offered = await _hello(dialogue, envelope.helo or _literal(connection.local_address))
+        _demand(await server.hear())
+        offered = await _hello(server, envelope.helo or _literal(connection.local_address))
         message = _fit(scan(file), fields, envelope, offered)
-        await _transaction(dialogue, envelope, _parameters(message, file, envelope, offered), offered)
-        _demand(await dialogue.ask("DATA"), 354)
-        await dialogue.send_body(message.pieces(file))
+        await _transaction(server, envelope, _parameters(message, file, envelope, offered), offered)
+        _demand(await server.ask("DATA"), 354)
+        await server.send_body(message.pieces(file))
         try:
-            reply = await dialogue.hear(END_SECONDS)
+            reply = await server.hear(END_SECONDS)
         except ConnectionLost as lost:
             raise ConnectionLost(_UNCERTAIN, how=lost.message) from None
         _demand(reply)
     except (Refused, MessageError):
-        await dialogue.leave()
+        await server.leave()
         raise
-    await dialogue.leave()
+    await server.leave()
     return reply
 
 
@@ -159,16 +161,16 @@ def _literal(address: str) -> str:
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 
 
-async def _hello(dialogue: Dialogue, name: str) -> dict[str, str]:
-    reply = await dialogue.ask(f"EHLO {name}")
+async def _hello(server: ShownConnection, name: str) -> dict[str, str]:
+    reply = await server.ask(f"EHLO {name}")
     if 500 <= reply.code <= 504:
         # A server from before EHLO (RFC 5321 section 3.2) has no extensions.
-        _demand(await dialogue.ask(f"HELO {name}"))
+        _demand(await server.ask(f"HELO {name}"))
         return {}
     return extensions(_demand(reply))
 
 
-def _fit(scanned: Scan, fields: Fields, envelope: Envelope, offered: dict[str, str]) -> Message:
+def _fit(scanned: Scan, fields: Fields, envelope: Envelope, offered: dict[str, str]) -> ComposedMessage:
     """The message in a form that this server takes."""
     message = compose(scanned, fields, eight_bit_offered="8BITMIME" in offered)
     if message.eight_bit and "8BITMIME" not in offered:
@@ -178,11 +180,11 @@ def _fit(scanned: Scan, fields: Fields, envelope: Envelope, offered: dict[str, s
     return message
 
 
-def _needs_smtputf8(message: Message, envelope: Envelope) -> bool:
+def _needs_smtputf8(message: ComposedMessage, envelope: Envelope) -> bool:
     return message.utf8_header or not all(a.isascii() for a in (envelope.sender, *envelope.recipients))
 
 
-def _parameters(message: Message, file: BinaryIO, envelope: Envelope, offered: dict[str, str]) -> str:
+def _parameters(message: ComposedMessage, file: BinaryIO, envelope: Envelope, offered: dict[str, str]) -> str:
     parameters = ""
     if "SIZE" in offered:
         parameters += f" SIZE={message.size(file)}"
@@ -194,7 +196,7 @@ def _parameters(message: Message, file: BinaryIO, envelope: Envelope, offered: d
     return parameters
 
 
-async def _transaction(dialogue: Dialogue, envelope: Envelope, parameters: str, offered: dict[str, str]) -> None:
+async def _transaction(server: ShownConnection, envelope: Envelope, parameters: str, offered: dict[str, str]) -> None:
     """MAIL and every RCPT; all refusals are told together."""
     commands = [f"MAIL FROM:<{envelope.sender}>{parameters}"]
     commands += [f"RCPT TO:<{recipient}>" for recipient in envelope.recipients]
@@ -202,9 +204,9 @@ async def _transaction(dialogue: Dialogue, envelope: Envelope, parameters: str, 
     group = GROUP if "PIPELINING" in offered else 1
     for start in range(0, len(commands), group):
         together = commands[start : start + group]
-        await dialogue.say(*together)
+        await server.say(*together)
         for position, command in enumerate(together, start):
-            reply = await dialogue.hear()
+            reply = await server.hear()
             if reply.code == 421 or (position == 0 and not reply.positive):
                 # The session or the transaction is over, and what follows is refused for that alone.
                 raise Refused(harmless_text(str(reply)))

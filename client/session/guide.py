@@ -15,39 +15,41 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from ..language import Language, Text, number
+from ..language import Language, Phrase, number
 from ..terminal import Paint, harmless_text
 from .connection import ServerError
 from .help import hint, next_forms
-from .smtp import GREETING, Expects, Reply
-from .standing import Stage, Standing
+from .smtp import GREETING, Expects, ServerReply
+from .standing import Phase, Standing
 from .transcript import TranscriptWriter
 
-NOT_EXPLAINED = Text(
+NOT_EXPLAINED = Phrase(
     "This server does not explain its work, only times are shown. Correio does when started with: make up EXPLAIN=on",
     "Este servidor não explica o seu trabalho; só os tempos aparecem. O Correio explica com: make up EXPLAIN=on",
 )
-NOT_DELIVERED = Text(
+NOT_DELIVERED = Phrase(
     "The message was not ended with a single dot, so it is not delivered.",
     "A mensagem não foi encerrada com um ponto sozinho, por isso não é entregue.",
 )
-NOT_RECORDED = Text("The session is not saved any more: {why}", "A sessão não está mais sendo salva: {why}")
+NOT_RECORDED = Phrase("The session is not saved any more: {why}", "A sessão não está mais sendo salva: {why}")
 
 _STANDS = {
-    Stage.CONNECTED: Text("connected, not greeted yet", "conectado, falta cumprimentar"),
-    Stage.GREETED: Text("greeted as {hello}", "cumprimentado como {hello}"),
-    Stage.SENDER: Text("mail from {sender}", "mensagem de {sender}"),
-    Stage.RECIPIENTS: Text("mail from {sender}, recipients: {recipients}", "mensagem de {sender}, para {recipients}"),
-    Stage.MESSAGE: Text("in the message", "na mensagem"),
+    Phase.CONNECTED: Phrase("connected, not greeted yet", "conectado, falta cumprimentar"),
+    Phase.GREETED: Phrase("greeted as {hello}", "cumprimentado como {hello}"),
+    Phase.SENDER: Phrase("mail from {sender}", "mensagem de {sender}"),
+    Phase.RECIPIENTS: Phrase(
+        "mail from {sender}, recipients: {recipients}", "mensagem de {sender}, para {recipients}"
+    ),
+    Phase.MESSAGE: Phrase("in the message", "na mensagem"),
 }
-_NEXT = Text("next: {next}", "agora: {next}")
-_KEYS = Text("Tab completes", "Tab completa")
-_ANSWER = Text("the server asks a question; * alone gives up", "o servidor faz uma pergunta; * sozinho desiste")
-_IN_MESSAGE = Text(
+_NEXT = Phrase("next: {next}", "agora: {next}")
+_KEYS = Phrase("Tab completes", "Tab completa")
+_ANSWER = Phrase("the server asks a question; * alone gives up", "o servidor faz uma pergunta; * sozinho desiste")
+_IN_MESSAGE = Phrase(
     "Enter: new line, arrows: go back and correct | send: a single dot on a line | Ctrl-C: clear, leave",
     "Enter: nova linha, setas: voltar e corrigir | enviar: um ponto sozinho na linha | Ctrl-C: limpar, sair",
 )
-_HINT = Text("hint: {text}", "dica: {text}")
+_HINT = Phrase("hint: {text}", "dica: {text}")
 # What one name may take of the status line, and what the forms with names in them may.
 _CLIPPED = 40
 _CLIPPED_FORMS = 60
@@ -84,7 +86,7 @@ class Guide:
         if self._record and not self._asking:
             self._record.said(line, expects)
 
-    def heard(self, line: bytes | None, reply: Reply, seconds: float) -> str:
+    def heard(self, line: bytes | None, reply: ServerReply, seconds: float) -> str:
         """A reply came to this line (GREETING: to none, None: unasked) after so long; gives what to show, or ""."""
         about: Explanation | None = None
         if self.explain:
@@ -109,7 +111,7 @@ class Guide:
         lines = [f"  = {who}", *(f"    {change}" for change in changes)]
         return [self.paint.note(harmless_text(each)) for each in lines]
 
-    def _hint(self, line: bytes, reply: Reply) -> list[str]:
+    def _hint(self, line: bytes, reply: ServerReply) -> list[str]:
         text = hint(self.standing, line, reply, self.language) if self._hints else ""
         return [self.paint.hint(harmless_text(f"  {_HINT.say(self.language, text=text)}"))] if text else []
 
@@ -119,7 +121,7 @@ class Guide:
             return [self.note(NOT_RECORDED, why=self._record.trouble)]
         return []
 
-    def note(self, text: Text, **values: object) -> str:
+    def note(self, text: Phrase, **values: object) -> str:
         """Something about the session or the client, to be shown by itself."""
         return self._aside(text.say(self.language, **values))
 
@@ -147,7 +149,7 @@ class Guide:
         standing = self.standing
         if expects is Expects.MESSAGE:
             return _IN_MESSAGE.say(self.language)
-        stands = _STANDS[standing.stage].say(
+        stands = _STANDS[standing.phase].say(
             self.language,
             hello=standing.hello[:_CLIPPED],
             sender=f"<{standing.sender[:_CLIPPED]}>",
@@ -162,25 +164,25 @@ EXPLAIN_REQUEST = b"XEXPLAIN ON"
 _LINE = re.compile(r"(?:[245]\.[0-9]{1,3}\.[0-9]{1,3} )?XEXPLAIN (?P<told>.+)")
 _WORKER = re.compile(r"worker (?P<worker>\S+) step (?P<step>[0-9]+)")
 
-_BY_WORKER = Text("worker {worker}, step {step}, {time} ms", "worker {worker}, passo {step}, {time} ms")
-_TIME_ALONE = Text("{time} ms", "{time} ms")
-_NO_CHANGE = Text("the session stays as it was", "a sessão fica como estava")
+_BY_WORKER = Phrase("worker {worker}, step {step}, {time} ms", "worker {worker}, passo {step}, {time} ms")
+_TIME_ALONE = Phrase("{time} ms", "{time} ms")
+_NO_CHANGE = Phrase("the session stays as it was", "a sessão fica como estava")
 # The fields of the session by the server's names for them.
 _FIELDS = {
-    "phase": Text("phase", "fase"),
-    "hello": Text("greeting", "saudação"),
-    "sender": Text("sender", "remetente"),
-    "recipients": Text("recipients", "destinatários"),
-    "delivery": Text("delivery id", "id da entrega"),
-    "errors": Text("errors", "erros"),
+    "phase": Phrase("phase", "fase"),
+    "hello": Phrase("greeting", "saudação"),
+    "sender": Phrase("sender", "remetente"),
+    "recipients": Phrase("recipients", "destinatários"),
+    "delivery": Phrase("delivery id", "id da entrega"),
+    "errors": Phrase("errors", "erros"),
 }
 _VALUES = {
-    "connected": Text("connected", "conectado"),
-    "greeted": Text("greeted", "cumprimentado"),
-    "sender": Text("sender", "remetente"),
-    "recipients": Text("recipients", "destinatários"),
-    "message": Text("message", "mensagem"),
-    "(none)": Text("(none)", "(nada)"),
+    "connected": Phrase("connected", "conectado"),
+    "greeted": Phrase("greeted", "cumprimentado"),
+    "sender": Phrase("sender", "remetente"),
+    "recipients": Phrase("recipients", "destinatários"),
+    "message": Phrase("message", "mensagem"),
+    "(none)": Phrase("(none)", "(nada)"),
 }
 _ARROW = " -> "
 
@@ -194,7 +196,7 @@ class Explanation:
     changes: tuple[tuple[str, str, str], ...]
 
 
-def taken_apart(reply: Reply) -> tuple[Reply, Explanation | None]:
+def taken_apart(reply: ServerReply) -> tuple[ServerReply, Explanation | None]:
     """The reply without its explanation, and the explanation if it has one."""
     lines = [_LINE.fullmatch(text) for text in reply.texts]
     for first, line in enumerate(lines):
@@ -236,5 +238,5 @@ def _value(name: str, value: str, language: Language) -> str:
     return _in_language(_VALUES, value, language) if name == "phase" or value == "(none)" else value
 
 
-def _in_language(words: dict[str, Text], name: str, language: Language) -> str:
+def _in_language(words: dict[str, Phrase], name: str, language: Language) -> str:
     return words[name].say(language) if name in words else name

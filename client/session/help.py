@@ -11,84 +11,84 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from ..language import Language, Text
-from .smtp import Reply, verb_of
-from .standing import Stage, Standing
+from ..language import Language, Phrase
+from .smtp import ServerReply, verb_of
+from .standing import Phase, Standing
 
 _ENHANCED = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
 
-_LEAVING = Text(
+_LEAVING = Phrase(
     "the server closes the connection here; `correio` opens a new one.",
     "o servidor encerra a conexão aqui; `correio` abre outra.",
 )
-_OUR_TROUBLE = Text(
+_OUR_TROUBLE = Phrase(
     "what you typed is right, but the server has trouble now; try the same again in a moment.",
     "o que você digitou está certo, mas o servidor está com problemas; repita daqui a pouco.",
 )
-_NEXT = Text("what may come now: {next}", "o que pode vir agora: {next}")
-_FORM = Text("type it like this: {form}", "digite assim: {form}")
-_TOO_MANY = Text(
+_NEXT = Phrase("what may come now: {next}", "o que pode vir agora: {next}")
+_FORM = Phrase("type it like this: {form}", "digite assim: {form}")
+_TOO_MANY = Phrase(
     "go on with DATA for the recipients accepted so far, and send to the others in a next mail.",
     "siga com DATA para os destinatários já aceitos e envie aos outros em uma próxima mensagem.",
 )
 
-_BY_CODE: dict[str, Text] = {
+_BY_CODE: dict[str, Phrase] = {
     "500": _NEXT,
     "501": _FORM,
-    "502": Text(
+    "502": Phrase(
         "this server does not do that. What may come now: {next}", "este servidor não faz isso. Agora: {next}"
     ),
-    "504": Text("HELP alone lists the commands.", "HELP sozinho lista os comandos."),
-    "550": Text(
+    "504": Phrase("HELP alone lists the commands.", "HELP sozinho lista os comandos."),
+    "550": Phrase(
         "this mailbox does not exist here. postmaster exists on every server: RCPT TO:<postmaster>",
         "essa caixa postal não existe aqui. postmaster existe em todo servidor: RCPT TO:<postmaster>",
     ),
-    "552": Text("the message is too big for this server.", "a mensagem é grande demais para este servidor."),
+    "552": Phrase("the message is too big for this server.", "a mensagem é grande demais para este servidor."),
     "553": _FORM,
-    "555": Text(
+    "555": Phrase(
         "leave out what follows the address, or greet with EHLO first: {form}",
         "tire o que vem depois do endereço, ou cumprimente antes com EHLO: {form}",
     ),
     "4.5.3": _TOO_MANY,
-    "5.1.3": Text(
+    "5.1.3": Phrase(
         "an address is name@domain, in angle brackets: {form}",
         "um endereço é nome@domínio, entre < e >: {form}",
     ),
-    "5.1.7": Text(
+    "5.1.7": Phrase(
         "an address is name@domain, in angle brackets: {form}",
         "um endereço é nome@domínio, entre < e >: {form}",
     ),
-    "5.1.8": Text(
+    "5.1.8": Phrase(
         "after HELO {hello} the sender is someone of {hello}: {form}",
         "depois de HELO {hello} o remetente é alguém de {hello}: {form}",
     ),
-    "5.6.7": Text(
+    "5.6.7": Phrase(
         "letters beyond English ones need EHLO and: MAIL FROM:<address> SMTPUTF8",
         "letras com acento no endereço exigem EHLO e: MAIL FROM:<endereço> SMTPUTF8",
     ),
-    "5.7.1": Text(
+    "5.7.1": Phrase(
         "this server takes mail for its own users alone: {form}",
         "este servidor só recebe mensagens para os seus próprios usuários: {form}",
     ),
 }
 # 503 and 554 5.5.1: a command out of order, by what must come first.
-_OUT_OF_ORDER: dict[Stage, Text] = {
-    Stage.CONNECTED: Text("greet first: {next}", "cumprimente antes: {next}"),
-    Stage.GREETED: Text("first the sender: {next}", "primeiro o remetente: {next}"),
-    Stage.SENDER: Text("first a recipient: {next}", "primeiro um destinatário: {next}"),
-    Stage.RECIPIENTS: Text(
+_OUT_OF_ORDER: dict[Phase, Phrase] = {
+    Phase.CONNECTED: Phrase("greet first: {next}", "cumprimente antes: {next}"),
+    Phase.GREETED: Phrase("first the sender: {next}", "primeiro o remetente: {next}"),
+    Phase.SENDER: Phrase("first a recipient: {next}", "primeiro um destinatário: {next}"),
+    Phase.RECIPIENTS: Phrase(
         "a mail is under way: {next}, or drop it with RSET",
         "há uma mensagem em andamento: {next}, ou descarte-a com RSET",
     ),
 }
-_NESTED = Text(
+_NESTED = Phrase(
     "a mail is under way already: {next}, or drop it with RSET",
     "já há uma mensagem em andamento: {next}, ou descarte-a com RSET",
 )
-_OR = Text(" or ", " ou ")
+_OR = Phrase(" or ", " ou ")
 
 
-def hint(standing: Standing, line: bytes, reply: Reply, language: Language) -> str:
+def hint(standing: Standing, line: bytes, reply: ServerReply, language: Language) -> str:
     """What helps after this reply to this line; "" where there is nothing to say.
 
     :param standing: as the reply has left it.
@@ -110,13 +110,13 @@ def next_forms(standing: Standing, language: Language) -> str:
     return _OR.say(language).join(standing.form(verb) for verb in standing.forward)
 
 
-def _hint_text(standing: Standing, line: bytes, reply: Reply) -> Text | None:
+def _hint_text(standing: Standing, line: bytes, reply: ServerReply) -> Phrase | None:
     found = _ENHANCED.match(reply.texts[-1])
     enhanced = found[0] if found else ""
     if reply.code == 503 or (reply.code, verb_of(line)) == (554, b"DATA"):
-        if verb_of(line) == b"MAIL" and standing.stage is not Stage.CONNECTED:
+        if verb_of(line) == b"MAIL" and standing.phase is not Phase.CONNECTED:
             return _NESTED
-        return _OUT_OF_ORDER.get(standing.stage)
+        return _OUT_OF_ORDER.get(standing.phase)
     if enhanced in _BY_CODE:
         return _BY_CODE[enhanced]
     if reply.code < 500:
@@ -127,23 +127,23 @@ def _hint_text(standing: Standing, line: bytes, reply: Reply) -> Text | None:
 
 
 # Each verb: what is typed for it up to where one's own words begin, and what it does.
-_VERBS: dict[str, tuple[str, Text]] = {
-    "HELO": ("HELO ", Text("greet with your mail domain", "cumprimentar com o seu domínio")),
-    "EHLO": ("EHLO ", Text("greet and list the extensions", "cumprimentar e listar as extensões")),
-    "MAIL": ("MAIL FROM:<", Text("the sender", "o remetente")),
-    "RCPT": ("RCPT TO:<", Text("a recipient", "um destinatário")),
-    "DATA": ("DATA", Text("begin the message", "começar a mensagem")),
-    "RSET": ("RSET", Text("drop the mail under way", "descartar a mensagem em andamento")),
-    "NOOP": ("NOOP", Text("do nothing", "não fazer nada")),
-    "VRFY": ("VRFY ", Text("ask for a user", "perguntar por um usuário")),
-    "HELP": ("HELP", Text("ask the server for help", "pedir ajuda ao servidor")),
-    "QUIT": ("QUIT", Text("end the session", "encerrar a sessão")),
+_VERBS: dict[str, tuple[str, Phrase]] = {
+    "HELO": ("HELO ", Phrase("greet with your mail domain", "cumprimentar com o seu domínio")),
+    "EHLO": ("EHLO ", Phrase("greet and list the extensions", "cumprimentar e listar as extensões")),
+    "MAIL": ("MAIL FROM:<", Phrase("the sender", "o remetente")),
+    "RCPT": ("RCPT TO:<", Phrase("a recipient", "um destinatário")),
+    "DATA": ("DATA", Phrase("begin the message", "começar a mensagem")),
+    "RSET": ("RSET", Phrase("drop the mail under way", "descartar a mensagem em andamento")),
+    "NOOP": ("NOOP", Phrase("do nothing", "não fazer nada")),
+    "VRFY": ("VRFY ", Phrase("ask for a user", "perguntar por um usuário")),
+    "HELP": ("HELP", Phrase("ask the server for help", "pedir ajuda ao servidor")),
+    "QUIT": ("QUIT", Phrase("end the session", "encerrar a sessão")),
 }
-_KNOWN = Text("taken before", "já aceito")
-_ALWAYS = Text("exists on every server", "existe em todo servidor")
-_EXTENSION = Text("offered in EHLO's reply", "oferecido na resposta ao EHLO")
-_YOURS = Text("your domain", "o seu domínio")
-_SERVED = Text("a domain of the server", "um domínio do servidor")
+_KNOWN = Phrase("taken before", "já aceito")
+_ALWAYS = Phrase("exists on every server", "existe em todo servidor")
+_EXTENSION = Phrase("offered in EHLO's reply", "oferecido na resposta ao EHLO")
+_YOURS = Phrase("your domain", "o seu domínio")
+_SERVED = Phrase("a domain of the server", "um domínio do servidor")
 
 _PATH = re.compile(r"(?P<begin>(?:MAIL +(?:FROM|TO)|RCPT +TO) *: *<?)(?P<address>[^<> ]*)", re.IGNORECASE)
 _PARAMETER = re.compile(r"(?P<begin>MAIL +FROM *: *<[^<>]*>(?: +[^ ]+)* +)[^ ]*", re.IGNORECASE)
@@ -151,14 +151,14 @@ _NAME = re.compile(r"(?P<begin>(?:HELO|EHLO) +)[^ ]*", re.IGNORECASE)
 _HELP = re.compile(r"(?P<begin>HELP +)[^ ]*", re.IGNORECASE)
 
 
-def candidates(standing: Standing, text: str) -> Iterator[tuple[str, Text]]:
+def candidates(standing: Standing, text: str) -> Iterator[tuple[str, Phrase]]:
     """Whole lines that begin as `text` does, letter case aside, each with what it is; the likeliest first."""
     for line, what in _all(standing, text):
         if line.lower().startswith(text.lower()) and line != text:
             yield line, what
 
 
-def _all(standing: Standing, text: str) -> Iterable[tuple[str, Text]]:
+def _all(standing: Standing, text: str) -> Iterable[tuple[str, Phrase]]:
     if path := _PATH.fullmatch(text):
         return _addresses(standing, path["begin"], path["address"])
     if parameter := _PARAMETER.fullmatch(text):
@@ -170,7 +170,7 @@ def _all(standing: Standing, text: str) -> Iterable[tuple[str, Text]]:
     return [_VERBS[verb] for verb in standing.allowed]
 
 
-def _addresses(standing: Standing, begin: str, address: str) -> Iterator[tuple[str, Text]]:
+def _addresses(standing: Standing, begin: str, address: str) -> Iterator[tuple[str, Phrase]]:
     if begin[:4].upper() == "MAIL":
         domains = [(standing.sender_domain, _YOURS)]
         if address == "":

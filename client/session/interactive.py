@@ -22,7 +22,7 @@ import click
 from ..terminal import harmless_text
 from .connection import Connection, ConnectionLost
 from .guide import NOT_DELIVERED, Guide
-from .smtp import CRLF, Expects, Session
+from .smtp import CRLF, Exchanges, Expects
 
 # How long a farewell is waited for after the user has decided to leave.
 FAREWELL_SECONDS = 5.0
@@ -30,7 +30,7 @@ _READ_SIZE = 64 * 1024
 _T = TypeVar("_T")
 
 
-class Lines(Protocol):
+class LineSource(Protocol):
     """Where the lines of a session come from and where what is said goes."""
 
     async def next_line(self, expects: Expects) -> bytes | None:
@@ -50,7 +50,7 @@ class PipedLines:
         self._ended = False
 
     async def next_line(self, expects: Expects) -> bytes | None:  # noqa: ARG002  # the same for all
-        """See `Lines`; a last line without a line end counts."""
+        """See `LineSource`; a last line without a line end counts."""
         while not self._whole and not self._ended:
             chunk = await self._read()
             self._ended = not chunk
@@ -66,7 +66,7 @@ class PipedLines:
         return self._whole.popleft() if self._whole else None
 
     async def show(self, text: str) -> None:
-        """See `Lines`."""
+        """See `LineSource`."""
         # Colours are in it only where they were asked for, and then for a pipe too.
         click.echo(text, color=True)
 
@@ -86,11 +86,11 @@ class PipedLines:
         return b""
 
 
-class Conversation:
+class LiveSession:
     """The two directions of a session: what is said goes out line by line, what comes is shown at once."""
 
-    def __init__(self, connection: Connection, lines: Lines, guide: Guide) -> None:
-        self.session = Session()
+    def __init__(self, connection: Connection, lines: LineSource, guide: Guide) -> None:
+        self.exchanges = Exchanges()
         self.over = asyncio.Event()
         self.lost = False
         self._connection = connection
@@ -102,13 +102,13 @@ class Conversation:
     async def listen(self) -> None:
         """Show the server's replies until it closes or has said that it will."""
         try:
-            while not self.session.closing:
+            while not self.exchanges.closing:
                 reply = await self._connection.reply()
                 seconds = asyncio.get_running_loop().time() - self._asked_at
-                shown = self._guide.heard(self.session.received(reply), reply, seconds)
+                shown = self._guide.heard(self.exchanges.received(reply), reply, seconds)
                 if shown:
                     await self._lines.show(shown)
-                if not self.session.waiting:
+                if not self.exchanges.waiting:
                     self._answered.set()
         except ConnectionLost as lost:
             if self._connection.last_words:
@@ -121,10 +121,10 @@ class Conversation:
 
     async def say(self, line: bytes) -> None:
         """Send one line. If that fails, `listen` finds out why."""
-        self._guide.said(line, self.session.expects)
-        self.session.sent(line)
+        self._guide.said(line, self.exchanges.expects)
+        self.exchanges.sent(line)
         self._asked_at = asyncio.get_running_loop().time()
-        if self.session.waiting:
+        if self.exchanges.waiting:
             self._answered.clear()
         with suppress(ConnectionLost):
             await self._connection.send(line + CRLF)
@@ -150,49 +150,49 @@ class Conversation:
         """Say QUIT where the server would take it for a command, and wait a little for its farewell."""
         if self.over.is_set():
             return
-        if self.session.expects is Expects.MESSAGE:
+        if self.exchanges.expects is Expects.MESSAGE:
             await self._lines.show(self._guide.note(NOT_DELIVERED))
-        elif self.session.may_send:
+        elif self.exchanges.may_send:
             await self.say(b"QUIT")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.over.wait(), FAREWELL_SECONDS)
 
 
-async def converse(connection: Connection, lines: Lines, guide: Guide | None = None) -> int:
+async def converse(connection: Connection, lines: LineSource, guide: Guide | None = None) -> int:
     """Hold a session until QUIT, the end of the lines, Ctrl-C, or the server's closing.
 
     :returns: the exit status: 0 when the server said farewell (221), else 1.
     :raises OSError: what is to be shown cannot be.
     """
     guide = guide or Guide()
-    conversation = Conversation(connection, lines, guide)
-    listener = asyncio.create_task(conversation.listen())
+    session = LiveSession(connection, lines, guide)
+    listener = asyncio.create_task(session.listen())
     try:
-        await conversation.answered()
-        await _ask(conversation, guide)
-        while not conversation.over.is_set():
-            line = await conversation.unless_over(lines.next_line(conversation.session.expects))
+        await session.answered()
+        await _ask(session, guide)
+        while not session.over.is_set():
+            line = await session.unless_over(lines.next_line(session.exchanges.expects))
             if line is None:
                 break
-            await conversation.say(line)
-            if conversation.session.expects is not Expects.MESSAGE:
-                await conversation.answered()
-        await conversation.leave()
+            await session.say(line)
+            if session.exchanges.expects is not Expects.MESSAGE:
+                await session.answered()
+        await session.leave()
     except asyncio.CancelledError:
         # Ctrl-C while a reply is waited for. A second one ends the program.
-        await conversation.leave()
+        await session.leave()
     finally:
         listener.cancel()
         await asyncio.gather(listener, return_exceptions=True)
         connection.close()
-        if not conversation.lost:
-            guide.over(closed=conversation.session.closing)
+        if not session.lost:
+            guide.over(closed=session.exchanges.closing)
     if not listener.cancelled() and (failure := listener.exception()):
         raise failure  # what the server says cannot be shown
-    return 0 if conversation.session.farewell else 1
+    return 0 if session.exchanges.farewell else 1
 
 
-async def _ask(conversation: Conversation, guide: Guide) -> None:
-    if conversation.session.may_send and (question := guide.asks()):
-        await conversation.say(question)
-        await conversation.answered()
+async def _ask(session: LiveSession, guide: Guide) -> None:
+    if session.exchanges.may_send and (question := guide.asks()):
+        await session.say(question)
+        await session.answered()

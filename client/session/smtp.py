@@ -1,6 +1,6 @@
 """The client's side of SMTP (RFC 5321) without any I/O.
 
-Gives: `ReplyReader`, which takes octets cut anywhere and gives whole replies; `Session`, which knows from the lines
+Gives: `ReplyReader`, which takes octets cut anywhere and gives whole replies; `Exchanges`, which knows from the lines
 sent and the replies received what the server expects next; `canonical` and `stuffed`, which turn a message into what
 follows DATA; `extensions`, what an EHLO reply offers.
 Fails: `ReplyError` when the server's octets are not SMTP replies. Nothing else raises.
@@ -33,7 +33,7 @@ class ReplyError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ServerReply:
     """One reply: its code, and the text of each of its lines (octets that are not UTF-8 as `\\xNN`)."""
 
     code: int
@@ -64,7 +64,7 @@ class ReplyReader:
         """Take what the server sent, cut anywhere."""
         self._buffer += octets
 
-    def next_reply(self) -> Reply | None:
+    def next_reply(self) -> ServerReply | None:
         """The next whole reply, or None when more octets are needed.
 
         :raises ReplyError: what comes next is not a reply.
@@ -74,7 +74,7 @@ class ReplyReader:
         try:
             while (line := self._next_line()) is not None:
                 if self._take(line):
-                    reply = Reply(self._code, tuple(self._texts))
+                    reply = ServerReply(self._code, tuple(self._texts))
                     self._code, self._texts = 0, []
                     return reply
         except ReplyError as error:
@@ -140,7 +140,7 @@ _LAST_IN_GROUP = frozenset(
 GREETING = b"\n"
 
 
-class Session:
+class Exchanges:
     """What a client must know of its session, from the lines it sent and the replies it received.
 
     Replies come in the order of the commands (RFC 5321 section 4.1.1), so a queue of lines without a reply is all
@@ -179,7 +179,7 @@ class Session:
         self.expects = Expects.COMMAND
         self._unanswered.append(line)
 
-    def received(self, reply: Reply) -> bytes | None:
+    def received(self, reply: ServerReply) -> bytes | None:
         """A reply came: to the oldest line without one, or unasked, as 421 may be (RFC 5321 section 3.8).
 
         :returns: the line that it replies to, GREETING for none that was sent; None where it was unasked.
@@ -206,7 +206,7 @@ def verb_of(line: bytes) -> bytes:
     return line.split(b" ", 1)[0].strip().upper()
 
 
-def extensions(ehlo: Reply) -> dict[str, str]:
+def extensions(ehlo: ServerReply) -> dict[str, str]:
     """The keywords of an EHLO reply in upper case, each with its parameters (RFC 5321 section 4.1.1.1)."""
     offered = {}
     for text in ehlo.texts[1:]:

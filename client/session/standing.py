@@ -12,10 +12,10 @@ import re
 from enum import Enum
 
 from ..mail.address import AddressError, parse
-from .smtp import END_OF_DATA, GREETING, Reply, extensions, verb_of
+from .smtp import END_OF_DATA, GREETING, ServerReply, extensions, verb_of
 
 
-class Stage(Enum):
+class Phase(Enum):
     """What the dialogue has reached."""
 
     CONNECTED = "connected"
@@ -39,7 +39,7 @@ class Standing:
     """
 
     def __init__(self) -> None:
-        self.stage = Stage.CONNECTED
+        self.phase = Phase.CONNECTED
         self.hello = ""
         self.extended = False
         self.offered: dict[str, str] = {}
@@ -47,21 +47,21 @@ class Standing:
         self.recipients = 0
         self.known: list[str] = []
 
-    def exchanged(self, line: bytes, reply: Reply) -> None:
+    def exchanged(self, line: bytes, reply: ServerReply) -> None:
         """`line` was sent and got this reply; GREETING stands for the server's first words."""
         text = line.decode("utf-8", "replace").strip()
         verb = verb_of(line).decode("ascii", "replace")
         if line == GREETING:
             return
-        if self.stage is Stage.MESSAGE:
+        if self.phase is Phase.MESSAGE:
             if line == END_OF_DATA:
                 self._no_mail()
         elif reply.code == 354:
-            self.stage = Stage.MESSAGE
+            self.phase = Phase.MESSAGE
         elif reply.positive:
             self._accepted(verb, text, reply)
 
-    def _accepted(self, verb: str, text: str, reply: Reply) -> None:
+    def _accepted(self, verb: str, text: str, reply: ServerReply) -> None:
         if verb in ("HELO", "EHLO"):
             self.hello = text[4:].strip()
             self.extended = verb == "EHLO"
@@ -70,18 +70,18 @@ class Standing:
         elif verb == "RSET":
             self._no_mail()
         elif verb == "MAIL":
-            self.stage = Stage.SENDER
+            self.phase = Phase.SENDER
             self.recipients = 0
             self.sender = _address(text)
         elif verb == "RCPT":
-            self.stage = Stage.RECIPIENTS
+            self.phase = Phase.RECIPIENTS
             self.recipients += 1
             address = _address(text)
             if address and address not in self.known:
                 self.known = [*self.known, address][-_MAX_KNOWN:]
 
     def _no_mail(self) -> None:
-        self.stage = Stage.GREETED if self.hello else Stage.CONNECTED
+        self.phase = Phase.GREETED if self.hello else Phase.CONNECTED
         self.sender, self.recipients = "", 0
 
     @property
@@ -115,21 +115,21 @@ class Standing:
     def forward(self) -> tuple[str, ...]:
         """The verbs that take the dialogue on from here, the likeliest first."""
         return {
-            Stage.CONNECTED: ("HELO", "EHLO"),
-            Stage.GREETED: ("MAIL",),
-            Stage.SENDER: ("RCPT",),
-            Stage.RECIPIENTS: ("DATA", "RCPT"),
-            Stage.MESSAGE: (),
-        }[self.stage]
+            Phase.CONNECTED: ("HELO", "EHLO"),
+            Phase.GREETED: ("MAIL",),
+            Phase.SENDER: ("RCPT",),
+            Phase.RECIPIENTS: ("DATA", "RCPT"),
+            Phase.MESSAGE: (),
+        }[self.phase]
 
     @property
     def allowed(self) -> tuple[str, ...]:
         """All verbs that may come now, `forward` first."""
-        if self.stage is Stage.MESSAGE:
+        if self.phase is Phase.MESSAGE:
             return ()
-        drop = ("RSET",) if self.stage in (Stage.SENDER, Stage.RECIPIENTS) else ()
+        drop = ("RSET",) if self.phase in (Phase.SENDER, Phase.RECIPIENTS) else ()
         verify = () if self.extended and "VRFY" not in self.offered else ("VRFY",)
-        leave = ("QUIT",) if self.stage is Stage.GREETED else ()
+        leave = ("QUIT",) if self.phase is Phase.GREETED else ()
         rest = ("HELP", *verify, "NOOP", "RSET", "HELO", "EHLO", "QUIT")
         return tuple(dict.fromkeys((*self.forward, *drop, *leave, *rest)))
 

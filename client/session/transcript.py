@@ -18,7 +18,7 @@ from pathlib import Path
 
 import click
 
-from .smtp import Expects, Reply, verb_of
+from .smtp import Expects, ServerReply, verb_of
 
 # What a server tells with each delivery and never twice: "id 9f3ac2d17b04-12.3".
 _ID = re.compile(r"\bid ([0-9A-Za-z-]+\.[0-9]+)")
@@ -41,7 +41,7 @@ def client_line(line: bytes) -> str:
     return f"C| {shown}\\r\\n"
 
 
-def server_lines(reply: Reply) -> list[str]:
+def server_lines(reply: ServerReply) -> list[str]:
     """What the server said; a delivery id and what is not text become `...`."""
     lines = []
     for text in str(reply).split("\n"):
@@ -78,7 +78,7 @@ class TranscriptWriter:
         else:
             self._write(client_line(line))
 
-    def heard(self, reply: Reply) -> None:
+    def heard(self, reply: ServerReply) -> None:
         """The server has said this."""
         self._write(*server_lines(reply))
 

@@ -32,14 +32,14 @@ from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import is_dumb_terminal
 
-from ..language import Language, Text
+from ..language import Language, Phrase
 from ..terminal import fit
 from .guide import Guide
 from .help import candidates
 from .smtp import Expects
 from .standing import Standing
 
-DOT_NOTE = Text(
+DOT_NOTE = Phrase(
     "The server drops the dot that begins a line of the message. To keep one, type two: {line}",
     "O servidor retira o ponto que inicia uma linha da mensagem. Para manter um, digite dois: {line}",
 )
@@ -85,7 +85,7 @@ class CommandHistory(FileHistory):
 
 
 class TypedLines:
-    """Lines from a person at a terminal; see `interactive.Lines`."""
+    """Lines from a person at a terminal; see `interactive.LineSource`."""
 
     def __init__(self, history: CommandHistory, guide: Guide) -> None:
         self._history = history
@@ -117,9 +117,9 @@ class TypedLines:
 
 
 PROMPTS = {
-    Expects.COMMAND: Text("smtp> ", "smtp> "),
-    Expects.MESSAGE: Text("message> ", "mensagem> "),
-    Expects.RESPONSE: Text("answer> ", "resposta> "),
+    Expects.COMMAND: Phrase("smtp> ", "smtp> "),
+    Expects.MESSAGE: Phrase("message> ", "mensagem> "),
+    Expects.RESPONSE: Phrase("answer> ", "resposta> "),
 }
 _STYLE = Style.from_dict({"bottom-toolbar": "noreverse bg:ansiblue ansiwhite", "prompt": "bold"})
 # Without colours the status line is told from the rest by being reversed, which is prompt_toolkit's own style.

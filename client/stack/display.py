@@ -19,21 +19,21 @@ from pathlib import Path
 
 import click
 
-from ..language import Language, Text
+from ..language import Language, Phrase
 from ..run_folder import Stack
 from ..terminal import Paint, harmless_line
 from .events import Event, Gaps, Look
 
-_UP = Text(
+_UP = Phrase(
     "Correio takes mail on {host} port {port}.\nUsers: {users}, mailboxes: {mailboxes}\n"
     "Send one from another terminal: correio. Ctrl-C stops the server.",
     "O Correio recebe mensagens em {host}, porta {port}.\nUsuários: {users}, caixas postais: {mailboxes}\n"
     "Envie uma de outro terminal: correio. Ctrl-C encerra o servidor.",
 )
-_WAITING = Text("Waiting for a connection.", "Aguardando conexão.")
-_GATEWAY_GONE = Text("The gateway is away; it is being started again.", "O gateway caiu; está sendo reiniciado.")
-_GATEWAY_BACK = Text("The gateway is back.", "O gateway voltou.")
-_STOPPING = Text(
+_WAITING = Phrase("Waiting for a connection.", "Aguardando conexão.")
+_GATEWAY_GONE = Phrase("The gateway is away; it is being started again.", "O gateway caiu; está sendo reiniciado.")
+_GATEWAY_BACK = Phrase("The gateway is back.", "O gateway voltou.")
+_STOPPING = Phrase(
     "Stopping: mails under way can end. Ctrl-C once more waits for none.",
     "Encerrando: o que está em andamento pode terminar. Outro Ctrl-C não espera.",
 )
@@ -67,11 +67,11 @@ class Display:
         self.say(_UP, host=stack.host, port=stack.port, users=users, mailboxes=mailboxes)
         self.say(_WAITING)
 
-    def say(self, text: Text, **values: object) -> None:
+    def say(self, text: Phrase, **values: object) -> None:
         """A word of our own."""
         click.echo(self._paint.hint(text.say(self._language, **values)), color=True)
 
-    def farewell(self, text: Text) -> None:
+    def farewell(self, text: Phrase) -> None:
         """The same where nobody may see it any more."""
         try:
             self.say(text)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from ..language import Language, Text, counted
+from ..language import Language, Phrase, counted
 from ..pattern import found
 from ..terminal import Paint, harmless_line
 
@@ -34,16 +34,16 @@ _SESSIONS = 1000
 # MAIL FROM:<a@b>, RCPT TO:a@b, VRFY a@b: what follows the verb, its word and its bracket (RFC 5321 section 4.1.1).
 _ADDRESS = re.compile(r"^(?:MAIL\s+FROM:|RCPT\s+TO:|VRFY\s)\s*<?([^<>\s]+)", re.IGNORECASE)
 
-_EVENT = Text("event", "evento")
-_MISSED = Text("… {missed} missed", "… sem {missed}")
-_CONNECTED = Text("connection from {peer}", "conexão de {peer}")
-_MESSAGE = Text("message, {size}", "mensagem, {size}")
-_OCTET = Text("octet", "octeto")
-_TOO_BIG = Text("too big", "grande demais")
-_OF_UNKNOWN_SIZE = Text("of unknown size", "de tamanho desconhecido")
-_DELIVERED = Text("= delivered {delivery}", "= entregue {delivery}")
-_INJECTED = Text("! injected: {text}", "! provocada: {text}")
-_CLOSED = Text("closed: {why}", "encerrada: {why}")
+_EVENT = Phrase("event", "evento")
+_MISSED = Phrase("… {missed} missed", "… sem {missed}")
+_CONNECTED = Phrase("connection from {peer}", "conexão de {peer}")
+_MESSAGE = Phrase("message, {size}", "mensagem, {size}")
+_OCTET = Phrase("octet", "octeto")
+_TOO_BIG = Phrase("too big", "grande demais")
+_OF_UNKNOWN_SIZE = Phrase("of unknown size", "de tamanho desconhecido")
+_DELIVERED = Phrase("= delivered {delivery}", "= entregue {delivery}")
+_INJECTED = Phrase("! injected: {text}", "! provocada: {text}")
+_CLOSED = Phrase("closed: {why}", "encerrada: {why}")
 
 
 def parse(frames: Sequence[bytes]) -> Event | None:
@@ -79,7 +79,7 @@ def short(session: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedSessions:
     """What a session must be like; what is empty asks for nothing.
 
     `session` is its id, the short form of it, or the id of one of its deliveries. `address` is searched in the
@@ -94,7 +94,7 @@ class Wanted:
 class Chosen:
     """Lets the events of those sessions pass that are wanted."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: WantedSessions) -> None:
         self._wanted = wanted
         self._ids = {wanted.session, wanted.session.rpartition(".")[0]} - {""}
         # The sessions that named such an address, and what is known of the others.
@@ -203,7 +203,7 @@ class Look:
             else _OF_UNKNOWN_SIZE.say(self._language)
         )
 
-    def _note(self, text: Text, **values: object) -> str:
+    def _note(self, text: Phrase, **values: object) -> str:
         return self._paint.note(
             text.say(self._language, **{name: harmless_line(str(value)) for name, value in values.items()})
         )

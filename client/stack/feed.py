@@ -1,7 +1,7 @@
 """The feed of a running stack, through its socket in RUN: events as they come, and whether the stack is there.
 
-Gives: `Feed`, to be used in a with block. Waiting for an event takes no CPU; while the stack is away it is looked for
-once a second, also where its next start puts the socket elsewhere.
+Gives: `FeedReader`, to be used in a with block. Waiting for an event takes no CPU; while the stack is away it is
+looked for once a second, also where its next start puts the socket elsewhere.
 Fails: `NoStack` at the begin, in words for a person; later a stack that goes away is no failure.
 Limits: a stack that was killed is found to be away by silence: the gateway says something each second.
 """
@@ -35,7 +35,7 @@ class Change(Enum):
     BACK = "back"
 
 
-class Feed:
+class FeedReader:
     """What the gateway of one stack tells.
 
     :param run: the stack's folder.
@@ -54,7 +54,7 @@ class Feed:
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
         self._socket.setsockopt(zmq.SUBSCRIBE, TOPIC)
 
-    def __enter__(self) -> Feed:
+    def __enter__(self) -> FeedReader:
         """:raises NoStack: there is no stack, or it has no feed."""
         try:
             self._begin()

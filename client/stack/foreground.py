@@ -1,7 +1,7 @@
 """A stack in the foreground: it lives until somebody asks for its end, and shows what is said in it.
 
-Gives: `hold`, which starts an `OwnedStack`, shows its conversations on a `Display` and ends it; `StopRequests`, what
-asks a program in the foreground for its end: Ctrl-C, SIGTERM, a terminal that is closed.
+Gives: `stay_in_foreground`, which starts an `OwnedStack`, shows its conversations on a `Display` and ends it;
+`StopRequests`, what asks a program in the foreground for its end: Ctrl-C, SIGTERM, a terminal that is closed.
 Fails: never; what went wrong is told, and the exit status says it.
 """
 
@@ -15,11 +15,11 @@ from functools import partial
 
 import click
 
-from ..language import Text
+from ..language import Phrase
 from ..output import no_output
 from ..run_folder import NoStack, read_stack
 from .display import Complaints, Display
-from .feed import Change, Feed
+from .feed import Change, FeedReader
 from .owned_stack import OwnedStack, StackError
 
 _EX_FAILED = 1
@@ -31,10 +31,10 @@ _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # A signal that was passed on follows in milliseconds; a person needs longer to press twice, and has read something.
 _ONE_REQUEST_SECONDS = 0.2
 
-_INTERRUPTED = Text("Interrupted; nothing was started.", "Interrompido; nada foi iniciado.")
-_AT_ONCE = Text("Stopping at once.", "Encerrando já.")
-_STOPPED = Text("Stopped; nothing is left running.", "Encerrado; nada continua rodando.")
-_ENDED = Text("The server has been ended from elsewhere.", "O servidor foi encerrado por outro comando.")
+_INTERRUPTED = Phrase("Interrupted; nothing was started.", "Interrompido; nada foi iniciado.")
+_AT_ONCE = Phrase("Stopping at once.", "Encerrando já.")
+_STOPPED = Phrase("Stopped; nothing is left running.", "Encerrado; nada continua rodando.")
+_ENDED = Phrase("The server has been ended from elsewhere.", "O servidor foi encerrado por outro comando.")
 
 
 class StopRequests:
@@ -84,7 +84,7 @@ class StopRequests:
             raise KeyboardInterrupt
 
 
-def hold(stack: OwnedStack, display: Display) -> int:
+def stay_in_foreground(stack: OwnedStack, display: Display) -> int:
     """Start a stack, show what happens in it, and have it end; gives the exit status."""
     with StopRequests() as requests:
         try:
@@ -97,7 +97,7 @@ def hold(stack: OwnedStack, display: Display) -> int:
             display.farewell(_INTERRUPTED)
             return _EX_FAILED
         try:
-            with Feed(stack.run) as feed:
+            with FeedReader(stack.run) as feed:
                 try:
                     with requests.heard():
                         _watch(stack, display, feed)
@@ -114,7 +114,7 @@ def hold(stack: OwnedStack, display: Display) -> int:
         return _stop(stack, display, requests, stack.finish) or _EX_FAILED
 
 
-def _watch(stack: OwnedStack, display: Display, feed: Feed) -> None:
+def _watch(stack: OwnedStack, display: Display, feed: FeedReader) -> None:
     """Show what happens until the stack ends."""
     display.up(read_stack(stack.run))
     complaints, looked = Complaints(stack.run), 0.0
@@ -129,7 +129,7 @@ def _watch(stack: OwnedStack, display: Display, feed: Feed) -> None:
             display.show(happened)
 
 
-def _see_out(stack: OwnedStack, display: Display, feed: Feed) -> None:
+def _see_out(stack: OwnedStack, display: Display, feed: FeedReader) -> None:
     """Have the stack end, and show what is said in the mails that are still under way."""
     stack.finish(0)
     try:

@@ -16,8 +16,8 @@ from typing import Any
 
 from ..mail.asking import why_not
 from ..run_folder import Server
-from ..session.connection import Unreachable, reach
-from ..session.smtp import Reply, extensions
+from ..session.connection import NoConnection, reach
+from ..session.smtp import ServerReply, extensions
 from .services import why_no_mail
 
 # A server that takes longer than this for a greeting or a look-up is in trouble, and so is whoever waits for it.
@@ -65,11 +65,11 @@ def probe(server: Server) -> Probe:
         if not line:
             seen.greeting = "\n".join(reply)
         elif line.startswith("EHLO") and reply[0].startswith("2"):
-            seen.extensions = extensions(Reply(250, tuple(text[4:] for text in reply)))
+            seen.extensions = extensions(ServerReply(250, tuple(text[4:] for text in reply)))
 
     try:
         connection = reach(server.host, server.port)
-    except Unreachable as error:
+    except NoConnection as error:
         seen.trouble = error.message
         return seen
     seen.listening = True

@@ -1,7 +1,7 @@
 """The services of a stack as their own signs of life tell them: files in RUN/ready, written each second while ready.
 
-Gives: `services`, one `Service` for each that is or should be there; `table` for people; `why_no_mail`, what keeps
-the stack from taking mail though it answers.
+Gives: `services`, one `ServiceState` for each that is or should be there; `table` for people; `why_no_mail`, what
+keeps the stack from taking mail though it answers.
 Fails: never; what cannot be read is not ready, and a figure that is missing is not shown.
 Limits: what is told is up to a second old. Of a worker in a container that is not ready it is only known that one is
 missing.
@@ -42,7 +42,7 @@ _LOAD = {
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ServiceState:
     """One process or container; `told` is all that its file says, nothing where there is none."""
 
     name: str
@@ -68,14 +68,14 @@ class Service:
         return {**self.told, "ready": self.ready}
 
 
-def services(run: Path) -> list[Service]:
+def services(run: Path) -> list[ServiceState]:
     """Each service that is there, was there, or should be; none where nothing ever ran in this folder."""
     found = {}
     with suppress(OSError):
         paths = sorted(path for path in (run / "ready").iterdir() if not path.name.startswith("."))
         found = {path.name: _read(path) for path in paths}
     for name in _expected(run, list(found)):
-        found.setdefault(name, Service(name, ready=False))
+        found.setdefault(name, ServiceState(name, ready=False))
     return [found[name] for name in sorted(found)]
 
 
@@ -90,7 +90,7 @@ def why_no_mail(server: Server) -> str:
     return next((why for service in services(run) if service.ready and (why := service.why_not)), "")
 
 
-def versions(found: list[Service]) -> dict[str, list[str]]:
+def versions(found: list[ServiceState]) -> dict[str, list[str]]:
     """Which services run each release."""
     by: dict[str, list[str]] = {}
     for service in found:
@@ -99,7 +99,7 @@ def versions(found: list[Service]) -> dict[str, list[str]]:
     return by
 
 
-def table(found: list[Service]) -> list[str]:
+def table(found: list[ServiceState]) -> list[str]:
     """A line each, and a word where releases differ."""
     if not found:
         return []
@@ -123,7 +123,7 @@ def table(found: list[Service]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def _read(path: Path) -> Service:
+def _read(path: Path) -> ServiceState:
     told: dict[str, Any] = {}
     ready = False
     with suppress(OSError, ValueError):
@@ -132,7 +132,7 @@ def _read(path: Path) -> Service:
             said = json.loads(file.read(_MOST_OCTETS))
         if isinstance(said, dict):
             told = said
-    return Service(path.name, ready, told)
+    return ServiceState(path.name, ready, told)
 
 
 def _expected(run: Path, found: list[str]) -> list[str]:

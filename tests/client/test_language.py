@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from client.language import Language, Text, language_of, number
+from client.language import Language, Phrase, language_of, number
 
 
 @pytest.mark.parametrize(
@@ -27,14 +27,14 @@ def test_the_locale_for_messages_decides(environment: dict[str, str], language: 
 
 
 def test_a_text_has_its_values_in_both_languages() -> None:
-    text = Text("{count} mails", "mensagens: {count}")
+    text = Phrase("{count} mails", "mensagens: {count}")
     assert text.say(Language.ENGLISH, count=2) == "2 mails"
     assert text.say(Language.PORTUGUESE, count=2) == "mensagens: 2"
 
 
 def test_a_text_whose_languages_differ_in_their_values_is_none() -> None:
     with pytest.raises(ValueError, match="both languages"):
-        Text("{count} mails", "mensagens")
+        Phrase("{count} mails", "mensagens")
 
 
 def test_numbers_have_the_decimal_sign_of_the_language() -> None:

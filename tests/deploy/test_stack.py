@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from client.stack.feed import Feed
+from client.stack.feed import FeedReader
 from tests.conditions import wait_until
 from tests.deploy.deploying import deploy, environment, processes_of
 from tests.scraping import families, page
@@ -248,7 +248,7 @@ def test_a_run_folder_with_a_long_path_serves_all_the_same(folder: Path, setting
         assert done.returncode == 0, done.stderr
         send(settings["PORT"])
         assert f"make down RUN={deep}/run" in done.stdout
-        with Feed(deep / "run") as feed:
+        with FeedReader(deep / "run") as feed:
             assert isinstance(feed.next(), dict)
         assert not (deep / "run" / "sockets").exists()
     finally:

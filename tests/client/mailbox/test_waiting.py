@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from client.mailbox import files
-from client.mailbox.waiting import Seen, Wanted, all_mail, wait_for
+from client.mailbox.waiting import Seen, WantedMail, all_mail, wait_for
 from tests.client.boxes import entry, put
 
 ANA = "ana@example.org"
@@ -20,25 +20,25 @@ ANA = "ana@example.org"
 @pytest.mark.parametrize(
     ("wanted", "id"),
     [
-        (Wanted(), "a.1"),
-        (Wanted(subject=re.compile("^Re")), "a.2"),
-        (Wanted(sender="CARLA@example.net"), "a.3"),
-        (Wanted(after="a.1"), "a.2"),
-        (Wanted(after="a.1", subject=re.compile("^Hello")), "a.3"),
-        (Wanted(after="a.3"), None),
-        (Wanted(after="no-such-id"), None),
-        (Wanted(subject=re.compile("never")), None),
-        (Wanted(new=True), None),
+        (WantedMail(), "a.1"),
+        (WantedMail(subject=re.compile("^Re")), "a.2"),
+        (WantedMail(sender="CARLA@example.net"), "a.3"),
+        (WantedMail(after="a.1"), "a.2"),
+        (WantedMail(after="a.1", subject=re.compile("^Hello")), "a.3"),
+        (WantedMail(after="a.3"), None),
+        (WantedMail(after="no-such-id"), None),
+        (WantedMail(subject=re.compile("never")), None),
+        (WantedMail(new=True), None),
     ],
 )
-def test_the_first_mail_that_is_as_wanted(tmp_path: Path, wanted: Wanted, id: str | None) -> None:
+def test_the_first_mail_that_is_as_wanted(tmp_path: Path, wanted: WantedMail, id: str | None) -> None:
     put(tmp_path, entry("a.1"), entry("a.2", "Re: Hello"), entry("a.3", sender="carla@example.net"))
     mail = wait_for(tmp_path, ANA, wanted, 0)
     assert (mail and mail.id) == id
 
 
-@pytest.mark.parametrize("wanted", [Wanted(new=True), Wanted(new=True, after="a.1"), Wanted(after="a.1")])
-def test_a_mail_that_comes_later_is_waited_for(tmp_path: Path, wanted: Wanted) -> None:
+@pytest.mark.parametrize("wanted", [WantedMail(new=True), WantedMail(new=True, after="a.1"), WantedMail(after="a.1")])
+def test_a_mail_that_comes_later_is_waited_for(tmp_path: Path, wanted: WantedMail) -> None:
     put(tmp_path, entry("a.1"))
     timer = threading.Timer(0.2, put, (tmp_path, entry("a.2")))
     timer.start()
@@ -55,7 +55,7 @@ def test_neither_mailbox_nor_folder_need_be_there_yet(tmp_path: Path) -> None:
 
     timer = threading.Timer(0.2, come)
     timer.start()
-    assert wait_for(tmp_path / "boxes", ANA, Wanted(), 20) is not None
+    assert wait_for(tmp_path / "boxes", ANA, WantedMail(), 20) is not None
     timer.join()
 
 
@@ -64,7 +64,7 @@ def test_an_address_without_a_mailbox_of_its_own_has_its_mail_in_a_shared_one(tm
     put(tmp_path, entry("a.1", to="ana+other@example.org"), entry("a.2", to="ana@example.org"), name=mailbox)
     timer = threading.Timer(0.2, put, (tmp_path, entry("a.3", to="ana+shop@example.org")), {"name": mailbox})
     timer.start()
-    mail = wait_for(tmp_path, "ana+shop@example.org", Wanted(), 20)
+    mail = wait_for(tmp_path, "ana+shop@example.org", WantedMail(), 20)
     timer.join()
     assert mail is not None
     assert (mail.id, mail.number) == ("a.3", 3)
@@ -74,7 +74,7 @@ def test_a_mailbox_of_its_own_that_is_made_meanwhile_is_the_one_that_counts(tmp_
     put(tmp_path, entry("a.1", to="eva@example.org", mailbox="*@example.org"), name="*@example.org")
     timer = threading.Timer(0.2, put, (tmp_path, entry("a.2")))
     timer.start()
-    mail = wait_for(tmp_path, ANA, Wanted(), 20)
+    mail = wait_for(tmp_path, ANA, WantedMail(), 20)
     timer.join()
     assert mail is not None
     assert mail.id == "a.2"
@@ -84,7 +84,7 @@ def test_waiting_costs_nothing(tmp_path: Path) -> None:
     put(tmp_path, entry("a.1"))
     before = time.process_time()
     began = time.monotonic()
-    assert wait_for(tmp_path, ANA, Wanted(new=True), 3) is None
+    assert wait_for(tmp_path, ANA, WantedMail(new=True), 3) is None
     assert time.monotonic() - began >= 3
     # Measured: 3 ms, most of it for the beginning and the end.
     assert time.process_time() - before < 0.1
@@ -106,7 +106,7 @@ HOSTILE = [
 def test_the_time_holds_whatever_is_in_the_mailbox_and_the_pattern(tmp_path: Path, pattern: str) -> None:
     put(tmp_path, *(entry(f"a.{number}", subject) for number, subject in enumerate(HOSTILE * 5, 1)))
     began, used = time.monotonic(), time.process_time()
-    assert wait_for(tmp_path, ANA, Wanted(re.compile(pattern)), 1.5) is None
+    assert wait_for(tmp_path, ANA, WantedMail(re.compile(pattern)), 1.5) is None
     assert time.monotonic() - began >= 1.5
     assert time.process_time() - used < 2.5
 
@@ -115,7 +115,7 @@ def test_hostile_mail_does_not_hide_the_one_that_is_waited_for(tmp_path: Path) -
     evil = [entry(f"a.{number}", "a" * 20_000 + "b") for number in range(1, 20)]
     put(tmp_path, *evil, entry("b.1", "aaa"))
     seen = Seen()
-    mail = wait_for(tmp_path, ANA, Wanted(re.compile("(a+)+$")), 30, seen)
+    mail = wait_for(tmp_path, ANA, WantedMail(re.compile("(a+)+$")), 30, seen)
     assert mail is not None
     assert (mail.id, seen.count, seen.unsearched) == ("b.1", 19, 19)
 
@@ -126,7 +126,7 @@ def test_a_mailbox_that_is_larger_than_the_time_is_given_up_in_time(tmp_path: Pa
         file.write(b"From x\n")
         file.truncate(64 * 1024**3)  # a hole: no disk has it, and reading it takes a minute
     began = time.monotonic()
-    assert wait_for(tmp_path, ANA, Wanted(after="a.1"), 0.5) is None
+    assert wait_for(tmp_path, ANA, WantedMail(after="a.1"), 0.5) is None
     assert time.monotonic() - began < 10
 
 
@@ -138,12 +138,12 @@ def test_a_lock_that_is_held_does_not_lengthen_the_time(tmp_path: Path, monkeypa
     put(tmp_path, entry("a.1"))
     monkeypatch.setattr(fcntl, "lockf", held)
     began = time.monotonic()
-    assert wait_for(tmp_path, ANA, Wanted(subject=re.compile("never")), 0.5) is None
+    assert wait_for(tmp_path, ANA, WantedMail(subject=re.compile("never")), 0.5) is None
     assert time.monotonic() - began < 10
 
 
 def test_a_sender_is_an_address_in_any_of_its_forms(tmp_path: Path) -> None:
     put(tmp_path, entry("a.1", 'x\nFrom: "eva"@example.net'), entry("a.2", sender='"Bo"@Example.NET'))
-    mail = wait_for(tmp_path, ANA, Wanted(sender="bo@example.net", after="a.1"), 0)
+    mail = wait_for(tmp_path, ANA, WantedMail(sender="bo@example.net", after="a.1"), 0)
     assert mail is not None
     assert mail.id == "a.2"

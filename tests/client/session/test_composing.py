@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.session.composing import MAX_HEADER, PIECE, Fields, Mailbox, MessageError, compose, scan
+from client.session.composing import MAX_HEADER, PIECE, Fields, MessageError, NamedAddress, compose, scan
 
-ANA = Mailbox("", "ana@example.org")
-JOAO = Mailbox("", "joao@example.com")
+ANA = NamedAddress("", "ana@example.org")
+JOAO = NamedAddress("", "joao@example.com")
 FIELDS = Fields(ANA, (JOAO,))
 
 
@@ -33,7 +33,7 @@ def parsed(octets: bytes, fields: Fields = FIELDS, *, eight_bit_offered: bool = 
 
 
 def test_a_text_gets_the_fields_that_a_message_must_have() -> None:
-    message = parsed(b"See you at 8\n", Fields(ANA, (JOAO, Mailbox("", "eva@example.com")), "Dinner"))
+    message = parsed(b"See you at 8\n", Fields(ANA, (JOAO, NamedAddress("", "eva@example.com")), "Dinner"))
     assert message["From"] == "ana@example.org"
     assert message["To"] == "joao@example.com, eva@example.com"
     assert message["Subject"] == "Dinner"
@@ -157,7 +157,7 @@ def test_further_fields_are_added_and_take_the_place_of_ours() -> None:
 
 
 def test_fields_that_are_not_ascii_are_encoded_words() -> None:
-    fields = Fields(Mailbox("José", ANA.address), (JOAO,), "Olá, " * 30 + "!", ("X-Place: café",))
+    fields = Fields(NamedAddress("José", ANA.address), (JOAO,), "Olá, " * 30 + "!", ("X-Place: café",))
     message = parsed(b"text\n", fields)
     assert message["Subject"] == "Olá, " * 30 + "!"
     assert message["X-Place"] == "café"
@@ -165,13 +165,13 @@ def test_fields_that_are_not_ascii_are_encoded_words() -> None:
 
 
 def test_a_name_with_quotes_is_quoted() -> None:
-    message = parsed(b"", Fields(Mailbox('Ana "the" A., B', ANA.address), (JOAO,)))
+    message = parsed(b"", Fields(NamedAddress('Ana "the" A., B', ANA.address), (JOAO,)))
     assert message["From"].addresses[0].display_name == 'Ana "the" A., B'
 
 
 def test_an_address_that_is_not_ascii_makes_the_header_utf8() -> None:
     file = io.BytesIO(b"text")
-    message = compose(scan(file), Fields(Mailbox("", "josé@exämple.org"), (JOAO,)), eight_bit_offered=True)
+    message = compose(scan(file), Fields(NamedAddress("", "josé@exämple.org"), (JOAO,)), eight_bit_offered=True)
     assert message.utf8_header
     assert not message.eight_bit
     assert "From: josé@exämple.org".encode() in message.header

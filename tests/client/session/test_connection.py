@@ -10,7 +10,7 @@ import pytest
 
 from client.language import Language
 from client.run_folder import EXIT_NO_SERVER
-from client.session.connection import ConnectionLost, Unreachable, connect
+from client.session.connection import ConnectionLost, NoConnection, connect
 
 
 def unused_port() -> int:
@@ -21,23 +21,23 @@ def unused_port() -> int:
 def test_nobody_listening_is_said_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUN", str(tmp_path))
     port = unused_port()
-    with pytest.raises(Unreachable) as raised:
+    with pytest.raises(NoConnection) as raised:
         connect("127.0.0.1", port)
     assert (
         raised.value.message == f"Nobody listens on 127.0.0.1:{port}. Start a stack with: make up, or correio serve"
     )
     assert raised.value.exit_code == EXIT_NO_SERVER == 3
     (tmp_path / "stack.json").write_text('{"port": 2525}')
-    with pytest.raises(Unreachable, match=r"takes mail on port 2525: --port 2525$"):
+    with pytest.raises(NoConnection, match=r"takes mail on port 2525: --port 2525$"):
         connect("127.0.0.1", port)
     (tmp_path / "stack.json").write_text(f'{{"port": {port}}}')
-    with pytest.raises(Unreachable, match=r"was started: it has ended, or is on its way"):
+    with pytest.raises(NoConnection, match=r"was started: it has ended, or is on its way"):
         connect("127.0.0.1", port)
 
 
 def test_errors_speak_portuguese_when_asked_to(capsys: pytest.CaptureFixture[str]) -> None:
     port = unused_port()
-    with pytest.raises(Unreachable) as raised:
+    with pytest.raises(NoConnection) as raised:
         connect("127.0.0.1", port)
     raised.value.show()
     raised.value.in_language(Language.PORTUGUESE).show()
@@ -50,7 +50,7 @@ def test_errors_speak_portuguese_when_asked_to(capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "x" * 300])
 def test_an_unknown_host_is_named(host: str) -> None:
-    with pytest.raises(Unreachable, match="There is no host named"):
+    with pytest.raises(NoConnection, match="There is no host named"):
         connect(host, 25)
 
 

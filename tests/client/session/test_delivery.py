@@ -5,21 +5,21 @@ from typing import Any
 
 import pytest
 
-from client.session.composing import Fields, Mailbox, MessageError
+from client.session.composing import Fields, MessageError, NamedAddress
 from client.session.connection import ConnectionLost, connect
 from client.session.delivery import Envelope, Refused, deliver
-from client.session.smtp import Reply
+from client.session.smtp import ServerReply
 from tests.conditions import wait_until
 
 ENVELOPE = Envelope("ana@example.org", ("joao@example.com", "maria@example.com"), "home.example.org")
-FIELDS = Fields(Mailbox("", "ana@example.org"), (Mailbox("", "joao@example.com"),))
+FIELDS = Fields(NamedAddress("", "ana@example.org"), (NamedAddress("", "joao@example.com"),))
 SHORT = b"Date: d\nFrom: f\nTo: t\nMessage-ID: m\n\nhello\n.dot\n"
 SIZE = len(SHORT.replace(b"\n", b"\r\n"))
 
 
 async def sent(
     port: int, octets: bytes = SHORT, envelope: Envelope = ENVELOPE, shown: list[str] | None = None
-) -> Reply:
+) -> ServerReply:
     connection = connect("127.0.0.1", port)
     try:
         show = [].append if shown is None else shown.append

@@ -10,20 +10,22 @@ from prompt_toolkit.document import Document
 
 from client.language import Language
 from client.session.help import candidates, hint
-from client.session.smtp import GREETING, Reply
+from client.session.smtp import GREETING, ServerReply
 from client.session.standing import Standing
 from client.session.typed import CommandCompleter
 
 EN, PT = Language.ENGLISH, Language.PORTUGUESE
-_OK = Reply(250, ("ok",))
-_GREETED = [(GREETING, Reply(220, ("mail.example.com hi",))), (b"HELO gmail.com", _OK)]
+_OK = ServerReply(250, ("ok",))
+_GREETED = [(GREETING, ServerReply(220, ("mail.example.com hi",))), (b"HELO gmail.com", _OK)]
 _SENDER = [*_GREETED, (b"MAIL FROM:<you@gmail.com>", _OK)]
 _RECIPIENTS = [*_SENDER, (b"RCPT TO:<a@b.c>", _OK)]
 
 
-def hinted(before: list[tuple[bytes, Reply]], line: bytes, code: int, text: str, language: Language = EN) -> str:
+def hinted(
+    before: list[tuple[bytes, ServerReply]], line: bytes, code: int, text: str, language: Language = EN
+) -> str:
     standing = Standing()
-    reply = Reply(code, (text,))
+    reply = ServerReply(code, (text,))
     for each in [*before, (line, reply)]:
         standing.exchanged(*each)
     return hint(standing, line, reply, language)
@@ -61,7 +63,7 @@ def hinted(before: list[tuple[bytes, Reply]], line: bytes, code: int, text: str,
     ],
 )
 def test_a_refusal_gets_the_right_form(
-    before: list[tuple[bytes, Reply]], line: bytes, code: int, text: str, shown: str
+    before: list[tuple[bytes, ServerReply]], line: bytes, code: int, text: str, shown: str
 ) -> None:
     english = hinted(before, line, code, text)
     assert shown in english
@@ -76,27 +78,27 @@ def test_what_is_no_refusal_gets_none(code: int) -> None:
 
 
 def test_a_refused_message_is_not_taken_for_an_unknown_mailbox() -> None:
-    exchanges = [*_RECIPIENTS, (b"DATA", Reply(354, ("go",)))]
+    exchanges = [*_RECIPIENTS, (b"DATA", ServerReply(354, ("go",)))]
     for text in ("5.5.2 bare line ends", "rejected"):
         assert hinted(exchanges, b".", 550, text) == ""
 
 
-_OK = Reply(250, ("ok",))
-_CONNECTED = [(GREETING, Reply(220, ("mail.example.com hi",)))]
+_OK = ServerReply(250, ("ok",))
+_CONNECTED = [(GREETING, ServerReply(220, ("mail.example.com hi",)))]
 _GREETED = [*_CONNECTED, (b"HELO gmail.com", _OK)]
-_EXTENDED = [*_CONNECTED, (b"EHLO host.example", Reply(250, ("hi", "SIZE 9", "8BITMIME")))]
+_EXTENDED = [*_CONNECTED, (b"EHLO host.example", ServerReply(250, ("hi", "SIZE 9", "8BITMIME")))]
 _SENDER = [*_GREETED, (b"MAIL FROM:<you@gmail.com>", _OK)]
 _RECIPIENTS = [*_SENDER, (b"RCPT TO:<ana@b.example>", _OK)]
 
 
-def stood(exchanges: list[tuple[bytes, Reply]]) -> Standing:
+def stood(exchanges: list[tuple[bytes, ServerReply]]) -> Standing:
     standing = Standing()
     for line, reply in exchanges:
         standing.exchanged(line, reply)
     return standing
 
 
-def offered(exchanges: list[tuple[bytes, Reply]], text: str) -> list[str]:
+def offered(exchanges: list[tuple[bytes, ServerReply]], text: str) -> list[str]:
     return [line for line, _ in candidates(stood(exchanges), text)]
 
 
@@ -123,14 +125,14 @@ def offered(exchanges: list[tuple[bytes, Reply]], text: str) -> list[str]:
         (_CONNECTED, "XYZ", []),
     ],
 )
-def test_the_likeliest_comes_first(exchanges: list[tuple[bytes, Reply]], text: str, first: list[str]) -> None:
+def test_the_likeliest_comes_first(exchanges: list[tuple[bytes, ServerReply]], text: str, first: list[str]) -> None:
     found = offered(exchanges, text)
     assert found[: len(first)] == first
     assert first or not found
 
 
 def test_inside_a_message_nothing_is_offered() -> None:
-    assert offered([*_RECIPIENTS, (b"DATA", Reply(354, ("go",)))], "") == []
+    assert offered([*_RECIPIENTS, (b"DATA", ServerReply(354, ("go",)))], "") == []
 
 
 _typed = st.text(max_size=6) | st.builds(
@@ -139,7 +141,7 @@ _typed = st.text(max_size=6) | st.builds(
 
 
 @given(_typed, st.sampled_from([_CONNECTED, _GREETED, _EXTENDED, _SENDER, _RECIPIENTS]))
-def test_a_candidate_goes_on_from_what_was_typed(text: str, exchanges: list[tuple[bytes, Reply]]) -> None:
+def test_a_candidate_goes_on_from_what_was_typed(text: str, exchanges: list[tuple[bytes, ServerReply]]) -> None:
     found = offered(exchanges, text)
     assert all(line.lower().startswith(text.lower()) and line != text for line in found)
     assert len(set(found)) == len(found)

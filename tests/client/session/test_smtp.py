@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from client.session.smtp import (
     MAX_REPLY_LINE,
     MAX_REPLY_LINES,
+    Exchanges,
     Expects,
-    Reply,
     ReplyError,
     ReplyReader,
-    Session,
+    ServerReply,
     canonical,
     extensions,
     stuffed,
@@ -19,11 +19,11 @@ from client.session.smtp import (
 
 texts = st.text(alphabet=st.characters(blacklist_characters="\r\n", blacklist_categories=["Cs"]), max_size=20)
 replies = st.builds(
-    Reply, st.integers(200, 599), st.lists(texts, min_size=1, max_size=4).map(lambda lines: tuple(lines))
+    ServerReply, st.integers(200, 599), st.lists(texts, min_size=1, max_size=4).map(lambda lines: tuple(lines))
 )
 
 
-def octets_of(reply: Reply) -> bytes:
+def octets_of(reply: ServerReply) -> bytes:
     *first, last = reply.texts
     lines = [*(f"{reply.code}-{text}" for text in first), f"{reply.code} {last}"]
     return "".join(f"{line}\r\n" for line in lines).encode()
@@ -34,13 +34,15 @@ def cut(octets: bytes, places: list[int]) -> list[bytes]:
     return [octets[start:end] for start, end in zip([0, *ends], [*ends, len(octets)], strict=True)]
 
 
-def read_all(reader: ReplyReader) -> list[Reply]:
+def read_all(reader: ReplyReader) -> list[ServerReply]:
     return list(iter(reader.next_reply, None))
 
 
 class TestReplies:
     @given(st.lists(replies, max_size=4), st.lists(st.integers(0, 10_000), max_size=8))
-    def test_replies_are_the_same_however_their_octets_are_cut(self, sent: list[Reply], places: list[int]) -> None:
+    def test_replies_are_the_same_however_their_octets_are_cut(
+        self, sent: list[ServerReply], places: list[int]
+    ) -> None:
         reader, received = ReplyReader(), []
         for piece in cut(b"".join(map(octets_of, sent)), places):
             reader.feed(piece)
@@ -53,13 +55,13 @@ class TestReplies:
         for octet in b"250-one\r\n250-two\r\n250 three\r\n354 go\r\n":
             reader.feed(bytes([octet]))
             received += read_all(reader)
-        assert received == [Reply(250, ("one", "two", "three")), Reply(354, ("go",))]
+        assert received == [ServerReply(250, ("one", "two", "three")), ServerReply(354, ("go",))]
 
     @pytest.mark.parametrize("line", [b"250\r\n", b"250 \r\n", b"250\n"])
     def test_a_reply_needs_no_text_and_its_line_may_end_with_lf(self, line: bytes) -> None:
         reader = ReplyReader()
         reader.feed(line)
-        assert read_all(reader) == [Reply(250, ("",))]
+        assert read_all(reader) == [ServerReply(250, ("",))]
 
     @pytest.mark.parametrize(
         "octets",
@@ -91,7 +93,7 @@ class TestReplies:
     def test_whole_replies_before_an_error_are_given_first(self) -> None:
         reader = ReplyReader()
         reader.feed(b"220 hello\r\nnonsense\r\n")
-        assert reader.next_reply() == Reply(220, ("hello",))
+        assert reader.next_reply() == ServerReply(220, ("hello",))
         with pytest.raises(ReplyError, match="nonsense"):
             reader.next_reply()
 
@@ -114,30 +116,30 @@ class TestReplies:
     def test_octets_that_are_not_utf8_are_shown_by_number(self) -> None:
         reader = ReplyReader()
         reader.feed(b"250 caf\xe9\r\n")
-        assert read_all(reader) == [Reply(250, ("caf\\xe9",))]
+        assert read_all(reader) == [ServerReply(250, ("caf\\xe9",))]
 
     def test_a_reply_reads_as_the_server_sent_it(self) -> None:
-        assert str(Reply(250, ("one", "", "three"))) == "250-one\n250-\n250 three"
-        assert str(Reply(250, ("",))) == "250"
+        assert str(ServerReply(250, ("one", "", "three"))) == "250-one\n250-\n250 three"
+        assert str(ServerReply(250, ("",))) == "250"
 
     def test_extensions_are_found_in_any_letter_case(self) -> None:
-        reply = Reply(250, ("test SIZE 9", "Size 1000", "8bitmime", "AUTH PLAIN LOGIN"))
+        reply = ServerReply(250, ("test SIZE 9", "Size 1000", "8bitmime", "AUTH PLAIN LOGIN"))
         assert extensions(reply) == {"SIZE": "1000", "8BITMIME": "", "AUTH": "PLAIN LOGIN"}
 
 
-def reply(code: int) -> Reply:
-    return Reply(code, ("",))
+def reply(code: int) -> ServerReply:
+    return ServerReply(code, ("",))
 
 
-def greeted() -> Session:
-    session = Session()
+def greeted() -> Exchanges:
+    session = Exchanges()
     session.received(reply(220))
     return session
 
 
 class TestSession:
     def test_the_server_speaks_first(self) -> None:
-        session = Session()
+        session = Exchanges()
         assert (session.waiting, session.may_send) == (1, False)
         session.received(reply(220))
         assert (session.waiting, session.may_send, session.expects) == (0, True, Expects.COMMAND)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.session.smtp import Expects, Reply
+from client.session.smtp import Expects, ServerReply
 from client.session.transcript import TranscriptWriter, client_line, server_lines
 from tests.transcripts.transcript import Expect, Send, load, mismatch
 
@@ -45,17 +45,17 @@ def test_lines_are_text_where_they_can_be(line: bytes, written: str) -> None:
 
 
 def test_a_delivery_id_is_another_one_each_time() -> None:
-    lines = server_lines(Reply(250, ("2.0.0 Message delivered, id 9f3a-1.2",)))
+    lines = server_lines(ServerReply(250, ("2.0.0 Message delivered, id 9f3a-1.2",)))
     assert lines == ["# delivery 9f3a-1.2", "S: 250 2.0.0 Message delivered, id ..."]
 
 
 def test_what_is_not_text_takes_the_dots_beside_it_along() -> None:
-    assert server_lines(Reply(250, ("a.\x1f..\x1b.b ...",))) == ["S: 250 a...b ..."]
+    assert server_lines(ServerReply(250, ("a.\x1f..\x1b.b ...",))) == ["S: 250 a...b ..."]
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"])), min_size=1, max_size=3))
 def test_a_reply_as_written_down_is_the_reply(texts: list[str]) -> None:
-    reply = Reply(250, tuple(texts))
+    reply = ServerReply(250, tuple(texts))
     written = [line.removeprefix("S: ") for line in server_lines(reply) if line.startswith("S: ")]
     said = str(reply).split("\n")
     # What is not text is `...`, which is any text but a line end.
@@ -69,7 +69,7 @@ def test_the_file_is_made_anew_for_its_owner_alone(tmp_path: Path) -> None:
     path.write_text("before")
     path.chmod(0o644)
     record = TranscriptWriter(path, "127.0.0.1:1")
-    record.heard(Reply(220, ("hi",)))
+    record.heard(ServerReply(220, ("hi",)))
     record.said(b"NOOP", Expects.COMMAND)
     record.left()
     record.close()

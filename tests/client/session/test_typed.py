@@ -15,7 +15,7 @@ from prompt_toolkit.output import ColorDepth, DummyOutput
 
 from client.language import Language
 from client.session.guide import Guide
-from client.session.smtp import GREETING, Expects, Reply
+from client.session.smtp import GREETING, Expects, ServerReply
 from client.session.typed import DOT_NOTE, CommandCompleter, CommandHistory, TypedLines, ended, history_path, prompts
 from client.terminal import Paint
 
@@ -156,8 +156,8 @@ async def test_enter_ends_a_command() -> None:
 
 async def test_tab_brings_the_likeliest_at_once_and_a_second_one_goes_on_from_there() -> None:
     guide = Guide()
-    guide.heard(GREETING, Reply(220, ("hi",)), 0)
-    guide.heard(b"HELO gmail.com", Reply(250, ("hi",)), 0)
+    guide.heard(GREETING, ServerReply(220, ("hi",)), 0)
+    guide.heard(b"HELO gmail.com", ServerReply(250, ("hi",)), 0)
     assert await answer("m\t\t\r", Expects.COMMAND, guide) == "MAIL FROM:<you@gmail.com>"
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.stack.events import TOPIC, Chosen, Event, Gaps, Look, Wanted, parse, short
+from client.stack.events import TOPIC, Chosen, Event, Gaps, Look, WantedSessions, parse, short
 from client.terminal import Paint
 
 SESSION = "004eb9c81aa0-2"
@@ -77,14 +77,14 @@ def test_another_gateway_counts_from_its_own_beginning() -> None:
 
 
 def test_without_a_wish_all_is_shown_but_what_belongs_to_no_session() -> None:
-    chosen = Chosen(Wanted())
+    chosen = Chosen(WantedSessions())
     assert chosen.take(event("closed")) == [event("closed")]
     assert chosen.take({"seq": 1, "event": "beat"}) == []
 
 
 @pytest.mark.parametrize("given_id", [SESSION, "1aa0-2", f"{SESSION}.3"])
 def test_a_session_is_named_by_its_id_its_short_one_or_a_delivery(given_id: str) -> None:
-    chosen = Chosen(Wanted(session=given_id))
+    chosen = Chosen(WantedSessions(session=given_id))
     assert chosen.take(said("QUIT"))
     assert not chosen.take(said("QUIT", "004eb9c81aa0-22"))
 
@@ -101,12 +101,12 @@ def test_a_session_is_named_by_its_id_its_short_one_or_a_delivery(given_id: str)
     ],
 )
 def test_a_peer_is_an_address_or_in_a_network(network: str, peer: str, shown: bool) -> None:
-    chosen = Chosen(Wanted(peer=ipaddress.ip_network(network)))
+    chosen = Chosen(WantedSessions(peer=ipaddress.ip_network(network)))
     assert bool(chosen.take(event("closed", peer=peer))) is shown
 
 
 def test_a_session_is_shown_from_its_beginning_once_it_names_the_address() -> None:
-    chosen = Chosen(Wanted(address=re.compile("^ana@")))
+    chosen = Chosen(WantedSessions(address=re.compile("^ana@")))
     other = said("MAIL FROM:<ana@example.org>", "g-1")
     before = [event("connected"), said("HELO ana@here"), said("MAIL FROM:<carla@example.org> SIZE=1")]
     assert [chosen.take(each) for each in before] == [[], [], []]
@@ -120,11 +120,11 @@ def test_a_session_is_shown_from_its_beginning_once_it_names_the_address() -> No
 
 @pytest.mark.parametrize("text", ["NOOP ana@example.org", "MAIL FROM:<>", "RCPT TO:", "354 ana@example.org"])
 def test_an_address_counts_where_a_command_has_one(text: str) -> None:
-    assert Chosen(Wanted(address=re.compile("ana"))).take(said(text)) == []
+    assert Chosen(WantedSessions(address=re.compile("ana"))).take(said(text)) == []
 
 
 def test_what_is_kept_of_sessions_that_name_nobody_is_bounded() -> None:
-    chosen = Chosen(Wanted(address=re.compile("ana")))
+    chosen = Chosen(WantedSessions(address=re.compile("ana")))
     for number in range(3000):
         for _ in range(3 if number < 2990 else 200):
             chosen.take(said("NOOP", f"g-{number}"))
@@ -192,7 +192,7 @@ def test_short_is_the_end_of_the_id() -> None:
 
 
 def test_a_pattern_that_would_take_years_holds_nothing_up() -> None:
-    chosen = Chosen(Wanted(address=re.compile("(a+)+$")))
+    chosen = Chosen(WantedSessions(address=re.compile("(a+)+$")))
     began = time.process_time()
     assert chosen.take(said("RCPT TO:<" + "a" * 1000 + "!>")) == []
     assert time.process_time() - began < 1

@@ -15,7 +15,7 @@ import zmq
 
 from client.run_folder import NoStack
 from client.stack.events import TOPIC
-from client.stack.feed import Change, Feed
+from client.stack.feed import Change, FeedReader
 from tests.conditions import DEADLINE
 
 Context = zmq.Context[zmq.Socket[bytes]]
@@ -72,7 +72,7 @@ def test_no_stack_no_feed_and_nobody_there_are_told_apart(folder: Path, monkeypa
     monkeypatch.setattr("client.stack.feed._GREETING_SECONDS", 0.1)
 
     def reason() -> str:
-        with pytest.raises(NoStack) as caught, Feed(folder):
+        with pytest.raises(NoStack) as caught, FeedReader(folder):
             pass
         return caught.value.message
 
@@ -89,7 +89,7 @@ def test_what_the_gateway_says_is_heard_in_order_and_nonsense_is_dropped(folder:
     started(folder, folder / "sockets")
     with Gateway(context, folder / "sockets") as gateway, ExitStack() as stack:
         with gateway.greeting():
-            feed = stack.enter_context(Feed(folder))
+            feed = stack.enter_context(FeedReader(folder))
         gateway.say("connected", session="s-1")
         gateway.socket.send(TOPIC + b"no event")
         gateway.say("closed", session="s-1")
@@ -106,7 +106,7 @@ def test_a_stack_that_goes_away_and_comes_back_elsewhere_is_heard_again(
     started(folder, folder / "one")
     with Gateway(context, folder / "one") as gateway, ExitStack() as stack:
         with gateway.greeting():
-            feed = stack.enter_context(Feed(folder))
+            feed = stack.enter_context(FeedReader(folder))
         assert feed.next() == {"seq": 1, "gateway": "g", "event": "beat"}
         if leaves:
             gateway.socket.close()
