@@ -17,7 +17,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from .language import Language, language_of
-from .mailbox.files import SUFFIX, MailboxError
+from .mail.users import SUFFIX
+from .mailbox.files import MailboxError
 from .run_folder import NoStack, Server, run_folder, takes_run
 from .terminal import COLOR_CHOICES, Paint, leave_lines_whole, wants_color
 

@@ -27,7 +27,7 @@ import pytest
 from .commands.wait import there_is
 from .mail.address import AddressError
 from .mail.view import StoredMail
-from .mailbox.files import file_name, file_names
+from .mailbox.files import file_names
 from .mailbox.waiting import Seen, WantedMail, all_mail, wait_for
 from .stack.owned_stack import StackError
 from .stack.probe import takes_mail
@@ -153,7 +153,7 @@ class Mail:
             raise NoMailbox(f"{address!r} can have no mailbox: {error}") from None
         deadline = time.monotonic() + _RELOAD_SECONDS
         # The file first: mail for an address may be taken by a catch-all before.
-        while not ((self.mailboxes / file_name(address)).exists() and takes_mail(self.host, self.port, address)):
+        while not ((self.mailboxes / file_names(address)[0]).exists() and takes_mail(self.host, self.port, address)):
             if time.monotonic() > deadline:
                 raise MailTimeout(f"the server takes no mail for {address} after {_RELOAD_SECONDS:g} s")
             time.sleep(_LOOK)

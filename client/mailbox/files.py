@@ -22,11 +22,11 @@ from typing import BinaryIO
 
 import click
 
-from ..mail.address import AddressError, fold, parse, quote
+from ..mail.address import AddressError
 from ..mail.mbox import entries
+from ..mail.users import SUFFIX, file_name, mailboxes_of
 from ..mail.view import StoredMail
 
-SUFFIX = ".txt"
 # An append takes milliseconds; a lock that is held for longer than this is somebody else's and not waited for.
 LOCK_SECONDS = 1.0
 _LOCK_RETRY_SECONDS = 0.01
@@ -35,8 +35,6 @@ _NAMES_COMPARED = 5000
 _NAMES_TOLD = 5
 # Of 1: a letter or two apart, not merely the same domain.
 _NEAR = 0.8
-# <linux/limits.h>: octets of a file's name.
-_NAME_MAX = 255
 # Read at once; a message may be as large as the server takes them.
 _PIECE = 1024 * 1024
 
@@ -77,44 +75,29 @@ class MailboxFile:
             yield octets
 
 
-def file_name(address: str) -> str:
-    """The name of an address's mailbox file: letter case folded, no quotes that are not needed."""
-    return fold(address) + SUFFIX
-
-
 def file_names(address: str) -> tuple[str, ...]:
-    """The files that the server may put an address's mail in; the first one that there is has it.
-
-    Its own, that of the address without `+tag`, the catch-all of its domain, and that of all domains.
-    """
-    try:
-        local, domain = parse(address)
-    except AddressError:  # it may still be the name of a file that somebody has made
-        return (file_name(address),)
-    base = local.partition("+")[0]
-    # Of +tag@domain nothing is left.
-    others = [f"{quote(base)}@{domain}"] if base else []
-    return tuple(dict.fromkeys(map(file_name, [address, *others, f"*@{domain}", "*@*"])))
+    """The files that the server may put an address's mail in, its own first; the first one that there is has it."""
+    return tuple(mailbox + SUFFIX for mailbox in mailboxes_of(address))
 
 
 def find_file(folder: Path, address: str) -> str:
     """The name of the file that has an address's mail; its own where there is none.
 
     An address that no file can be named after may still have its mail in that of a catch-all.
+
+    :raises AddressError: no file can be named after it, and no other has its mail.
     """
-    own, *others = file_names(address)
-    files = (name for name in (own, *others) if _leads_nowhere_else(name) and len(os.fsencode(name)) <= _NAME_MAX)
-    return next((name for name in files if (folder / name).exists()), own)
-
-
-def _leads_nowhere_else(name: str) -> bool:
-    """Whether it is a name in the folder, and one that is not hidden."""
-    return not ("/" in name or "\0" in name or name.startswith("."))
+    own, *others = mailboxes_of(address)
+    for mailbox in (own, *others):
+        with suppress(AddressError):
+            if (folder / (name := file_name(mailbox))).exists():
+                return name
+    return file_name(own)
 
 
 def is_there(folder: Path, address: str) -> bool:
     """Whether there is such a file; where one cannot tell, `open_mailbox` says why."""
-    with suppress(OSError):
+    with suppress(OSError, AddressError):
         return (folder / find_file(folder, address)).exists()
     return True
 
@@ -126,13 +109,13 @@ def open_mailbox(folder: Path, address: str, until: float = inf) -> Iterator[Mai
     :param until: when, by the monotonic clock, not to wait any more for the end of an append.
     :raises MailboxError: there is none, or it cannot be read.
     """
-    own = file_name(address)
+    own = file_names(address)[0]
     try:
         name = find_file(folder, address)
+    except AddressError as error:
+        raise MailboxError(f"{address!r} is not the address of a mailbox: {error}") from None
     except OSError as error:
         raise MailboxError(f"{folder / own}: {error.strerror}") from None
-    if not _leads_nowhere_else(name):
-        raise MailboxError(f"{address!r} is not the address of a mailbox")
     try:
         # O_NONBLOCK: a FIFO of that name must not stop us; on a file it does nothing.
         descriptor = os.open(folder / name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

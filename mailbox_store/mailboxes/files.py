@@ -22,8 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from mail.users import SUFFIX
 from mailbox_store.journal.durable import Names, sync_path
-from mailbox_store.users.users import SUFFIX
 
 # struct flock of 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid; whole file, l_pid 0 as OFD locks want it.
 _FLOCK = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)

@@ -1,8 +1,7 @@
 """Who has a mailbox here: the users file's text, and the look-up of an address. Pure.
 
-The file has an address a line; `#` starts a comment, blank lines and blanks around an address do not count, and
-`*@domain` catches what no other line of that domain does, and `*@*` what no line at all does. A mailbox is named by
-its address with letter case folded, and its file is that name and `.txt`.
+The file has an entry (`mail/users.py`) a line; `#` starts a comment, blank lines and blanks around an entry do not
+count.
 
 Fails: `UsersError` for the first line that breaks a rule, naming the file, the line and the rule.
 Limits: a look-up is a few dictionary look-ups, however many users there are.
@@ -10,19 +9,13 @@ Limits: a look-up is a few dictionary look-ups, however many users there are.
 
 from __future__ import annotations
 
-import re
 from typing import Protocol
 
-from mail.address import Address, AddressError, parse, parse_domain
+from mail.address import Address, AddressError
+from mail.users import CATCH_ALL, EVERYTHING, file_name, parse_entry, without_tag
 from wire.outcomes import Found, NoSuchUser, NotOurDomain
 from wire.records import Record
 
-SUFFIX = ".txt"
-# NAME_MAX of Linux file systems, in octets.
-MAX_FILE_NAME = 255
-_CATCH_ALL = "*@"
-_EVERYTHING = "*@*"
-_TRAILING_COMMENT = re.compile(r"\s#.*$")
 _BOM = "\ufeff"
 
 
@@ -54,7 +47,7 @@ class Users(Record):
         if not domain:
             return self._lookup_local(local)
         domain = domain.casefold()
-        for name in _without_tag(local):
+        for name in dict.fromkeys((local, without_tag(local))):
             mailbox = Address(name, domain).fold
             if mailbox in self.names:
                 return Found(mailbox)
@@ -62,11 +55,11 @@ class Users(Record):
         # RFC 5321 section 4.5.1: postmaster is always taken, in any letter case.
         if local.casefold() == "postmaster" and (ours or domain == self.home):
             return Found(self.postmaster)
-        catch_all = _CATCH_ALL + domain
+        catch_all = CATCH_ALL + domain
         if catch_all in self.names:
             return Found(catch_all)
-        if _EVERYTHING in self.names:
-            return Found(_EVERYTHING)
+        if EVERYTHING in self.names:
+            return Found(EVERYTHING)
         return NoSuchUser() if ours else NotOurDomain()
 
     def _lookup_local(self, local: str) -> Found | NoSuchUser:
@@ -76,11 +69,6 @@ class Users(Record):
             return Found(at_home if at_home in self.names else self.locals.get(folded) or self.postmaster)
         mailbox = self.locals.get(folded)
         return Found(mailbox) if mailbox else NoSuchUser()
-
-
-def _without_tag(local: str) -> tuple[str, ...]:
-    base = local.partition("+")[0]
-    return (local, base) if base and base != local else (local,)
 
 
 def parse_users(data: bytes, file: str, home: str, postmaster: str = "") -> Users:
@@ -100,8 +88,8 @@ def parse_users(data: bytes, file: str, home: str, postmaster: str = "") -> User
         if not entry:
             continue
         try:
-            address, mailbox = _parse_entry(entry)
-            _check_file_name(mailbox)
+            address, mailbox = parse_entry(entry)
+            file_name(mailbox)
         except AddressError as error:
             raise UsersError(f"{file}:{number}: {entry}: {error}") from None
         if mailbox in lines:
@@ -135,28 +123,6 @@ def _entry(line: bytes, number: int, file: str) -> str:
     return "" if text.startswith("#") else text
 
 
-def _parse_entry(entry: str) -> tuple[Address, str]:
-    """An address and its mailbox's name; a catch-all's address has no local part, that of `*@*` no domain either."""
-    try:
-        return _parse_bare(entry)
-    except AddressError:
-        # A local part may hold a #, so only what is no address is looked at for a comment behind it.
-        bare = _TRAILING_COMMENT.sub("", entry).rstrip()
-        if bare == entry:
-            raise
-        return _parse_bare(bare)
-
-
-def _parse_bare(entry: str) -> tuple[Address, str]:
-    if entry == _EVERYTHING:
-        return Address("", ""), entry
-    if entry.startswith(_CATCH_ALL):
-        domain = parse_domain(entry.removeprefix(_CATCH_ALL))
-        return Address("", domain), (_CATCH_ALL + domain).casefold()
-    address = parse(entry)
-    return address, address.fold
-
-
 def own_mailbox(local: str, domain: str) -> str:
     """The mailbox that an address would have if it were a user's, who gets what comes with a `+tag` as well.
 
@@ -165,24 +131,16 @@ def own_mailbox(local: str, domain: str) -> str:
     """
     if local == "*":
         raise AddressError("a mailbox of that name takes what others do not, and only the users file makes one")
-    mailbox = Address(_without_tag(local)[-1], domain).fold
-    _check_file_name(mailbox)
+    mailbox = Address(without_tag(local), domain).fold
+    file_name(mailbox)
     return mailbox
-
-
-def _check_file_name(mailbox: str) -> None:
-    """A mailbox's name must never lead out of the folder, hide in it, or fail to be a file's."""
-    if "/" in mailbox or "\0" in mailbox or mailbox.startswith("."):
-        raise AddressError(f"{mailbox + SUFFIX!r} cannot be the name of a mailbox file")
-    if len((mailbox + SUFFIX).encode()) > MAX_FILE_NAME:
-        raise AddressError(f"the mailbox file's name would have over {MAX_FILE_NAME} octets")
 
 
 def _postmaster(setting: str, lines: dict[str, int], file: str) -> str:
     if not setting:
         return ""
     try:
-        mailbox = _parse_bare(setting)[1]
+        mailbox = parse_entry(setting)[1]
     except AddressError as error:
         raise UsersError(f"POSTMASTER={setting}: {error}") from None
     if mailbox not in lines:
