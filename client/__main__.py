@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from . import VERSION
-from .commands import doctor, read, reading, send, serve, shell_completion, show, status, wait, watch
+from .commands import doctor, reading, send, serve, shell_completion, status, wait, watch
 from .commands.session import Wishes, hold, session_options
 from .options import server_options
 from .output import guarded
@@ -22,9 +22,9 @@ COMMANDS = (
     serve.command,
     send.command,
     wait.command,
-    reading.command,
-    show.command,
-    read.command,
+    reading.list_command,
+    reading.show_command,
+    reading.read_command,
     status.command,
     watch.command,
     doctor.command,

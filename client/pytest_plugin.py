@@ -24,10 +24,10 @@ from email.utils import formatdate, make_msgid
 
 import pytest
 
-from .commands.wait import there_is
 from .mail.address import AddressError
 from .mail.view import StoredMail
 from .mailbox.files import file_names
+from .mailbox.showing import there_is
 from .mailbox.waiting import Seen, WantedMail, all_mail, wait_for
 from .stack.owned_stack import StackError
 from .stack.probe import takes_mail

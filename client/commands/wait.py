@@ -1,4 +1,4 @@
-"""`correio wait`: block until a mail is in a mailbox, then print it; `waiting.py` does the work."""
+"""`correio wait`: block until a mail is in a mailbox, then print it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,13 @@ from pathlib import Path
 
 import click
 
-from ..language import counted
-from ..mailbox.files import MailboxError, open_mailbox
+from ..mailbox.showing import render, there_is
 from ..mailbox.waiting import Seen, WantedMail, wait_for
 from ..options import complete_address, json_option, mailboxes_option
 from ..output import write_json
 from ..pattern import Pattern
-from ..terminal import harmless_line
-from .read import render
 
 EXIT_TIMED_OUT = 1
-# Characters: enough to tell a mail by.
-_LINE = 200
 
 
 class NoSuchMail(click.ClickException):
@@ -90,23 +85,3 @@ def command(
         write_json(mail.as_json())
     else:
         click.echo(render(mail))
-
-
-def there_is(mailboxes: Path, address: str, seen: Seen) -> str:
-    """What was in the mailbox instead, in words for whoever waited in vain."""
-    try:
-        with open_mailbox(mailboxes, address, until=0):
-            pass
-    except MailboxError as error:
-        return error.message
-    if not seen.count:
-        return "The mailbox is empty."
-    last = (f"{mail.id or '(no id)'}  {mail.sender_field or mail.sender}  {mail.subject}" for mail in seen.last)
-    only = f", the last {len(seen.last)} of them" if seen.count > len(seen.last) else ""
-    lines = [
-        f"The mailbox has {counted(seen.count, 'message')}{only}:",
-        *(harmless_line(line)[:_LINE] for line in last),
-    ]
-    if seen.unsearched:
-        lines.append(f"(for {counted(seen.unsearched, 'subject')} searching for the pattern took too long)")
-    return "\n  ".join(lines)

@@ -1,26 +1,34 @@
-"""`correio read`: the messages of a mailbox, as text for a person.
+"""Messages and mailboxes as text for a person.
 
-Gives: `command`, and `render`, one message as text: number, sender, date, subject, delivery id, and what it says.
-Fails: `mbox.MailboxError`. A message is shown whatever is wrong with it: headers and text that cannot be decoded
-appear as they are, with signs in place of what no terminal should get.
-Limits: one message is in memory at a time.
+Gives: `in_a_line` and `render`, a message in a line, and whole; `there_is`, what a mailbox has, for whoever waited in
+vain. A message is shown whatever is wrong with it: headers and text that cannot be decoded appear as they are, with
+signs in place of what no terminal should get.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
+from ..language import counted
 from ..mail.view import StoredMail
-from ..mailbox.files import MailboxFile, mails, open_mailbox
-from ..options import complete_address, mailboxes_option
-from ..output import write_raw
 from ..terminal import harmless_line, harmless_text
+from .files import MailboxError, open_mailbox
+from .waiting import Seen
 
-_RULE = "-" * 72
+# Columns of a line: number, id, time, sender.
+_WIDTHS = (4, 20, 25, 32)
 # Nobody reads more on a terminal; and half a second goes into making so much of it harmless.
 _SHOWN_AT_MOST = 2 * 1024 * 1024
+# Characters: enough to tell a mail by.
+_LINE = 200
+
+
+def in_a_line(mail: StoredMail) -> str:
+    """What `list` says of a message: number, delivery id, when it was received, sender, subject."""
+    received = mail.received[:19].replace("T", " ") or mail.date[:19]
+    cells = (str(mail.number), mail.id or "(no id)", received, mail.sender_field or mail.sender or "<>")
+    columns = [harmless_line(cell)[:width].ljust(width) for cell, width in zip(cells, _WIDTHS, strict=True)]
+    return "  ".join([*columns, harmless_line(mail.subject)]).rstrip()
 
 
 def render(mail: StoredMail) -> str:
@@ -40,35 +48,21 @@ def render(mail: StoredMail) -> str:
     return "\n".join([*lines, "", *([text, ""] if text else [])])
 
 
-@click.command(name="read", epilog="Exit status: 0 the mailbox was shown, 1 it cannot be read, 2 wrong usage.")
-@click.argument("address", shell_complete=complete_address)
-@mailboxes_option
-@click.option("--raw", is_flag=True, help="The file as it is, octet by octet.")
-def command(address: str, mailboxes: Path, raw: bool) -> None:
-    """Show the messages in the mailbox of ADDRESS.
-
-    The mailbox is the file ADDRESS.txt. It is only read, and mail can arrive meanwhile.
-
-    \b
-    Examples:
-      $ correio read joao@example.com
-      $ correio read joao@example.com --mailboxes /srv/mail
-      $ correio read joao@example.com --raw | grep Subject
-    """
-    with open_mailbox(mailboxes, address) as mailbox:
-        if raw:
-            _copy(mailbox)
-            return
-        found = False
-        for mail in mails(mailbox, address):
-            if found:
-                click.echo(_RULE)
-            found = True
-            click.echo(render(mail))
-        if not found:
-            click.echo(f"No mail for {address}.")
-
-
-def _copy(mailbox: MailboxFile) -> None:
-    for octets in mailbox.pieces():
-        write_raw(octets)
+def there_is(folder: Path, address: str, seen: Seen) -> str:
+    """What was in the mailbox instead, in words for whoever waited in vain."""
+    try:
+        with open_mailbox(folder, address, until=0):
+            pass
+    except MailboxError as error:
+        return error.message
+    if not seen.count:
+        return "The mailbox is empty."
+    last = (f"{mail.id or '(no id)'}  {mail.sender_field or mail.sender}  {mail.subject}" for mail in seen.last)
+    only = f", the last {len(seen.last)} of them" if seen.count > len(seen.last) else ""
+    lines = [
+        f"The mailbox has {counted(seen.count, 'message')}{only}:",
+        *(harmless_line(line)[:_LINE] for line in last),
+    ]
+    if seen.unsearched:
+        lines.append(f"(for {counted(seen.unsearched, 'subject')} searching for the pattern took too long)")
+    return "\n  ".join(lines)

@@ -1,19 +1,17 @@
+"""A message as text for a person: all of it that matters, and nothing that harms."""
+
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.__main__ import main
-from client.commands.read import render
 from client.mail.mbox import Entry
 from client.mail.view import StoredMail
-from tests.client.boxes import entry, put
-from tests.mail.hostile import HOSTILE, LARGE, octets
+from client.mailbox.showing import render
+from tests.mail.hostile import LARGE
 
 FROM = b"From ana@example.org Mon Nov 23 07:05:55 2026"
 TRACE = (
@@ -132,73 +130,6 @@ def test_any_octets_can_be_shown(content: bytes, from_line: bytes) -> None:
 )
 def test_broken_mime_can_be_shown(fields: list[tuple[bytes, bytes]], body: bytes) -> None:
     assert rendered(b"".join(name + b": " + value + b"\n" for name, value in fields) + b"\n" + body)
-
-
-@pytest.fixture
-def mailboxes(tmp_path: Path) -> Path:
-    message = FROM + b"\n" + TRACE + b"Subject: %s\n\n>From the start\n\n"
-    (tmp_path / "joao@example.com.txt").write_bytes(message % b"one" + message % b"two")
-    (tmp_path / "ana@example.org.txt").touch()
-    return tmp_path
-
-
-def test_the_command_shows_each_message_with_its_number(mailboxes: Path) -> None:
-    result = CliRunner().invoke(main, ["read", "Joao@example.com", "--mailboxes", str(mailboxes)])
-    assert result.exit_code == 0
-    assert [line for line in result.output.splitlines() if line.startswith(("Message", "Subject"))] == [
-        "Message 1",
-        "Subject: one",
-        "Message 2",
-        "Subject: two",
-    ]
-    assert "\nFrom the start\n" in result.output
-
-
-def test_raw_is_the_file_octet_by_octet(mailboxes: Path) -> None:
-    result = CliRunner().invoke(main, ["read", "--raw", "joao@example.com"], env={"MAILBOXES": str(mailboxes)})
-    assert result.stdout_bytes == (mailboxes / "joao@example.com.txt").read_bytes()
-
-
-def test_an_empty_mailbox_is_no_error(mailboxes: Path) -> None:
-    result = CliRunner().invoke(main, ["read", "ana@example.org", "--mailboxes", str(mailboxes)])
-    assert (result.exit_code, result.output) == (0, "No mail for ana@example.org.\n")
-
-
-def test_a_missing_mailbox_is_an_error_with_near_names(mailboxes: Path) -> None:
-    result = CliRunner().invoke(main, ["read", "joan@example.com", "--mailboxes", str(mailboxes)])
-    assert result.exit_code == 1
-    assert "Is it one of these? joao@example.com" in result.stderr
-
-
-def test_reading_changes_nothing(mailboxes: Path) -> None:
-    path = mailboxes / "joao@example.com.txt"
-    before = (path.read_bytes(), path.stat().st_mtime_ns)
-    CliRunner().invoke(main, ["read", "joao@example.com", "--mailboxes", str(mailboxes)])
-    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
-    assert sorted(file.name for file in mailboxes.iterdir()) == ["ana@example.org.txt", "joao@example.com.txt"]
-
-
-def test_one_hostile_mail_hides_no_other_from_the_commands(tmp_path: Path) -> None:
-    put(tmp_path, *(b"From bo@example.net\n" + content + b"\n" for content in HOSTILE.values()), entry("a.1"))
-    for command in (
-        ["list", "ana@example.org"],
-        ["list", "ana@example.org", "--json"],
-        ["read", "ana@example.org"],
-        ["show", "ana@example.org"],
-        ["wait", "--to", "ana@example.org", "--from", "bo@example.net", "--after", "", "--subject", "Hello"],
-    ):
-        result = CliRunner().invoke(main, [*command, "--mailboxes", str(tmp_path)])
-        assert (result.exit_code, result.exception) == (0, None), command
-        assert "a.1" in result.output
-
-
-@given(octets)
-def test_any_octets_are_a_mailbox(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    folder = tmp_path_factory.mktemp("boxes")
-    (folder / "ana@example.org.txt").write_bytes(content)
-    for command in (["list"], ["list", "--json"], ["read"]):
-        result = CliRunner().invoke(main, [*command, "ana@example.org", "--mailboxes", str(folder)])
-        assert (result.exit_code, result.exception) == (0, None)
 
 
 @pytest.mark.parametrize("name", LARGE)
