@@ -35,7 +35,7 @@ from runtime.bus import Bus
 from runtime.event_log import EventLog, Form
 from runtime.log_output import Output
 from session_worker.config import WorkerSettings
-from session_worker.service import Worker
+from session_worker.worker import Worker
 from wire.codec import encode
 from wire.messages import WorkerAlive
 

@@ -1,4 +1,5 @@
-"""The SMTP dialogue: a pure step function (`dialogue/steps.py`) and the small service around it (`service.py`).
+"""The session worker: the SMTP dialogue (`dialogue/`) and failures on cue (`faults/`), both pure, and what runs them.
 
-A worker remembers nothing of a session between two steps: all of it travels in the state (`dialogue/state.py`).
+On top are the process (`worker.py`), the steps under way (`service.py`), what they ask the store (`store_calls.py`),
+settings and numbers. A worker remembers nothing of a session between two steps: all of it travels with the step.
 """

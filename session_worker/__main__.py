@@ -14,7 +14,7 @@ from runtime.metrics import Exposition
 from runtime.probes import Probes, ProbesError
 from runtime.settings import load
 from session_worker.config import WorkerSettings
-from session_worker.service import HEARTBEAT_SECONDS, Worker
+from session_worker.worker import HEARTBEAT_SECONDS, Worker
 
 # A step's own work is milliseconds. The gateways have given up on a loop that stands still for so long.
 _STUCK_SECONDS = 5.0

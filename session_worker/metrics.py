@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import cast
 
 from prometheus_client.core import Metric
 
 from runtime.metrics import OCTETS, Histogram, counter, gauge, histogram
 from runtime.vitals import Figures
-from wire.messages import Check, Deliver, Discard, Lookup, Question, Stage, Told
+from wire.messages import Check, Deliver, Discard, Lookup, Question, Stage
 from wire.outcomes import Failed, Outcome, TimedOut
 
 _KINDS: tuple[type[Question], ...] = (Lookup, Check, Stage, Deliver, Discard)
@@ -42,12 +42,6 @@ class Counts:
         self.deliveries = 0
         self.known_deliveries = 0
         self.message = Histogram(OCTETS)
-
-    def answered(self, told: Iterable[Told]) -> None:
-        """A step is done; `told`: what became of its lines, or its message."""
-        self.done += 1
-        for each in told:
-            self.replies[each.verb or "other", each.code] += 1
 
     def delivered(self, question: Deliver, repeat: bool) -> None:
         """The store has a message; `repeat`: it had it before."""

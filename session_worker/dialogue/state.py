@@ -63,7 +63,7 @@ class Transaction(Record, omit_defaults=True):
     `sender` is canonical, "" the null reverse-path; `utf8`: SMTPUTF8 was asked for. Once DATA was accepted `reading`
     is true, `staged` counts the octets that the store keeps of a large message, and `failure` is why it could not
     keep one: a failure of `wire.outcomes`, or `TIMED_OUT`. `words` are recipients' local parts that ask for failures
-    on cue. `epoch`: that of the store in which all recipients' mailboxes can be written; 0: none is known.
+    on cue.
     """
 
     sender: str = ""
@@ -73,16 +73,6 @@ class Transaction(Record, omit_defaults=True):
     staged: Number = 0
     failure: str = ""
     words: tuple[str, ...] = ()
-    epoch: Number = 0
-
-    def with_recipient(self, recipient: Recipient, epoch: int) -> Transaction:
-        """Before DATA, one more recipient, whose mailbox can be written in that epoch; 0: not known."""
-        common = 0 if self.recipients and self.epoch != epoch else epoch
-        return replace(self, recipients=(*self.recipients, recipient), epoch=common)
-
-    def being_read(self) -> Transaction:
-        """DATA was accepted."""
-        return replace(self, reading=True, epoch=0)
 
     @property
     def mailboxes(self) -> tuple[str, ...]:

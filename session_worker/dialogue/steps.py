@@ -18,14 +18,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Generator
 
-from session_worker.dialogue import explain, foresight, grammar, message, replies, state
+from session_worker.dialogue import explain, grammar, message, replies, state
 from session_worker.dialogue import transaction as commands
 from session_worker.dialogue import verbs as help
 from session_worker.dialogue.replies import Refusal, Reply
 from session_worker.dialogue.rules import Rules, SenderDomainRule
 from session_worker.dialogue.state import Phase, Recipient, Session, StateError, Transaction
 from session_worker.dialogue.transaction import Command
-from session_worker.dialogue.turn import AGAIN, MESSAGE, OTHER, STORE_AGAIN, Context, Handler, Talk, Turn
+from session_worker.dialogue.turn import HOLDS, MESSAGE, OTHER, READ_LINES, Context, Handler, Talk, Turn
 from session_worker.faults import cue as faults
 from wire.messages import (
     Body,
@@ -33,7 +33,6 @@ from wire.messages import (
     Close,
     Connected,
     Disconnected,
-    Foreseen,
     Injected,
     Lines,
     Lookup,
@@ -63,7 +62,7 @@ def run(rules: Rules, step: Step) -> Generator[Question, Outcome, StepDone]:
         turn = Turn(Session(), replies.greeting(rules.domain))
         if rules.faults is not None:
             turn = faults.connected(rules.faults, Context(rules, step.session, step.time, turn.session), turn)
-        return _done(step, Session(), 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next)
+        return _done(step, Session(), turn.session, turn.reply.render() if turn.reply else b"", turn.next)
     # Without a state the gateway said the `opening`, and this is the session's first step.
     first = not step.state and step.seq <= 1
     session = Session() if first and not step.carry else state.decode(step.state, step.carry)
@@ -82,8 +81,8 @@ def run(rules: Rules, step: Step) -> Generator[Question, Outcome, StepDone]:
             turn = explain.explained(context, turn)
     else:
         turn, told = (yield from message.abandoned(context)), ()
-    done = _done(step, session, 0, turn.session, turn.reply.render() if turn.reply else b"", turn.next, told)
-    return replace(done, delivery=turn.delivery) if turn.delivery else done
+    said = turn.reply.render() if turn.reply else b""
+    return _done(step, session, turn.session, said, turn.next, told=told, delivery=turn.delivery)
 
 
 def opening(rules: Rules) -> bytes:
@@ -102,78 +101,55 @@ def apology(rules: Rules, step: Step) -> StepDone:
 def _done(
     step: Step,
     before: Session,
-    consumed: int,
-    session: Session,
+    after: Session,
     said: bytes,
     then: Next,
-    told: tuple[Told, ...] = (),
-    foreseen: tuple[Foreseen, ...] = (),
-    again: int = 0,
-    epoch: int = 0,
-    holds: int = 0,
     *,
+    consumed: int = 0,
+    told: tuple[Told, ...] = (),
+    holds: int = 0,
     begun: bool = False,
+    delivery: str = "",
 ) -> StepDone:
-    """:param begun: the transaction that is under way began in this step."""
-    under_way = session.transaction is not None
-    ended = before.transaction is not None and not under_way
-    after = state.encode(session)
+    """:param begun: the transaction that is under way after the step began in it."""
+    mail = after.transaction
+    ended = mail is None and before.transaction is not None
+    # Whether there is something to carry must not depend on what was: others are answered the same (`holds`).
+    carry = state.carry(after) if begun or ended else None
     return StepDone(
-        step.session,
-        step.seq,
-        consumed,
-        after,
-        said,
-        then,
-        under_way,
-        foreseen,
-        again,
-        epoch,
-        holds=holds,
-        # What came with the step must not decide it: others are answered the same (wire/SPEC.md, `holds`).
-        carry=state.carry(session) if begun or ended else None,
-        told=told,
-    )
+        step.session, step.seq, consumed, state.encode(after), said, then, mail is not None,
+        holds=holds, carry=carry, told=told, delivery=delivery,
+    )  # fmt: skip
 
 
 def _lines(context: Context, step: Step, lines: tuple[bytes | None, ...]) -> Generator[Question, Outcome, StepDone]:
     """Command lines, up to one that changes what is to be read."""
     if context.session.phase is Phase.MESSAGE:
         raise StateError("command lines in the middle of a message")
-    said = b""
+    said, told, begun = b"", list[Told](), False
     # A failure on cue may depend on anything; an explanation, below, names its step.
-    again = holds = AGAIN if context.rules.faults is None else 0
-    epoch = 0
-    told: list[Told] = []
-    before, begun = context.session, False
-    for consumed, line in enumerate(lines, 1):
-        verb, turn = yield from _line(context, line)
+    holds = HOLDS if context.rules.faults is None else 0
+    before = context.session
+    then: Next = READ_LINES
+    consumed = 0
+    while consumed < len(lines) and isinstance(then, ReadLines) and len(said) <= _SAID_ENOUGH:
+        verb, turn = yield from _line(context, lines[consumed])
         if isinstance(turn.next, Injected) and said:
             # What was said before must not wait with it: the line comes again, first in the next step.
-            return _done(step, before, consumed - 1, context.session, said, ReadLines(), tuple(told), begun=begun)
+            break
+        consumed += 1
         told.append(Told(verb, turn.reply.code if turn.reply else 0, verb in _SECRET))
-        again = min(again, turn.again)
-        holds = min(holds, turn.holds)
-        if epoch and turn.epoch and turn.epoch != epoch:
-            again = 0
-        epoch = turn.epoch or epoch
+        holds, then = min(holds, turn.holds), turn.next
         if turn.session.explained:
-            again = holds = 0
-            turn = explain.explained(context, turn)
+            holds, turn = 0, explain.explained(context, turn)
         said += turn.reply.render() if turn.reply else b""
         mail = turn.session.transaction
         begun = mail is not None and (begun or context.session.transaction is None)
         context = context.after(turn.session)
-        if not isinstance(turn.next, ReadLines) or len(said) > _SAID_ENOUGH:
-            # The rest is text of a message, or nobody listens to it any more, or it comes again in the next step.
-            return _done(
-                step, before, consumed, context.session, said, turn.next, tuple(told), (), again,
-                epoch if again else 0, holds, begun=begun,
-            )  # fmt: skip
+    # After the loop: what is left is text of a message, or nobody listens to it any more, or it comes again.
     return _done(
-        step, before, len(lines), context.session, said, ReadLines(), tuple(told), foresight.foreseen(context, _data),
-        again, epoch if again else 0, holds, begun=begun,
-    )  # fmt: skip
+        step, before, context.session, said, then, consumed=consumed, told=tuple(told), holds=holds, begun=begun
+    )
 
 
 def _line(context: Context, line: bytes | None) -> Generator[Question, Outcome, tuple[str, Turn]]:
@@ -235,8 +211,8 @@ def _hello(context: Context, command: Command) -> Turn:
     extended = command.verb == "EHLO"
     session = replace(context.session, hello=name, extended=extended, transaction=None)
     if extended:
-        return Turn(session, replies.ehlo(rules.domain, name, _extensions(rules)), again=AGAIN, holds=AGAIN)
-    return Turn(session, replies.helo(rules.domain, name), again=AGAIN, holds=AGAIN)
+        return Turn(session, replies.ehlo(rules.domain, name, _extensions(rules)), holds=HOLDS)
+    return Turn(session, replies.helo(rules.domain, name), holds=HOLDS)
 
 
 def _extensions(rules: Rules) -> list[str]:
@@ -263,7 +239,7 @@ def _mail(context: Context, command: Command) -> Turn:
     if said.sender and _bound(context) not in ("", said.domain):
         raise Refusal(replies.foreign_sender("EHLO" if session.extended else "HELO", session.hello))
     begun = replace(session, transaction=Transaction(said.sender, said.utf8))
-    return Turn(begun, replies.sender_ok(said.sender, said.hints, utf8=said.utf8), again=AGAIN, holds=AGAIN)
+    return Turn(begun, replies.sender_ok(said.sender, said.hints, utf8=said.utf8), holds=HOLDS)
 
 
 def _bound(context: Context) -> str:
@@ -288,25 +264,22 @@ def _rcpt(context: Context, command: Command) -> Talk:
     if recipient not in mail.recipients:
         if len(mail.recipients) >= context.rules.max_recipients:
             raise Refusal(replies.too_many_recipients(context.rules.max_recipients))
-        epoch = outcome.epoch if outcome.writable else 0
-        mail = mail.with_recipient(recipient, epoch)
+        mail = replace(mail, recipients=(*mail.recipients, recipient))
     session = replace(context.session, transaction=mail)
     said = replies.recipient_ok(wanted.given, wanted.hints, utf8=mail.utf8)
-    again, holds = (STORE_AGAIN, outcome.holds) if wanted.domain else (0, 0)
-    return Turn(session, said, again=again, epoch=outcome.epoch, holds=holds)
+    return Turn(session, said, holds=outcome.holds)
 
 
 def _data(context: Context, command: Command) -> Talk:
     """DATA (RFC 5321 section 4.1.1.4), once every mailbox can be written."""
     commands.nothing(command)
     mail = _transaction(context)
-    outcome = yield Check(mail.mailboxes, mail.epoch)
+    outcome = yield Check(mail.mailboxes)
     if not isinstance(outcome, Writable):
         raise Refusal(replies.refused(outcome, ""))
-    session = replace(context.session, transaction=mail.being_read())
+    session = replace(context.session, transaction=replace(mail, reading=True))
     then = ReadBody(context.rules.max_message_octets)
-    again = STORE_AGAIN if outcome.epoch else 0
-    return Turn(session, replies.start_message(), then, again, outcome.epoch, outcome.holds)
+    return Turn(session, replies.start_message(), then, outcome.holds)
 
 
 def _transaction(context: Context) -> Transaction:
@@ -321,17 +294,17 @@ def _transaction(context: Context) -> Transaction:
 def _rset(context: Context, command: Command) -> Turn:
     commands.nothing(command)
     said = replies.in_own_name(replies.reset(greeted=bool(context.session.hello)), context.session.hello)
-    return Turn(replace(context.session, transaction=None), said, again=AGAIN, holds=AGAIN)
+    return Turn(replace(context.session, transaction=None), said, holds=HOLDS)
 
 
 def _noop(context: Context, _command: Command) -> Turn:
-    return Turn(context.session, replies.noop(), again=AGAIN, holds=AGAIN)
+    return Turn(context.session, replies.noop(), holds=HOLDS)
 
 
 def _quit(context: Context, command: Command) -> Turn:
     commands.nothing(command)
     said = replies.farewell(context.rules.domain)
-    return Turn(replace(context.session, transaction=None), said, Close(), AGAIN, holds=AGAIN)
+    return Turn(replace(context.session, transaction=None), said, Close(), HOLDS)
 
 
 def _vrfy(context: Context, command: Command) -> Talk:

@@ -45,25 +45,20 @@ READ_LINES = ReadLines()
 class Turn(Record):
     """One exchange: the session after it, the reply (None: nothing is said yet) and what to read next.
 
-    `again`: for so many ms the same command in the same session, or one like it, would be served the same; `epoch`:
-    or as long as it is the store's, where it is not 0. `holds`: the same, with the store's word for how long.
+    `holds`: for so many ms the same command in the same state would be served the same (wire/SPEC.md); 0: who knows.
     `delivery`: the id of the message that the reply says was delivered.
     """
 
     session: Session
     reply: Reply | None
     next: Next = READ_LINES
-    again: int = 0
-    epoch: int = 0
     holds: int = 0
     delivery: str = ""
 
 
-# What depends on nothing but the session and the command would be the same for ever; but a release, or a setting, can
-# be another one soon.
-AGAIN = 1000
-# The same for what the store decides, where nobody knows whether its epoch is still the same.
-STORE_AGAIN = 250
+# How long that holds, in ms, which depends on nothing but the state and the command. It would be for ever; but a
+# release, or a setting, can be another one soon.
+HOLDS = 1000
 
 
 # The verb of what is no line, and of a line that has none of ours (wire/SPEC.md, `told`).

@@ -296,11 +296,11 @@ _WORKER_DIES_AT_THE_ANSWER = """
 from session_worker import service
 from wire.messages import Answer
 from wire.outcomes import Delivered
-def on_store(self, peer, message, real=service.Worker._on_store):
+def on_store(self, peer, message, real=service.Service._on_store):
     if isinstance(message, Answer) and isinstance(message.outcome, Delivered) and once():
         die()
     real(self, peer, message)
-service.Worker._on_store = on_store
+service.Service._on_store = on_store
 """
 _STORE_LOSES_AN_ANSWER = """
 from mailbox_store import service

@@ -57,7 +57,6 @@ class MemoryStore:
         self._delivered: set[str] = set()
         self._fault = "well"
         self._unwritable: set[str] = set()
-        self.epoch = 1
 
     def suffer(self, fault: str) -> None:
         """Be `well`, `silent`, `slow`, in `trouble`, `full`, or have one mailbox `unwritable <address>`."""
@@ -65,7 +64,6 @@ class MemoryStore:
         if kind not in {"well", "unwritable", *_FAILURES}:
             raise ValueError(f"no such fault: {fault}")
         self._fault = kind
-        self.epoch += 1
         self._unwritable = {address} if kind == "unwritable" else set()
 
     def answer(self, question: Question) -> Outcome:
@@ -80,7 +78,7 @@ class MemoryStore:
                 return self._lookup(local, domain)
             case Check(mailboxes):
                 bad = [name for name in mailboxes if name in self._unwritable]
-                return Unwritable(bad[0], "read-only") if bad else Writable(self.epoch, 250 * self._lasts)
+                return Unwritable(bad[0], "read-only") if bad else Writable(holds=250 * self._lasts)
             case Stage(delivery, offset, data):
                 pieces = self.staged.setdefault(delivery, {})
                 pieces[offset] = data
@@ -96,17 +94,19 @@ class MemoryStore:
         domains = {user.rpartition("@")[2].casefold() for user in self.users}
         if not domain and local != "postmaster":
             same = [user for user in folded if user.rpartition("@")[0] == local.casefold()]
-            return self._found(same[0]) if len(same) == 1 else NoSuchUser()
+            return Found(same[0]) if len(same) == 1 else NoSuchUser()
         if domain and domain.casefold() not in domains and "*@*" not in folded:
             return NotOurDomain()
         for name in (f"{local}@{domain}", f"{local.partition('+')[0]}@{domain}", f"*@{domain}", "*@*"):
             if found := folded.get(name.casefold()):
                 return self._found(found)
-        return self._found(self.users[0].casefold()) if local.casefold() == "postmaster" else NoSuchUser()
+        if local.casefold() != "postmaster":
+            return NoSuchUser()
+        return self._found(self.users[0].casefold()) if domain else Found(self.users[0].casefold())
 
     def _found(self, mailbox: str) -> Outcome:
         writable = mailbox not in self._unwritable
-        return Found(mailbox, writable, self.epoch, 300 * self._lasts, 250 * self._lasts * writable)
+        return Found(mailbox, holds=300 * self._lasts, writable_for=250 * self._lasts * writable)
 
     def _deliver(self, deliver: Deliver) -> Outcome:
         if deliver.delivery in self._delivered:

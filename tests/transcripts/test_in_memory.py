@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gateway.workers.answers import Answers
 from session_worker.config import WorkerSettings
 from tests.transcripts.memory_server import MemoryServer
 from tests.transcripts.transcript import (
@@ -39,11 +39,9 @@ _STEADY = pytest.mark.parametrize(
 )
 
 
-def _server(
-    transcript: Transcript, *, session: str = "0123456789ab-1", twice: bool = False, answers: Answers | None = None
-) -> MemoryServer:
+def _server(transcript: Transcript, **more: Any) -> MemoryServer:
     settings = WorkerSettings(**{name.lower(): value for name, value in transcript.settings.items()})
-    return MemoryServer(settings.rules(), transcript.users, session=session, twice=twice, answers=answers)
+    return MemoryServer(settings.rules(), transcript.users, **more)
 
 
 def _play(transcript: Transcript, server: MemoryServer, cut: int | None) -> None:
@@ -100,7 +98,7 @@ def test_with_every_step_run_twice(path: Path) -> None:
 @_STEADY
 def test_what_is_answered_again_is_what_another_session_that_says_the_same_is_answered(path: Path) -> None:
     transcript = _TRANSCRIPTS[path]
-    answers = Answers()
+    answers: dict[Any, Any] = {}
     servers = [_server(transcript, session=f"0123456789ab-{number}", answers=answers) for number in (1, 2)]
     for server in servers:
         _play(transcript, server, None)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from session_worker.dialogue import state, steps
 from session_worker.dialogue.rules import Faults, Rules
 from session_worker.dialogue.state import NewerState, Recipient, Session, StateError, Transaction
-from session_worker.dialogue.turn import AGAIN, STORE_AGAIN
+from session_worker.dialogue.turn import HOLDS
 from tests.transcripts.memory_store import MemoryStore
 from wire import limits
 from wire.messages import (
@@ -207,94 +207,43 @@ def test_the_store_is_asked_about_each_recipient_and_then_about_all_mailboxes() 
     assert talk.send(Found("maria@example.com")) == Check(("maria@example.com",))
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "common"),
-    [
-        (Found("a@b", True, 7), Found("c@d", True, 7), 7),
-        (Found("a@b", True, 7), Found("c@d", True, 8), 0),
-        (Found("a@b", True, 7), Found("c@d", False, 7), 0),
-        (Found("a@b", False, 7), Found("c@d", True, 7), 0),
-        (Found("a@b", True), Found("c@d", True), 0),
-    ],
-)
-def test_data_tells_the_store_in_which_epoch_every_mailbox_could_be_written(
-    first: Found, second: Found, common: int
-) -> None:
-    session = replace(_START, hello="h", transaction=Transaction(""))
-    recipients = _step(Lines((b"RCPT TO:<a@b>", b"RCPT TO:<c@d>")), session)
-    talk = steps.run(_RULES, recipients)
-    next(talk)
-    talk.send(first)
-    with pytest.raises(StopIteration) as end:
-        talk.send(second)
-    after: StepDone = end.value.value
-    data = Step("s-1", 2, recipients.time, after.state, Lines((b"DATA",)), carry=b"<>")
-    assert next(steps.run(_RULES, data)) == Check(("a@b", "c@d"), common)
-
-
 _GREETED = replace(_START, hello="h", extended=True)
 _BEGUN = replace(_GREETED, transaction=Transaction("a@b"))
-_READY = replace(_BEGUN, transaction=Transaction("a@b", recipients=(Recipient("m@b", "m@b"),), epoch=1))
+_READY = replace(_BEGUN, transaction=Transaction("a@b", recipients=(Recipient("m@b", "m@b"),)))
 
 
 @pytest.mark.parametrize(
-    ("session", "lines", "again", "epoch"),
+    ("session", "lines", "holds"),
     [
-        (_START, (b"HELO h",), AGAIN, 0),
-        (_START, (b"EHLO h",), AGAIN, 0),
-        (_GREETED, (b"MAIL FROM:<a@b>",), AGAIN, 0),
-        (_READY, (b"rset", b"NOOP x"), AGAIN, 0),
-        (_READY, (b"QUIT",), AGAIN, 0),
-        (_BEGUN, (b"RCPT TO:<maria@example.com>",), STORE_AGAIN, 1),
-        (_GREETED, (b"MAIL FROM:<a@b>", b"RCPT TO:<maria@example.com>"), STORE_AGAIN, 1),
-        (_READY, (b"DATA",), STORE_AGAIN, 1),
-        # Whether the store answers now, what is refused, and what says who answered it.
-        (_BEGUN, (b"RCPT TO:<postmaster>",), 0, 0),
-        (_BEGUN, (b"RCPT TO:<maria@example.com>", b"RCPT TO:<postmaster>"), 0, 0),
-        (_BEGUN, (b"RCPT TO:<nobody@example.com>",), 0, 0),
-        (_START, (b"NOOP", b"MAIL FROM:<a@b>"), 0, 0),
-        (_START, (b"VRFY maria@example.com",), 0, 0),
-        (_START, (b"XEXPLAIN",), 0, 0),
-        (replace(_START, explained=True), (b"NOOP",), 0, 0),
-        (replace(_START, explained=True), (b"XEXPLAIN OFF", b"NOOP"), 0, 0),
+        # A second where the state decides, and as long as the store says where that does.
+        (_START, (b"HELO h",), HOLDS),
+        (_START, (b"EHLO h",), HOLDS),
+        (_GREETED, (b"MAIL FROM:<a@b>",), HOLDS),
+        (_READY, (b"rset", b"NOOP x"), HOLDS),
+        (_READY, (b"QUIT",), HOLDS),
+        (_BEGUN, (b"RCPT TO:<maria@example.com>",), 300),
+        (_GREETED, (b"MAIL FROM:<a@b>", b"RCPT TO:<maria@example.com>"), 300),
+        (_READY, (b"DATA",), 250),
+        (_BEGUN, (b"RCPT TO:<maria@example.com>", b"DATA"), 250),
+        # Whether the store answers now, what is refused, what tells the sender, and what says who answered it.
+        (_BEGUN, (b"RCPT TO:<postmaster>",), 0),
+        (_BEGUN, (b"RCPT TO:<maria@example.com>", b"RCPT TO:<postmaster>"), 0),
+        (_BEGUN, (b"RCPT TO:<nobody@example.com>",), 0),
+        (_START, (b"NOOP", b"MAIL FROM:<a@b>"), 0),
+        (_START, (b"VRFY maria@example.com",), 0),
+        (_BEGUN, (b"HELP",), 0),
+        (_START, (b"XEXPLAIN",), 0),
+        (replace(_START, explained=True), (b"NOOP",), 0),
+        (replace(_START, explained=True), (b"XEXPLAIN OFF", b"NOOP"), 0),
     ],
 )
-def test_it_is_told_how_long_an_answer_is_the_answer(
-    session: Session, lines: tuple[bytes], again: int, epoch: int
-) -> None:
-    done = _run(_step(Lines(lines), session), rules=replace(_RULES, explain=True))
-    assert (done.again, done.epoch) == (again, epoch)
+def test_it_is_told_for_how_long_an_answer_holds(session: Session, lines: tuple[bytes], holds: int) -> None:
+    store = MemoryStore(_USERS, lasting=True)
+    assert _run(_step(Lines(lines), session), store, replace(_RULES, explain=True)).holds == holds
 
 
-@pytest.mark.parametrize(("second", "again", "epoch"), [(7, STORE_AGAIN, 7), (8, 0, 0)])
-def test_what_rests_on_two_epochs_of_the_store_is_the_answer_once(second: int, again: int, epoch: int) -> None:
-    talk = steps.run(_RULES, _step(Lines((b"RCPT TO:<a@b>", b"RCPT TO:<c@d>", b"NOOP")), _BEGUN))
-    next(talk)
-    talk.send(Found("a@b", True, 7))
-    with pytest.raises(StopIteration) as end:
-        talk.send(Found("c@d", True, second))
-    assert (end.value.value.again, end.value.value.epoch) == (again, epoch)
-
-
-def test_a_store_that_names_no_epoch_is_an_older_one_and_what_it_says_is_the_answer_for_a_moment() -> None:
-    talk = steps.run(_RULES, _step(Lines((b"RCPT TO:<a@b>",)), _BEGUN))
-    next(talk)
-    with pytest.raises(StopIteration) as end:
-        talk.send(Found("a@b", True))
-    done: StepDone = end.value.value
-    assert (done.again, done.epoch, done.foreseen) == (STORE_AGAIN, 0, ())
-
-
-@given(_lines.filter(len), _sessions)
-def test_an_answer_for_again_is_another_session_s_too(lines: list[bytes | None], session: Session) -> None:
-    step = _step(Lines(tuple(lines)), session)
-    first, other = _run(step), _run(replace(step, session="other-9", seq=77, message=5))
-    if first.again:
-        assert other == replace(first, session="other-9", seq=77)
-
-
-def test_with_failures_on_cue_no_answer_is_given_again() -> None:
-    assert _run(_step(Lines((b"NOOP",)), _START), rules=replace(_RULES, faults=Faults())).again == 0
+def test_with_failures_on_cue_no_answer_holds() -> None:
+    assert _run(_step(Lines((b"NOOP",)), _START), rules=replace(_RULES, faults=Faults())).holds == 0
 
 
 def test_a_message_without_a_number_is_a_fault_of_ours() -> None:
@@ -330,21 +279,6 @@ def test_of_a_message_that_has_ended_its_code_is_told_and_its_id_where_it_is_del
     assert (done.told, done.delivery) == ((Told("message", 250),), "s-1.1")
     failed = _run(_step(Body(b"x", 0, True, too_big=True), reading))
     assert (failed.told, failed.delivery) == ((Told("message", 552),), "")
-
-
-def test_an_answer_holds_a_second_where_the_state_decides_and_as_long_as_the_store_says_where_that_does() -> None:
-    greeted = replace(_START, hello="h")
-
-    def holds(*lines: bytes, session: Session = greeted, rules: Rules = _RULES) -> int:
-        return _run(_step(Lines(lines), session), MemoryStore(_USERS, lasting=True), rules).holds
-
-    mail, rcpt = b"MAIL FROM:<a@h>", b"RCPT TO:<maria@example.com>"
-    assert holds(b"NOOP", mail) == 1000
-    assert (holds(mail, rcpt), holds(mail, rcpt, b"DATA")) == (300, 250)
-    assert holds(mail, b"RCPT TO:<postmaster>") == 0
-    assert holds(mail, b"HELP") == 0
-    assert holds(b"NOOP", rules=replace(_RULES, faults=Faults())) == 0
-    assert holds(b"NOOP", session=replace(greeted, explained=True)) == 0
 
 
 _senders = st.sampled_from([b"<>", b"<a@b>", "<josé@example.org>".encode()])
