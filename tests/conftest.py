@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from deploy import engine
+from tests.stack import Stack
 
 # A shell has what it starts in the background ignore Ctrl-C, and all that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -26,6 +27,22 @@ def folder() -> Iterator[Path]:
     """A folder with a short path: sockets live in it, and their paths end at 107 octets."""
     with tempfile.TemporaryDirectory(prefix="correio-") as name:
         yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def running_stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    settings = getattr(request.module, "SETTINGS", {})
+    with tempfile.TemporaryDirectory(prefix="correio-") as name, Stack(Path(name), **settings) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(running_stack: Stack) -> Iterator[Stack]:
+    """A stack with the SETTINGS of the module, which its tests share; each has empty mailboxes and logs."""
+    running_stack.clear()
+    yield running_stack
+    # Shown only where the test has failed.
+    print(running_stack.logs())
 
 
 @pytest.fixture(scope="session")

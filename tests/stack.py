@@ -228,6 +228,11 @@ class Stack:
     def logs(self) -> str:
         return "\n".join(f"--- {name}\n{self.log(name)[-4000:]}" for name in self.processes)
 
+    def clear(self) -> None:
+        """Empty mailboxes and logs, as a user may: the next test begins with what a new stack has."""
+        for path in (*self.mailboxes.iterdir(), *(self.folder / f"{name}.log" for name in self.processes)):
+            path.write_bytes(b"")
+
     def mailbox(self, address: str) -> bytes:
         """The octets of a mailbox file; none yet is b""."""
         path = self.mailboxes / f"{address}.txt"

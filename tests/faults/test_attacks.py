@@ -25,6 +25,8 @@ from tests.stack import Connection, Stack
 from wire.limits import MAX_PIECE
 
 pytestmark = pytest.mark.stack
+# Of the stack that several tests share.
+SETTINGS = {"users": USERS, "CONVERSATION": "off", "MAX_MESSAGE_BYTES": str(2 * MIB)}
 
 # What a client may wait for a reply while others attack.
 PAUSE = 2.0
@@ -185,15 +187,14 @@ def test_a_client_that_vanishes_in_a_large_message_leaves_no_piece_of_it(folder:
 # ---------------------------------------------------------------- ones that send without end
 
 
-def test_a_line_of_100_mb_is_refused_at_its_end_and_costs_no_memory(folder: Path) -> None:
-    with Stack(folder, users=USERS, CONVERSATION="off") as stack:
-        warm_up(stack)
-        with bounded(stack, gateway=4, session_worker=2, mailbox_store=2), stack.connect() as client:
-            assert client.reply().startswith("220 ")
-            for _ in range(100):
-                client.send(b"x" * 1_000_000)
-            assert client.command("").startswith("500 5.5.2 Line too long")
-            assert client.command("NOOP").startswith("250 2.0.0 ")
+def test_a_line_of_100_mb_is_refused_at_its_end_and_costs_no_memory(stack: Stack) -> None:
+    warm_up(stack)
+    with bounded(stack, gateway=4, session_worker=2, mailbox_store=2), stack.connect() as client:
+        assert client.reply().startswith("220 ")
+        for _ in range(100):
+            client.send(b"x" * 1_000_000)
+        assert client.command("").startswith("500 5.5.2 Line too long")
+        assert client.command("NOOP").startswith("250 2.0.0 ")
 
 
 @pytest.mark.parametrize(
@@ -201,18 +202,17 @@ def test_a_line_of_100_mb_is_refused_at_its_end_and_costs_no_memory(folder: Path
     [b"x" * MIB, (b"X-Endless: " + b"x" * 60 + b"\r\n") * 14_000, b"\r\n" * (MIB // 2), b".\n" * (MIB // 2)],
     ids=["a line", "headers", "empty lines", "bare dots"],
 )
-def test_a_message_over_the_limit_is_read_to_its_end_and_costs_no_memory(folder: Path, text: bytes) -> None:
-    with Stack(folder, users=USERS, CONVERSATION="off", MAX_MESSAGE_BYTES=str(2 * MIB)) as stack:
-        warm_up(stack)
-        box = stack.mailbox(MARIA)
-        with bounded(stack, gateway=4, session_worker=4, mailbox_store=6), stack.connect() as client:
-            client.begin(MARIA)
-            for _ in range(50):
-                client.send(text)
-            assert client.command("\r\n.").startswith("552 5.3.4 ")
-            # The session is in step.
-            assert client.command("MAIL FROM:<b@example.net>").startswith("250 2.1.0 ")
-        assert stack.mailbox(MARIA) == box
+def test_a_message_over_the_limit_is_read_to_its_end_and_costs_no_memory(stack: Stack, text: bytes) -> None:
+    warm_up(stack)
+    box = stack.mailbox(MARIA)
+    with bounded(stack, gateway=4, session_worker=4, mailbox_store=6), stack.connect() as client:
+        client.begin(MARIA)
+        for _ in range(50):
+            client.send(text)
+        assert client.command("\r\n.").startswith("552 5.3.4 ")
+        # The session is in step.
+        assert client.command("MAIL FROM:<b@example.net>").startswith("250 2.1.0 ")
+    assert stack.mailbox(MARIA) == box
 
 
 def test_a_hundred_thousand_rcpt_commands_are_all_answered_and_hold_up_nobody(folder: Path) -> None:
@@ -235,9 +235,11 @@ def test_a_hundred_thousand_rcpt_commands_are_all_answered_and_hold_up_nobody(fo
         assert longest < PAUSE
 
 
-@pytest.mark.parametrize("line", [b"\r\n", b"NONSENSE\r\n", b"\x00\xff\r\n", b"\n" * 100])
-def test_errors_without_end_end_the_session(folder: Path, line: bytes) -> None:
-    with Stack(folder) as stack, stack.connect() as client, suppress(ConnectionError):
+@pytest.mark.parametrize(
+    "line", [b"\r\n", b"NONSENSE\r\n", b"\x00\xff\r\n", b"\n" * 100], ids=["CRLF", "words", "octets", "LF"]
+)
+def test_errors_without_end_end_the_session(stack: Stack, line: bytes) -> None:
+    with stack.connect() as client, suppress(ConnectionError):
         assert client.reply().startswith("220 ")
         client.send(line * 1000)
         replies = [reply[:9] for reply in iter(client.line, b"")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from tests.conditions import wait_until
 from tests.stack import Connection, Stack
 
 pytestmark = pytest.mark.stack
+SETTINGS = {"LOG_LEVEL": "DEBUG"}
 
 SESSION = [
     ("HELO gmail.com", "250 "),
@@ -29,6 +29,11 @@ def replace(stack: Stack, name: str) -> None:
     stack.start(name)
 
 
+def wait_for_question(stack: Stack, kind: str) -> None:
+    asked = f"asks the store: {kind}"
+    wait_until(lambda: any(asked in stack.log(name) for name in stack.worker_names), f"a worker {asked}")
+
+
 def check_stored_once(stack: Stack, text: bytes, *addresses: str) -> None:
     for address in addresses:
         stored = mailboxes.read(stack.mailboxes / f"{address}.txt")
@@ -38,8 +43,8 @@ def check_stored_once(stack: Stack, text: bytes, *addresses: str) -> None:
 @pytest.mark.parametrize(
     "victims", [["session_worker-1"], ["session_worker-2"], ["session_worker-1", "session_worker-2"]]
 )
-def test_workers_killed_before_every_line_cost_a_typed_session_nothing(folder: Path, victims: list[str]) -> None:
-    with Stack(folder) as stack, stack.connect() as client:
+def test_workers_killed_before_every_line_cost_a_typed_session_nothing(stack: Stack, victims: list[str]) -> None:
+    with stack.connect() as client:
         assert client.reply().startswith("220 ")
         for line, expected in SESSION:
             for victim in victims:
@@ -48,8 +53,8 @@ def test_workers_killed_before_every_line_cost_a_typed_session_nothing(folder: P
         check_stored_once(stack, b"Subject: hello\n\nFrom me\n.dot\n", "maria@example.com", "ana@example.org")
 
 
-def test_workers_killed_in_the_middle_of_data_cost_nothing(folder: Path) -> None:
-    with Stack(folder) as stack, stack.connect() as client:
+def test_workers_killed_in_the_middle_of_data_cost_nothing(stack: Stack) -> None:
+    with stack.connect() as client:
         client.begin()
         client.send(b"Subject: half\r\n\r\nfirst half\r\n")
         for name in stack.worker_names:
@@ -62,9 +67,9 @@ def test_workers_killed_in_the_middle_of_data_cost_nothing(folder: Path) -> None
         check_stored_once(stack, b"Subject: half\n\nfirst half\nsecond half\n", "maria@example.com")
 
 
-def test_workers_killed_between_the_pieces_of_a_large_message_cost_nothing(folder: Path) -> None:
+def test_workers_killed_between_the_pieces_of_a_large_message_cost_nothing(stack: Stack) -> None:
     line = b"x" * 70 + b"\r\n"
-    with Stack(folder) as stack, stack.connect() as client:
+    with stack.connect() as client:
         client.begin()
         client.send(b"Subject: large\r\n\r\n")
         for name in stack.worker_names * 2:
@@ -77,28 +82,22 @@ def test_workers_killed_between_the_pieces_of_a_large_message_cost_nothing(folde
 
 
 @pytest.mark.parametrize("size", [100, 2_500_000], ids=["small", "in pieces"])
-def test_every_worker_killed_between_the_final_dot_and_its_250_stores_once(folder: Path, size: int) -> None:
+def test_every_worker_killed_between_the_final_dot_and_its_250_stores_once(stack: Stack, size: int) -> None:
     text = b"Subject: once\n\n" + b"y" * 60 + b"\n"
     text += (b"z" * 69 + b"\n") * (size // 70)
-    with Stack(folder, LOG_LEVEL="DEBUG") as stack, stack.connect() as client:
+    with stack.connect() as client:
         client.begin()
-        stack.signal("mailbox_store", signal.SIGSTOP)
-        client.send(text.replace(b"\n", b"\r\n") + b".\r\n")
-
-        def asked() -> list[str]:
-            question = "deliver" if size < 1_000_000 else "stage"
-            return [name for name in stack.worker_names if f"asks the store: {question}" in stack.log(name)]
-
-        wait_until(asked, "a worker has asked the store to keep the message")
-        for name in stack.worker_names:
-            replace(stack, name)
-        stack.signal("mailbox_store", signal.SIGCONT)
+        with stack.stopped("mailbox_store"):
+            client.send(text.replace(b"\n", b"\r\n") + b".\r\n")
+            wait_for_question(stack, "deliver" if size < 1_000_000 else "stage")
+            for name in stack.worker_names:
+                replace(stack, name)
         assert client.reply().startswith("250 2.0.0 ")
         check_stored_once(stack, text, "maria@example.com")
 
 
-def test_a_worker_that_hangs_is_passed_over_and_its_late_answers_are_dropped(folder: Path) -> None:
-    with Stack(folder) as stack, stack.connect() as client:
+def test_a_worker_that_hangs_is_passed_over_and_its_late_answers_are_dropped(stack: Stack) -> None:
+    with stack.connect() as client:
         assert client.reply().startswith("220 ")
         for hung in stack.worker_names:
             with stack.stopped(hung):
@@ -131,16 +130,13 @@ def test_without_any_worker_for_too_long_the_client_is_told(folder: Path) -> Non
         stack.start("session_worker-1")
 
 
-def test_the_store_killed_between_the_final_dot_and_its_250_stores_once(folder: Path) -> None:
-    with Stack(folder, LOG_LEVEL="DEBUG") as stack, stack.connect() as client:
+def test_the_store_killed_between_the_final_dot_and_its_250_stores_once(stack: Stack) -> None:
+    with stack.connect() as client:
         client.begin()
-        stack.signal("mailbox_store", signal.SIGSTOP)
-        client.send(b"Subject: restart\r\n\r\nanything\r\n.\r\n")
-        wait_until(
-            lambda: any("asks the store: deliver" in stack.log(name) for name in stack.worker_names),
-            "a worker has asked the store to keep the message",
-        )
-        stack.kill("mailbox_store")
-        stack.start("mailbox_store")
+        with stack.stopped("mailbox_store"):
+            client.send(b"Subject: restart\r\n\r\nanything\r\n.\r\n")
+            wait_for_question(stack, "deliver")
+            stack.kill("mailbox_store")
+            stack.start("mailbox_store")
         assert client.reply().startswith("250 2.0.0 ")
         check_stored_once(stack, b"Subject: restart\n\nanything\n", "maria@example.com")

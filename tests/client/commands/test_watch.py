@@ -22,15 +22,14 @@ from tests.conditions import DEADLINE, wait_until
 from tests.stack import ROOT, Stack
 
 pytestmark = pytest.mark.stack
+SETTINGS = {"workers": 1, "MAX_ERRORS": "1000000"}
 
 
-@contextmanager
-def stack(folder: Path, **settings: str) -> Iterator[Stack]:
-    """A stack with a feed, and what `make up` writes of it."""
-    sockets = {"mode": "processes", "sockets": str(folder)}
-    (folder / "stack.json").write_text(json.dumps(sockets))
-    with Stack(folder, workers=1, **settings) as running:
-        yield running
+@pytest.fixture
+def watched(stack: Stack) -> Stack:
+    """A stack, with what `make up` writes of it."""
+    (stack.folder / "stack.json").write_text(json.dumps({"mode": "processes", "sockets": str(stack.folder)}))
+    return stack
 
 
 def mail(running: Stack, recipient: str = "maria@example.com") -> str:
@@ -70,21 +69,20 @@ def lines_until(process: subprocess.Popen[str], part: str, count: int = 1) -> li
     return lines
 
 
-def test_a_mail_is_watched_on_a_terminal_in_colours_and_ctrl_c_ends_it(folder: Path) -> None:
-    with stack(folder) as running:
-        terminal = Terminal(running.port, folder, "watch", "--run", str(folder))
-        try:
-            terminal.wait_for("Ctrl-C ends it.")
-            delivery = mail(running)
-            terminal.wait_for("connection from 127.0.0.1")
-            terminal.wait_for("S: 354")
-            terminal.wait_for("C: (message, ")
-            terminal.wait_for(f"= delivered {delivery}")
-            terminal.wait_for("closed: ")
-            terminal.interrupt()
-            assert terminal.end() == 0
-        finally:
-            terminal.close()
+def test_a_mail_is_watched_on_a_terminal_in_colours_and_ctrl_c_ends_it(watched: Stack) -> None:
+    terminal = Terminal(watched.port, watched.folder, "watch", "--run", str(watched.folder))
+    try:
+        terminal.wait_for("Ctrl-C ends it.")
+        delivery = mail(watched)
+        terminal.wait_for("connection from 127.0.0.1")
+        terminal.wait_for("S: 354")
+        terminal.wait_for("C: (message, ")
+        terminal.wait_for(f"= delivered {delivery}")
+        terminal.wait_for("closed: ")
+        terminal.interrupt()
+        assert terminal.end() == 0
+    finally:
+        terminal.close()
     assert re.search(r"\x1b\[3[2-6]m[0-9a-f]{4}-\d+\x1b\[0m", terminal.raw)
     assert "\x1b[1;32m250" in terminal.raw
     assert "secret" not in terminal.raw
@@ -92,10 +90,10 @@ def test_a_mail_is_watched_on_a_terminal_in_colours_and_ctrl_c_ends_it(folder: P
     assert "Traceback" not in terminal.raw
 
 
-def test_in_a_pipe_it_is_plain_and_shows_only_what_is_asked_for(folder: Path) -> None:
-    with stack(folder) as running, watching(folder, "--address", "^joao@", "--peer", "127.0.0.0/8") as process:
-        mail(running)
-        delivery = mail(running, "joao@example.com")
+def test_in_a_pipe_it_is_plain_and_shows_only_what_is_asked_for(watched: Stack) -> None:
+    with watching(watched.folder, "--address", "^joao@", "--peer", "127.0.0.0/8") as process:
+        mail(watched)
+        delivery = mail(watched, "joao@example.com")
         lines = lines_until(process, " closed: ")
         process.send_signal(signal.SIGINT)
         assert process.wait(DEADLINE) == 0
@@ -108,13 +106,13 @@ def test_in_a_pipe_it_is_plain_and_shows_only_what_is_asked_for(folder: Path) ->
     assert not any("maria" in line or "secret" in line or "\x1b" in line for line in lines)
 
 
-def test_json_has_all_events_of_one_session(folder: Path) -> None:
-    with stack(folder) as running, running.connect() as session:
+def test_json_has_all_events_of_one_session(watched: Stack) -> None:
+    with watched.connect() as session:
         session.reply()
         # The last that was greeted; the gateway may have said more since.
-        own = re.findall(r"([0-9a-f]+-\d+) S: 220", running.log("gateway"))[-1]
-        with watching(folder, "--json", "--session", own) as process:
-            mail(running)
+        own = re.findall(r"([0-9a-f]+-\d+) S: 220", watched.log("gateway"))[-1]
+        with watching(watched.folder, "--json", "--session", own) as process:
+            mail(watched)
             session.command("NOOP \x1b[2J")
             session.command("QUIT")
             events: list[dict[str, Any]] = [json.loads(line) for line in lines_until(process, '"closed"')]
@@ -123,10 +121,10 @@ def test_json_has_all_events_of_one_session(folder: Path) -> None:
     assert events[0]["text"] == "NOOP \\x1b[2J"
 
 
-def test_a_watcher_that_sleeps_is_told_how_much_it_missed_and_the_stack_does_not_wait(folder: Path) -> None:
-    with stack(folder, MAX_ERRORS="1000000") as running, watching(folder, "--json") as process:
+def test_a_watcher_that_sleeps_is_told_how_much_it_missed_and_the_stack_does_not_wait(watched: Stack) -> None:
+    with watching(watched.folder, "--json") as process:
         process.send_signal(signal.SIGSTOP)
-        with running.connect() as session:
+        with watched.connect() as session:
             session.reply()
             for _ in range(100):
                 session.send(b"NOOP " + b"x" * 1000 + b"\r\n" * 1)
@@ -140,15 +138,15 @@ def test_a_watcher_that_sleeps_is_told_how_much_it_missed_and_the_stack_does_not
     assert json.loads(lines[-1])["count"] > 0
 
 
-def test_the_end_of_the_stack_is_told_and_watching_goes_on_with_the_next(folder: Path) -> None:
-    with stack(folder) as running, watching(folder) as process:
+def test_the_end_of_the_stack_is_told_and_watching_goes_on_with_the_next(watched: Stack) -> None:
+    with watching(watched.folder) as process:
         assert process.stderr is not None
-        running.terminate("gateway")
+        watched.terminate("gateway")
         assert process.stderr.readline() == "The stack has gone; waiting for it to come back.\n"
-        running.start("gateway")
+        watched.start("gateway")
         assert process.stderr.readline() == "The stack is back.\n"
-        wait_until(running.takes_mail, "mail is taken again")
-        delivery = mail(running)
+        wait_until(watched.takes_mail, "mail is taken again")
+        delivery = mail(watched)
         assert lines_until(process, f"= delivered {delivery}")
 
 
