@@ -73,6 +73,11 @@ def quote(local: str) -> str:
     return f'"{escaped}"'
 
 
+def without_tag(local: str) -> str:
+    """A local part without its `+tag`; where nothing would be left, as it is."""
+    return local.partition("+")[0] or local
+
+
 # Senders and recipients come again and again; a text is at most a line long, so this holds some 2 MiB at most.
 @lru_cache(maxsize=1024)
 def parse(text: str) -> Address:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from .address import Address, AddressError, fold, parse, parse_domain
+from .address import Address, AddressError, fold, parse, parse_domain, without_tag
 
 SUFFIX = ".txt"
 CATCH_ALL = "*@"
@@ -43,11 +43,6 @@ def parse_entry(entry: str) -> tuple[Address, str]:
         return Address("", domain), (CATCH_ALL + domain).casefold()
     address = parse(entry)
     return address, address.fold
-
-
-def without_tag(local: str) -> str:
-    """A local part without its `+tag`; where nothing would be left, as it is."""
-    return local.partition("+")[0] or local
 
 
 def file_name(mailbox: str) -> str:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from mail.address import Address, AddressError
-from mail.users import CATCH_ALL, EVERYTHING, file_name, parse_entry, without_tag
+from mail.address import Address, AddressError, without_tag
+from mail.users import CATCH_ALL, EVERYTHING, file_name, parse_entry
 from wire.outcomes import Found, NoSuchUser, NotOurDomain
 from wire.records import Record
 
