@@ -1,6 +1,6 @@
 """`correio status`: is the server there, and does it take mail? Asked over SMTP, as any client would.
 
-Where the stack's RUN folder is at hand, its services' own figures are told as well; `services.py` reads them.
+Where the stack's RUN folder is at hand, its services' own figures are told as well.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import click
 from ..options import json_option, server_options
 from ..output import write_json
 from ..run_folder import EXIT_NO_SERVER, Server, run_option
-from ..stack.probe import Probe, probe
-from ..stack.services import services, table, versions
+from ..stack.status import Probe, probe, services, table, versions
 from ..terminal import harmless_line, harmless_text
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ..language import counted
 from ..run_folder import Server, other_port
-from .probe import Probe, probe
+from .status import Probe, probe
 
 _OLDEST = (3, 11)
 # A few thousand messages of a common size, and the journal beside them.
