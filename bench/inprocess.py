@@ -32,8 +32,8 @@ from mailbox_store.service import Service
 from mailbox_store.store import Store
 from mailbox_store.users.users import Users, parse_users
 from runtime.bus import Bus
-from runtime.event_log import EventLog, Form
-from runtime.log_output import Output
+from runtime.event_log import EventLog, Form, Output
+from runtime.logs import open_destination
 from session_worker.config import WorkerSettings
 from session_worker.worker import Worker
 from wire.codec import encode
@@ -177,7 +177,7 @@ class Services:
         self._turns = 0
         self._mailboxes = folder / "mailboxes"
         self._mailboxes.mkdir()
-        output = Output(lambda _lines, _why: b"", str(folder / "log"), ())
+        output = Output(open_destination(str(folder / "log"), ()), lambda _lines, _why: b"")
         self._events = {
             name: EventLog(output, name, log, lambda: int(self._now * 1e9)) if log else None
             for name in (*self._loops, "store")

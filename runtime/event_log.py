@@ -5,23 +5,24 @@ message that costs more than to deliver the message. An event is a line at once,
 loop are written together.
 
 Gives: `EventLog`, for people or for programs; its lines look as those of `logs.py`, have the level INFO, and are in
-one order with them. `escaped`, for what comes from elsewhere; `quoted` and `members`, for programs.
+one order with them. `Output`, by which both leave the process. `escaped`, for what comes from elsewhere; `quoted` and
+`members`, for programs.
 Fails: never, with text that is `escaped`. A process that is killed loses the lines of the turn under way.
-Limits: for the thread of the loop alone. In lines for people the caller escapes; those for programs are ASCII without
-a control character whatever they tell.
+Limits: an `EventLog` is for the thread of the loop alone. In lines for people the caller escapes; those for programs
+are ASCII without a control character whatever they tell.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
-
-from runtime.log_output import Output
 
 # LOG_FORMAT.
 Form = Literal["human", "json"]
@@ -44,6 +45,19 @@ _ESCAPES = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" for cod
 _MOST_LINES = 256
 # JSON may hold these as they are. Written as escapes, no terminal obeys them and any program can read them.
 _NOT_PLAIN = re.compile("[\x7f-\U0010ffff]")
+# The conversations of some thousand messages, and the most that a pipe may hold (fs.pipe-max-size, pipe(7)).
+MOST_WAITING = 1024 * 1024
+# Given to the system at a time, at most: what a pipe holds that nobody has made larger.
+_PORTION = 64 * 1024
+# A failed write may cost a journaling file system a commit.
+_ERROR_PAUSE = 1.0
+# At the end of the process what waits has this long, in seconds, to be read.
+_LAST_SECONDS = 1.0
+_LAST_LOOK = 0.01
+_BEHIND = "whoever reads them does not keep up"
+
+# Writes some octets or all, and says how many; BlockingIOError where it would have to wait.
+Write: TypeAlias = Callable[[bytes | bytearray], int]
 _json = msgspec.json.Encoder().encode
 
 
@@ -135,6 +149,102 @@ class EventLog:
             calendar = time.gmtime(second) if self.fields else time.localtime(second)
             self._second, self._date = second, time.strftime("%Y-%m-%dT%H:%M:%S", calendar)
         self._ms, self._head = ms, f"{self._before}{self._date}.{fraction:03d}{self._after}"
+
+
+class Output:
+    """The log's way out of this process, for whole lines from any thread.
+
+    It never waits: neither for a reader of a pipe, a terminal or a socket that does not read, nor for a disk to have
+    room. What cannot be written now waits, up to `MOST_WAITING` octets, and is tried again with each `write` and each
+    `catch_up`, after an error of the disk once a second. What has no room to wait is dropped and counted in `lost`;
+    all that follows is, until what waits is out, so that there is one gap, and a line that tells of it stands in its
+    place. Of the lines of one `write` it drops all or none.
+
+    :param write: what writes (`logs.open_destination`).
+    :param gap: makes the line that says how many lines were lost, and why.
+    """
+
+    def __init__(self, write: Write, gap: Callable[[int, str], bytes]) -> None:
+        # Lines that were dropped, since the start.
+        self.lost = 0
+        self._gap_line = gap
+        self._lock = threading.Lock()
+        # What was given and not looked at yet: lines, and how many.
+        self._given: deque[tuple[bytes, int]] = deque()
+        self._waiting = bytearray()
+        # Lines that were dropped since the latest that was not.
+        self._gap = 0
+        # Why the latest try did not write all, and when an error was the reason.
+        self._why = _BEHIND
+        self._failed = float("-inf")
+        self._write = write
+
+    def write(self, lines: bytes, count: int = 1) -> None:
+        """Write lines, each with its end: now, or as soon as they can be.
+
+        :param count: how many there are.
+        """
+        self._given.append((lines, count))
+        self._work()
+
+    def catch_up(self) -> None:
+        """Try again to write what waits. Call it about once a second."""
+        if self._waiting:
+            self._work()
+
+    def close(self) -> None:
+        """Wait a moment for a reader to take what waits; call it at the end of the process."""
+        deadline = time.monotonic() + _LAST_SECONDS
+        self.catch_up()
+        while self._waiting and self._why is _BEHIND and time.monotonic() < deadline:
+            time.sleep(_LAST_LOOK)
+            self.catch_up()
+
+    def _work(self) -> None:
+        # Who finds the lock taken leaves the lines to whoever has it, and that looks again once it is free: another
+        # thread, or this one, where a garbage collection in its midst had something to log.
+        while self._lock.acquire(blocking=False):
+            try:
+                self._drain()
+            finally:
+                self._lock.release()
+            if not self._given:
+                return
+
+    def _drain(self) -> None:
+        self._push()
+        while self._given:
+            lines, count = self._given.popleft()
+            if not self._waiting:
+                self._waiting += lines[self._try(lines) :]
+            elif self._gap or len(self._waiting) + len(lines) > MOST_WAITING:
+                self._gap += count
+                self.lost += count
+            else:
+                self._waiting += lines
+
+    def _push(self) -> None:
+        while self._waiting:
+            del self._waiting[: self._try(self._waiting)]
+            if self._waiting:
+                return
+            if self._gap:
+                self._waiting += self._gap_line(self._gap, self._why)
+                self._gap = 0
+
+    def _try(self, octets: bytes | bytearray) -> int:
+        """Write as much as can be written now; gives how much that was."""
+        if time.monotonic() - self._failed < _ERROR_PAUSE:
+            return 0
+        sent = 0
+        try:
+            while sent < len(octets):
+                sent += self._write(octets[sent : sent + _PORTION])
+        except BlockingIOError:
+            self._why = _BEHIND
+        except OSError as error:
+            self._why, self._failed = error.strerror or str(error), time.monotonic()
+        return sent
 
 
 def _as_escape(found: re.Match[str]) -> str:

@@ -4,25 +4,39 @@ Gives: `configure`, which has the logging module write to the log, and gives the
 line and each message. Lines are for people (`human`), or JSON objects for programs (`json`): `time` (RFC 3339, UTC,
 milliseconds), `level`, `service`, `pid`, `message`, the trace of an exception as `exc_info`, and whatever the call
 gave as `extra`: what is about a session or a delivery carries `session`, `delivery` and `event` there. `catch_up` and
-`lost` are about lines that could not be written (`log_output.py`).
+`lost` are about lines that could not be written (`event_log.Output`); `open_destination` gives a file of the
+process's own, which is rotated, or whatever its standard output is.
 Fails: a log file that cannot be opened is told, and the log goes to standard output.
 Limits: JSON is ASCII without a control character, so no text can break out of its line; in human lines the caller
-escapes what comes from elsewhere.
+escapes what comes from elsewhere. A disk that is slow makes the writer slow, and so may a terminal that is somebody
+else's, as after su.
 """
 
 from __future__ import annotations
 
 import atexit
+import errno
+import fcntl
 import json
 import logging
+import os
+import select
+import stat
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
 
 from runtime import counted
-from runtime.event_log import EventLog, Form
-from runtime.log_output import Output
+from runtime.event_log import MOST_WAITING, EventLog, Form, Output, Write
+
+# What supervisord does with the logs of what it runs: "10MB", and so many backups.
+MOST_OCTETS = 10 * 1024 * 1024
+BACKUPS = 3
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +53,11 @@ def configure(service: str, level: str, form: Form = "human", file: str = "") ->
     standard = [stream.fileno() for stream in (sys.stdout, sys.stderr) if stream is not None]
     trouble = ""
     try:
-        output = Output(_gap_line(formatter), file, standard)
+        write = open_destination(file, standard)
     except OSError as error:
         trouble = error.strerror or str(error)
-        output = Output(_gap_line(formatter), "", standard)
+        write = open_destination("", standard)
+    output = Output(write, _gap_line(formatter))
     events = EventLog(output, service, form)
     handler = _Handler(output, events)
     handler.setFormatter(formatter)
@@ -130,3 +145,95 @@ def _ascii(value: object, **options: object) -> str:
     # JSON escapes every control character but DEL.
     written = json.dumps(value, separators=(",", ":"), **options)  # type: ignore[arg-type]
     return written.replace("\x7f", "\\u007f")
+
+
+def open_destination(path: str = "", standard: Sequence[int] = (1, 2)) -> Write:
+    """What writes the log's lines, for an `Output`.
+
+    :param path: the file to write; empty: the first of `standard`, as it is. A file takes MOST_OCTETS and a write
+        more, and BACKUPS older ones are kept beside it, `.1` the youngest; it is one process's.
+    :param standard: the descriptors of standard output and error. A file takes their place: what else is said there,
+        as by an interpreter that crashes, is found in the log.
+    :raises OSError: the file cannot be opened, or is no plain file.
+    """
+    return _File(path, standard).write if path else _stream(standard)
+
+
+class _File:
+    """A log file, which is rotated where it has become large and more is to be written."""
+
+    def __init__(self, path: str, standard: Sequence[int]) -> None:
+        self._path = Path(path)
+        self._standard = standard
+        self._descriptor = -1
+        self._size = 0
+        self._open()
+
+    def write(self, octets: bytes | bytearray) -> int:
+        if self._size >= MOST_OCTETS:
+            # What cannot be rotated is written all the same, and the next try is after as many octets more.
+            self._size = 0
+            with suppress(OSError):
+                self._rotate()
+        sent = os.write(self._descriptor, octets)
+        self._size += sent
+        return sent
+
+    def _rotate(self) -> None:
+        files = [self._path, *(Path(f"{self._path}.{number}") for number in range(1, BACKUPS + 1))]
+        for younger, older in reversed(list(pairwise(files))):
+            with suppress(FileNotFoundError):
+                younger.replace(older)
+        self._open()
+
+    def _open(self) -> None:
+        # Not to wait for the other end, should it be a named pipe.
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+        descriptor = os.open(self._path, flags, 0o600)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "is not a plain file")
+        self._size = status.st_size
+        # A process that was killed may have left half a line.
+        if self._size and os.pread(descriptor, 1, self._size - 1) != b"\n":
+            with suppress(OSError):
+                self._size += os.write(descriptor, b"\n")
+        for number in self._standard:
+            os.dup2(descriptor, number)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = descriptor
+
+
+def _stream(standard: Sequence[int]) -> Write:
+    """Writes to a descriptor, whatever it is, without ever waiting.
+
+    The flag for that, O_NONBLOCK, must not be set: whoever shares the descriptor, as a shell does its terminal, would
+    have it too. A second opening of the same pipe or terminal has flags of its own.
+    """
+    descriptor = standard[0] if standard else os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return partial(os.write, descriptor)
+    try:
+        flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        opened = os.open(f"/proc/self/fd/{descriptor}", flags)
+    except OSError:
+        return partial(_write_where_there_is_room, descriptor)
+    # A reader that is behind for a moment, as an engine that copies lines may be, finds them in the pipe, and finds
+    # them there too when this process has been killed. What is no pipe has no such size.
+    with suppress(OSError):
+        fcntl.fcntl(opened, fcntl.F_SETPIPE_SZ, MOST_WAITING)
+    return partial(os.write, opened)
+
+
+def _write_where_there_is_room(descriptor: int, octets: bytes | bytearray) -> int:
+    """For what cannot be opened anew, such as a socket.
+
+    Where poll(2) says that it can be written, a pipe has room for PIPE_BUF octets (pipe(7)), and a socket for more.
+    """
+    ready = select.poll()
+    ready.register(descriptor, select.POLLOUT)
+    if not ready.poll(0):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return os.write(descriptor, octets[: select.PIPE_BUF])

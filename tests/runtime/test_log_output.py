@@ -1,4 +1,7 @@
-"""Where log lines go: in order, whole, rotated; what cannot be written is dropped and told, never waited for."""
+"""The way out of log lines: in order, whole, rotated; what cannot be written is dropped and told, never waited for.
+
+`event_log.Output`, on what `logs.open_destination` opens.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,16 @@ import subprocess
 import sys
 import threading
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runtime import log_output
-from runtime.log_output import BACKUPS, Output
+from runtime import event_log, logs
+from runtime.event_log import MOST_WAITING, Output
+from runtime.logs import BACKUPS, open_destination
 from tests.conditions import wait_until
 from tests.faults.test_disk import fill, small_disk
 
@@ -29,6 +33,16 @@ _GAP = re.compile(r"lost (\d+): (.*)")
 
 def gap(lines: int, why: str) -> bytes:
     return f"lost {lines}: {why}\n".encode()
+
+
+def opened(path: Path) -> Output:
+    """The log of a process, in a file."""
+    return Output(open_destination(str(path), ()), gap)
+
+
+def standard(descriptors: Sequence[int]) -> Output:
+    """The same on its standard output."""
+    return Output(open_destination("", descriptors), gap)
 
 
 def numbered(first: int, last: int, width: int = 100) -> list[str]:
@@ -49,18 +63,18 @@ def written(path: Path) -> list[str]:
 
 def test_lines_are_appended_to_a_file_that_is_its_owner_s_alone(tmp_path: Path) -> None:
     path = tmp_path / "service.log"
-    write(Output(gap, str(path), ()), 0, 3)
+    write(opened(path), 0, 3)
     assert path.stat().st_mode & 0o777 == 0o600
-    write(Output(gap, str(path), ()), 3, 5)
+    write(opened(path), 3, 5)
     assert written(path) == numbered(0, 5)
 
 
 def test_a_large_file_is_rotated_and_so_many_older_ones_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_output, "MOST_OCTETS", 1000)
+    monkeypatch.setattr(logs, "MOST_OCTETS", 1000)
     path = tmp_path / "service.log"
-    output = Output(gap, str(path), ())
+    output = opened(path)
     for last in range(1, 101):
         write(output, last - 1, last)
         # What is read by its name always has the latest line.
@@ -75,12 +89,12 @@ def test_a_large_file_is_rotated_and_so_many_older_ones_are_kept(
 
 
 def test_a_file_that_cannot_be_rotated_is_written_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_output, "MOST_OCTETS", 1000)
+    monkeypatch.setattr(logs, "MOST_OCTETS", 1000)
     path = tmp_path / "service.log"
     (tmp_path / "service.log.2").write_text("older\n")
     in_the_way = tmp_path / "service.log.3" / "in the way"
     in_the_way.mkdir(parents=True)
-    output = Output(gap, str(path), ())
+    output = opened(path)
     write(output, 0, 30)
     assert written(path) == numbered(0, 30)
     in_the_way.rmdir()
@@ -94,7 +108,7 @@ def test_a_file_that_cannot_be_rotated_is_written_on(tmp_path: Path, monkeypatch
 def test_half_a_line_of_a_process_that_was_killed_spoils_no_other(tmp_path: Path) -> None:
     path = tmp_path / "service.log"
     path.write_text("whole\nhal")
-    write(Output(gap, str(path), ()), 0, 1)
+    write(opened(path), 0, 1)
     assert written(path) == ["whole", "hal", *numbered(0, 1)]
 
 
@@ -102,14 +116,14 @@ def test_half_a_line_of_a_process_that_was_killed_spoils_no_other(tmp_path: Path
 def test_what_is_no_plain_file_is_refused(tmp_path: Path, make: Callable[[Path], Any]) -> None:
     make(tmp_path / "log")
     with pytest.raises(OSError):
-        Output(gap, str(tmp_path / "log"), ())
+        opened(tmp_path / "log")
 
 
 _CRASH = """
 import ctypes, faulthandler, os, sys
-from runtime import log_output
-log_output.MOST_OCTETS = 1000
-output = log_output.Output(lambda *_: b"", sys.argv[1])
+from runtime import event_log, logs
+logs.MOST_OCTETS = 1000
+output = event_log.Output(logs.open_destination(sys.argv[1]), lambda *_: b"")
 print("printed", flush=True)
 os.write(2, b"written\\n")
 for _ in range(40):
@@ -134,15 +148,15 @@ def test_what_a_crashing_interpreter_says_is_in_the_file_rotated_or_not(tmp_path
 def test_a_full_disk_drops_lines_and_the_gap_is_told_where_it_is(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_output, "_ERROR_PAUSE", 0)
+    monkeypatch.setattr(event_log, "_ERROR_PAUSE", 0)
     # What the output holds open is closed before the disk goes.
     with small_disk(folder / "disk", 4 * 1024 * 1024) as disk, ExitStack() as cleanup:
         path = disk / "service.log"
-        output = Output(gap, str(path), ())
+        output = opened(path)
         cleanup.callback(os.close, output._write.__self__._descriptor)
         write(output, 0, 10)
         ballast = fill(disk)
-        count = 2 * log_output._MOST_WAITING // 101
+        count = 2 * MOST_WAITING // 101
         write(output, 10, count)
         assert output.lost > 0
         ballast.unlink()
@@ -160,13 +174,13 @@ def test_a_full_disk_drops_lines_and_the_gap_is_told_where_it_is(
 
 def test_a_disk_that_failed_is_not_tried_again_at_once() -> None:
     with Path("/dev/full").open("wb") as full:
-        output = Output(gap, standard=[full.fileno()])
+        output = standard([full.fileno()])
         tries: list[int] = []
         real = output._write
         output._write = lambda octets: tries.append(len(octets)) or real(octets)
         write(output, 0, 1000)
         assert len(tries) == 1
-        output._failed -= log_output._ERROR_PAUSE
+        output._failed -= event_log._ERROR_PAUSE
         output.catch_up()
         assert len(tries) == 2
         assert output.lost == 0
@@ -221,8 +235,8 @@ def read_all(descriptor: int) -> bytes:
 @KINDS
 def test_where_nobody_reads_lines_are_dropped_and_the_gap_is_told(kind: Callable[[], Any]) -> None:
     with kind() as (reading, writing):
-        output = Output(gap, standard=[writing])
-        count = 3 * log_output._MOST_WAITING // 101
+        output = standard([writing])
+        count = 3 * MOST_WAITING // 101
         # Would it wait, the test would never end.
         write(output, 0, count)
         assert output.lost > 0
@@ -245,7 +259,7 @@ def test_where_nobody_reads_lines_are_dropped_and_the_gap_is_told(kind: Callable
 @KINDS
 def test_a_reader_that_is_slow_gets_every_line_in_order(kind: Callable[[], Any]) -> None:
     with kind() as (reading, writing):
-        output = Output(gap, standard=[writing])
+        output = standard([writing])
         octets = b""
         for first in range(0, 20_000, 100):
             output.write("".join(f"{line}\n" for line in numbered(first, first + 100)).encode(), 100)
@@ -264,15 +278,15 @@ def test_a_reader_that_is_slow_gets_every_line_in_order(kind: Callable[[], Any])
 
 def test_a_reader_that_is_gone_costs_lines_and_nothing_else() -> None:
     reading, writing = os.pipe()
-    output = Output(gap, standard=[writing])
+    output = standard([writing])
     os.close(reading)
-    write(output, 0, 2 * log_output._MOST_WAITING // 101)
+    write(output, 0, 2 * MOST_WAITING // 101)
     assert output.lost > 0
     os.close(writing)
 
 
 def test_without_standard_output_it_is_nobody_s_loss() -> None:
-    output = Output(gap, standard=[])
+    output = standard([])
     write(output, 0, 100)
     output.close()
     assert output.lost == 0
@@ -281,17 +295,17 @@ def test_without_standard_output_it_is_nobody_s_loss() -> None:
 def test_a_file_as_standard_output_is_appended_to_and_never_rotated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_output, "MOST_OCTETS", 1000)
+    monkeypatch.setattr(logs, "MOST_OCTETS", 1000)
     path = tmp_path / "out"
     with path.open("ab") as out:
-        write(Output(gap, standard=[out.fileno()]), 0, 100)
+        write(standard([out.fileno()]), 0, 100)
     assert written(path) == numbered(0, 100)
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_at_the_end_a_reader_has_a_moment_for_what_waits() -> None:
     reading, writing = os.pipe()
-    output = Output(gap, standard=[writing])
+    output = standard([writing])
     # Over 1 MiB, which the pipe takes, and under another.
     write(output, 0, 15_000)
     assert output._waiting
@@ -319,7 +333,7 @@ def test_at_the_end_a_reader_has_a_moment_for_what_waits() -> None:
 
 def test_threads_that_write_at_once_break_no_line_and_lose_none(tmp_path: Path) -> None:
     path = tmp_path / "service.log"
-    output = Output(gap, str(path), ())
+    output = opened(path)
 
     def tell(name: str) -> None:
         for number in range(2000):
@@ -338,7 +352,7 @@ def test_threads_that_write_at_once_break_no_line_and_lose_none(tmp_path: Path) 
 
 def test_what_is_logged_in_the_midst_of_a_write_comes_after_it(tmp_path: Path) -> None:
     path = tmp_path / "service.log"
-    output = Output(gap, str(path), ())
+    output = opened(path)
     real, nested = output._write, iter([b"nested\n"])
 
     def write_and_collect_garbage(octets: bytes) -> int:
