@@ -50,11 +50,16 @@ class Address(NamedTuple):
     @property
     def fold(self) -> str:
         """The text by which mailboxes are the same: letter case folded."""
-        return str(self).casefold()
+        return folded(self.local, self.domain)
 
     @property
     def is_ascii(self) -> bool:
         return self.local.isascii() and self.domain.isascii()
+
+
+def folded(local: str, domain: str) -> str:
+    """The fold of an address of these parts."""
+    return f"{quote(local)}@{domain}".casefold()
 
 
 def fold(text: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from .address import Address, AddressError, fold, parse, parse_domain, without_tag
+from .address import Address, AddressError, fold, folded, parse, parse_domain, without_tag
 
 SUFFIX = ".txt"
 CATCH_ALL = "*@"
@@ -67,5 +67,5 @@ def mailboxes_of(address: str) -> tuple[str, ...]:
         local, domain = parse(address)
     except AddressError:  # it may still be the name of a file that somebody has made
         return (fold(address),)
-    names = (fold(address), Address(without_tag(local), domain).fold, f"{CATCH_ALL}{domain}".casefold(), EVERYTHING)
+    names = (fold(address), folded(without_tag(local), domain), f"{CATCH_ALL}{domain}".casefold(), EVERYTHING)
     return tuple(dict.fromkeys(names))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from mail.address import Address, AddressError, without_tag
+from mail.address import AddressError, folded, without_tag
 from mail.users import CATCH_ALL, EVERYTHING, file_name, parse_entry
 from wire.outcomes import Found, NoSuchUser, NotOurDomain
 from wire.records import Record
@@ -48,7 +48,7 @@ class Users(Record):
             return self._lookup_local(local)
         domain = domain.casefold()
         for name in dict.fromkeys((local, without_tag(local))):
-            mailbox = Address(name, domain).fold
+            mailbox = folded(name, domain)
             if mailbox in self.names:
                 return Found(mailbox)
         ours = domain in self.domains
@@ -63,11 +63,11 @@ class Users(Record):
         return NoSuchUser() if ours else NotOurDomain()
 
     def _lookup_local(self, local: str) -> Found | NoSuchUser:
-        folded = local.casefold()
-        if folded == "postmaster":
-            at_home = Address(local, self.home).fold
-            return Found(at_home if at_home in self.names else self.locals.get(folded) or self.postmaster)
-        mailbox = self.locals.get(folded)
+        name = local.casefold()
+        if name == "postmaster":
+            at_home = folded(local, self.home)
+            return Found(at_home if at_home in self.names else self.locals.get(name) or self.postmaster)
+        mailbox = self.locals.get(name)
         return Found(mailbox) if mailbox else NoSuchUser()
 
 
@@ -131,7 +131,7 @@ def own_mailbox(local: str, domain: str) -> str:
     """
     if local == "*":
         raise AddressError("a mailbox of that name takes what others do not, and only the users file makes one")
-    mailbox = Address(without_tag(local), domain).fold
+    mailbox = folded(without_tag(local), domain)
     file_name(mailbox)
     return mailbox
 
