@@ -19,10 +19,12 @@ import zmq
 from bench.counting import Counter
 from bench.generator import message
 from bench.peers.base import DOMAIN, address
-from gateway.clients.admission import Admission
-from gateway.clients.registry import Registry
-from gateway.clients.sessions import Session
+from gateway.clients.connection import Connection
+from gateway.clients.crowd import Admission, Crowd
+from gateway.server import connections
 from gateway.telling.conversation import Conversation
+from gateway.telling.metrics import GatewayCounts
+from gateway.workers.attendance import Attendance
 from gateway.workers.dispatcher import Dispatcher
 from gateway.workers.poison import PoisonCabinet
 from mailbox_store.folder_watch import FolderWatch
@@ -186,30 +188,29 @@ class Services:
             if events := self._events[name]:
                 events.soon = loop.call_soon
         self._router = ListSocket(zmq.ROUTER)
-        registry = self._make_gateway()
+        make = self._make_gateway()
         self._make_worker()
         self._make_store(folder, sessions)
         self._transports = [ListTransport() for _ in range(sessions)]
-        self._sessions: list[Session] = []
+        self._sessions: list[Connection] = []
         asyncio._set_running_loop(cast(asyncio.AbstractEventLoop, self._loops["gateway"]))
         for transport in self._transports:
-            session = registry.make()
+            session = make()
             session.connection_made(cast(asyncio.Transport, transport))
             self._sessions.append(session)
 
-    def _make_gateway(self) -> Registry:
+    def _make_gateway(self) -> Callable[[], Connection]:
         asyncio._set_running_loop(cast(asyncio.AbstractEventLoop, self._loops["gateway"]))
-        dispatcher: Dispatcher
-        bus = Bus(
-            cast(Any, self._router),
-            lambda peer, said: dispatcher.on_message(peer, said),
-            lambda peer, unsent: dispatcher.on_unreachable(peer, unsent),
-        )
-        dispatcher = Dispatcher(bus.send, PoisonCabinet(None), 30.0, lambda: 0.0)
-        return Registry(
+        counts = GatewayCounts()
+        dispatcher = Dispatcher(counts, lambda: 0.0)
+        attendance = Attendance(dispatcher, PoisonCabinet(None), 30.0)
+        bus = Bus(cast(Any, self._router), dispatcher.on_message, attendance.on_unreachable)
+        dispatcher.send = bus.send
+        return connections(
+            Crowd(Admission(10_000, 0), counts),
             dispatcher,
             Conversation(self._events["gateway"]),
-            Admission(10_000, 0),
+            counts,
             "mail.example.com",
             300.0,
             lambda: self._now,

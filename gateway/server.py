@@ -23,22 +23,22 @@ from pathlib import Path
 import zmq
 from prometheus_client.core import Metric
 
-from gateway.clients.admission import Admission
-from gateway.clients.lingering import LINGER
-from gateway.clients.registry import Registry
+from gateway.clients.connection import Connection, Outbox
+from gateway.clients.crowd import Admission, Crowd
+from gateway.clients.ending import LINGER
 from gateway.config import GatewaySettings
 from gateway.telling.conversation import Conversation
 from gateway.telling.feed import Feed, open_feed
-from gateway.telling.metrics import families, figures
-from gateway.workers.dispatcher import Dispatcher
+from gateway.telling.metrics import GatewayCounts, families, figures
+from gateway.workers.attendance import Attendance
+from gateway.workers.dispatcher import Dispatcher, Session, session_ids
 from gateway.workers.poison import PoisonCabinet
 from runtime import counted, logs, process
-from runtime.bus import Bus, Peer, open_socket
+from runtime.bus import Bus, open_socket
 from runtime.event_log import EventLog
 from runtime.metrics import Exposition
 from runtime.probes import Probes, ProbesError
 from runtime.vitals import Figures, Vitals
-from wire.messages import Message
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,30 @@ _POLL = 0.02
 
 class CannotStart(Exception):
     """The gateway cannot have what its settings name; the text says what and why."""
+
+
+def connections(
+    crowd: Crowd,
+    dispatcher: Dispatcher,
+    conversation: Conversation,
+    counts: GatewayCounts,
+    domain: str,
+    idle_seconds: float,
+    wall: Callable[[], float],
+) -> Callable[[], Connection]:
+    """A factory of connections on the running loop, each with a session of its own.
+
+    :param domain: the server's, for the replies that the gateway makes by itself.
+    :param idle_seconds: how long a client may be silent.
+    :param wall: the wall clock, in seconds since the epoch.
+    """
+    outbox, ids = Outbox(asyncio.get_running_loop(), counts), session_ids()
+
+    def connect() -> Connection:
+        session = Session(next(ids), wall)
+        return Connection(session, outbox, crowd, dispatcher, conversation, counts, domain, idle_seconds)
+
+    return connect
 
 
 class Gateway:
@@ -80,64 +104,53 @@ class Gateway:
         self.feed = feed
         if events is not None:
             events.soon = asyncio.get_running_loop().call_soon
-        self.bus = Bus(router, self._on_message, self._on_unreachable, self._on_departure)
-        self.dispatcher = Dispatcher(
-            self.bus.send,
-            PoisonCabinet(Path(settings.poison_dir) if settings.poison_dir else None),
-            settings.no_worker_seconds,
-            time.monotonic,
+        self.counts = GatewayCounts()
+        self.dispatcher = Dispatcher(self.counts, time.monotonic)
+        cabinet = PoisonCabinet(Path(settings.poison_dir) if settings.poison_dir else None)
+        self._attendance = Attendance(self.dispatcher, cabinet, settings.no_worker_seconds)
+        there = self._attendance
+        self.bus = Bus(router, self.dispatcher.on_message, there.on_unreachable, there.on_departure)
+        self.dispatcher.send = self.bus.send
+        admission = Admission(settings.max_connections, settings.max_connections_per_address)
+        self.crowd = Crowd(admission, self.counts)
+        talk = Conversation(events, feed)
+        self.connect = connections(
+            self.crowd, self.dispatcher, talk, self.counts, settings.domain, settings.idle_seconds, time.time
         )
-        self.registry = Registry(
-            self.dispatcher,
-            Conversation(events, feed),
-            Admission(settings.max_connections, settings.max_connections_per_address),
-            settings.domain,
-            settings.idle_seconds,
-            time.time,
-        )
-
-    def _on_message(self, peer: Peer, message: Message) -> None:
-        self.dispatcher.on_message(peer, message)
-
-    def _on_unreachable(self, peer: Peer, messages: list[Message]) -> None:
-        self.dispatcher.on_unreachable(peer, messages)
-
-    def _on_departure(self) -> None:
-        self.dispatcher.on_departure()
 
     def figures(self) -> Figures:
         """What it tells of itself now."""
         pool = self.dispatcher.pool
-        return figures(self.dispatcher.counts, len(self.registry), pool.workers, pool.waiting, pool.pending)
+        return figures(self.counts, len(self.crowd), pool.members.taking, pool.waiting, pool.pending)
 
     def families(self, now: Figures) -> Iterator[Metric]:
         """The same and all it counts, for another thread.
 
         :param now: the latest `figures`.
         """
-        return families(self.dispatcher.counts, now, self.bus.rejected, self.dispatcher.dropped)
+        return families(self.counts, now, self.bus.rejected, self.dispatcher.dropped)
 
     async def shut_down(self) -> None:
         """End all sessions in order, then leave the bus."""
-        self.registry.drain()
+        self.crowd.drain()
         if not await self._quiet(self.settings.shutdown_seconds):
-            log.warning("still in a transaction: %s; that is the end", counted(len(self.registry), "connection"))
-            self.registry.expel()
+            log.warning("still in a transaction: %s; that is the end", counted(len(self.crowd), "connection"))
+            self.crowd.expel()
             if not await self._quiet(_STEP_SECONDS + LINGER):
-                log.warning("cut off: %s", counted(len(self.registry), "connection"))
-                self.registry.abort()
+                log.warning("cut off: %s", counted(len(self.crowd), "connection"))
+                self.crowd.abort()
         self.leave_bus()
 
     def leave_bus(self) -> None:
         """Send what waits, and speak to workers no more."""
-        self.dispatcher.close()
+        self._attendance.close()
         self.bus.close()
         if self.feed is not None:
             self.feed.close()
 
     async def _quiet(self, seconds: float) -> bool:
         """Wait until nobody is connected and no step is under way; false if that takes too long."""
-        return await _until(lambda: not (len(self.registry) or self.dispatcher.pool.pending), seconds)
+        return await _until(lambda: not (len(self.crowd) or self.dispatcher.pool.pending), seconds)
 
 
 async def serve(
@@ -164,15 +177,13 @@ async def serve(
         port = listening.getsockname()[1]
         gateway = Gateway(settings, router, open_feed(context, settings.feed_endpoint), events)
         probes = _probes(settings.metrics, gateway, vitals)
-        listener = await asyncio.get_running_loop().create_server(
-            gateway.registry.make, sock=listening, backlog=BACKLOG
-        )
+        listener = await asyncio.get_running_loop().create_server(gateway.connect, sock=listening, backlog=BACKLOG)
         process.settled()
         log.info("waiting for connections on %s:%d, for workers on %s", settings.bind, port, endpoint)
         if on_listening is not None:
             on_listening(port, endpoint)
         await _beat(stop, gateway, vitals)
-        log.info("shutting down with %s", counted(len(gateway.registry), "connection"))
+        log.info("shutting down with %s", counted(len(gateway.crowd), "connection"))
         listener.close()
         await gateway.shut_down()
         log.info("stopped")
@@ -230,7 +241,7 @@ async def _beat(stop: asyncio.Event, gateway: Gateway, vitals: Vitals) -> None:
     """
     ready = False
     while not stop.is_set():
-        workers = gateway.dispatcher.pool.workers
+        workers = gateway.dispatcher.pool.members.taking
         if ready is not (workers > 0):
             ready = workers > 0
             if ready:
@@ -245,7 +256,7 @@ async def _beat(stop: asyncio.Event, gateway: Gateway, vitals: Vitals) -> None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _BEAT)
         else:
-            await _until(lambda: stop.is_set() or gateway.dispatcher.pool.workers > 0, _BEAT)
+            await _until(lambda: stop.is_set() or gateway.dispatcher.pool.members.taking > 0, _BEAT)
     vitals.leave()
 
 

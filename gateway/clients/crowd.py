@@ -1,29 +1,21 @@
-"""What all sessions share: their ids, who is connected, what they need to do their work, and how they end together.
+"""All clients that are connected: who may come, how much they may take together, and how they all end.
 
-Gives: a `Registry`, which makes the sessions and takes part in an ordered shutdown: `drain`, then `expel`, then
-`abort`. Ids are unique across gateways and restarts: 48 random bits for the process, then a number. Two processes in
-2**24 (17 million) starts share those bits by the birthday bound, so ids outlive any ledger that knows them.
+Gives: a `Crowd`, which each connection enters and leaves, and which takes part in an ordered shutdown: `drain`, then
+`expel`, then `abort`.
+Limits: its memory is a few numbers for each connection, and one for each address that is connected.
 """
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-from collections.abc import Callable
-from itertools import count
+from typing import Protocol
 
-from gateway.clients.admission import Admission
-from gateway.clients.room import ROOM, SMALL_STATE, Room
-from gateway.clients.sessions import Session
-from gateway.telling.conversation import Conversation
+from gateway.clients.room import ROOM, Room
 from gateway.telling.farewells import Farewell
-from gateway.workers.dispatcher import Dispatcher
+from gateway.telling.metrics import GatewayCounts
 from wire.limits import BODY_PIECE, MAX_PIECE
-from wire.messages import StepDone
 
-_PREFIX_OCTETS = 6
 # Octets of the states of all sessions together, beside those of up to SMALL_STATE: a state has all recipients of a
-# mail, with names, so a thousand of them take 60 KiB and, at the most, half a MiB; twice that with what is foreseen.
+# mail, with names, so a thousand of them take 60 KiB and, at the most, half a MiB.
 _STATES = 128 * 1024 * 1024
 # The room that large messages share, in octets, until their pieces cannot become smaller: two pieces for each
 # connection, one that is under way and the one after it. What was taken in before others connected stays until it is
@@ -31,104 +23,95 @@ _STATES = 128 * 1024 * 1024
 _BODY_ROOM = 16 * 1024 * 1024
 
 
-class Registry:
-    """Makes sessions and knows those that are connected.
+class Admission:
+    """Counts connections. Pure.
 
-    :param domain: the server's, for the replies that the gateway makes by itself.
-    :param idle_seconds: how long a client may be silent.
-    :param wall: the wall clock, in seconds since the epoch.
+    :param most: connections at once, of all addresses together.
+    :param most_per_address: connections at once of one address; 0 for no cap, which is right where all clients seem
+        to have one address, such as behind a published container port.
     """
 
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        conversation: Conversation,
-        admission: Admission,
-        domain: str,
-        idle_seconds: float,
-        wall: Callable[[], float],
-    ) -> None:
-        self.dispatcher = dispatcher
-        self.counts = dispatcher.counts
-        self.answers = dispatcher.answers
-        self.conversation = conversation
-        self.domain = domain
-        self.idle_seconds = idle_seconds
+    def __init__(self, most: int, most_per_address: int) -> None:
+        self._most = most
+        self._most_per_address = most_per_address
+        self._total = 0
+        self._by_address: dict[str, int] = {}
+
+    def enter(self, address: str) -> Farewell | None:
+        """Admit a connection, or say why not. One that was admitted must `leave`."""
+        if self._total >= self._most:
+            return Farewell.TOO_MANY
+        here = self._by_address.get(address, 0)
+        if 0 < self._most_per_address <= here:
+            return Farewell.TOO_MANY_FROM_ADDRESS
+        self._total += 1
+        self._by_address[address] = here + 1
+        return None
+
+    def leave(self, address: str) -> None:
+        """An admitted connection has ended."""
+        self._total -= 1
+        here = self._by_address[address] - 1
+        if here:
+            self._by_address[address] = here
+        else:
+            del self._by_address[address]
+
+
+class Endable(Protocol):
+    """A connection, as the crowd sees it."""
+
+    def advance(self) -> None:
+        """End, if `Crowd.ends` says so now."""
+
+    def abort(self, why: str) -> None:
+        """End at once."""
+
+
+class Crowd:
+    """Those who are connected, and what they share; lives on the running loop."""
+
+    def __init__(self, admission: Admission, counts: GatewayCounts) -> None:
         # The size of a piece of a large message, in octets as sent.
         self.piece = MAX_PIECE
         self.room = Room(ROOM)
-        self.loop = asyncio.get_running_loop()
-        self._admission = admission
-        self._wall = wall
-        self._prefix = secrets.token_hex(_PREFIX_OCTETS)
-        self._numbers = count(1)
-        self._sessions: set[Session] = set()
-        self._kept = 0
-        # Some sessions have to end, or all: `ends` says which.
+        # Some have to end, or all: `ends` says which.
         self.draining = False
         self._expelling = False
-        self._writing: list[Session] = []
+        self._admission = admission
+        self._counts = counts
+        # With the address that was admitted; None: it was refused, and is being closed.
+        self._clients: dict[Endable, str | None] = {}
+        self._states = 0
 
     def __len__(self) -> int:
         """How many connections there are, those that are being closed included."""
-        return len(self._sessions)
+        return len(self._clients)
 
-    def make(self) -> Session:
-        """A session for a new connection."""
-        return Session(self)
-
-    def mint(self) -> str:
-        """A new session id."""
-        return f"{self._prefix}-{next(self._numbers)}"
-
-    def now_ms(self) -> int:
-        """The wall clock, in milliseconds since the epoch."""
-        return int(self._wall() * 1000)
-
-    def enter(self, session: Session) -> Farewell | None:
-        """A session has its connection; the farewell to say if it must end at once."""
-        self._sessions.add(session)
-        self._share_room()
-        self.counts.connections += 1
-        refusal = Farewell.SHUTDOWN if self.draining else self._admission.enter(session.peer)
-        session.admitted = refusal is None
+    def enter(self, client: Endable, address: str) -> Farewell | None:
+        """A client has connected; the farewell to say if it must end at once."""
+        self._counts.connections += 1
+        refusal = Farewell.SHUTDOWN if self.draining else self._admission.enter(address)
         if refusal is not None:
-            self.counts.refused[refusal] += 1
+            self._counts.refused[refusal] += 1
+        self._clients[client] = address if refusal is None else None
+        self._share_room()
         return refusal
 
-    def leave(self, session: Session) -> None:
-        """A session has lost its connection."""
-        self._sessions.discard(session)
-        self._kept -= session.kept
+    def leave(self, client: Endable, kept: int) -> None:
+        """A client has lost its connection; `kept`: the octets of state that were counted for it."""
+        address = self._clients.pop(client)
+        if address is not None:
+            self._admission.leave(address)
+        self._states -= kept
         self._share_room()
-        if session.admitted:
-            self._admission.leave(session.peer)
 
-    def keep(self, session: Session, done: StepDone) -> bool:
-        """Count the state that a session has now, and those foreseen; false if that is too much for all together."""
-        kept = len(done.state) + sum(len(seen.state) for seen in done.foreseen)
-        kept = kept if kept > SMALL_STATE else 0
-        grown = kept - session.kept
-        if grown > 0 and self._kept + grown > _STATES:
+    def keep(self, more: int) -> bool:
+        """Count so many octets of state more, or less; false, and nothing counted, if all together are too many."""
+        if more > 0 and self._states + more > _STATES:
             return False
-        session.kept = kept
-        self._kept += grown
+        self._states += more
         return True
-
-    def write_soon(self, session: Session) -> None:
-        """Have a session send its replies at the end of this turn of the loop, with all others of this turn.
-
-        Writing to a client that sleeps makes the kernel wake it, which costs more than the writing; of clients that
-        run in one process the first one's reply wakes all.
-        """
-        if not self._writing:
-            self.loop.call_soon(self._write)
-        self._writing.append(session)
-
-    def _write(self) -> None:
-        writing, self._writing = self._writing, []
-        for session in writing:
-            session.send()
 
     def ends(self, in_transaction: bool) -> bool:
         """Whether a session has to end now, for the server is being shut down."""
@@ -146,12 +129,12 @@ class Registry:
 
     def abort(self) -> None:
         """End every connection at once."""
-        for session in list(self._sessions):
-            session.abort("the server is being shut down")
+        for client in list(self._clients):
+            client.abort("the server is being shut down")
 
     def _share_room(self) -> None:
-        self.piece = max(BODY_PIECE, min(MAX_PIECE, _BODY_ROOM // (2 * max(1, len(self._sessions)))))
+        self.piece = max(BODY_PIECE, min(MAX_PIECE, _BODY_ROOM // (2 * max(1, len(self._clients)))))
 
     def _advance_all(self) -> None:
-        for session in list(self._sessions):
-            session.advance()
+        for client in list(self._clients):
+            client.advance()

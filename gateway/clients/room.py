@@ -1,8 +1,8 @@
-"""The memory that large messages share: how many octets of them the gateway holds at a time, however many are sent.
+"""Flow control: whether a client is read on, and the memory that large messages share, however many are sent.
 
-Gives: a `Room`, and for each session that needs one a `Part` of it. A session may hold READ_AHEAD octets without
-asking, so commands and small messages never wait for room. To read more of a message it asks for as much as a piece
-of it; that is given back once a worker has done the piece.
+Gives: a `Room`, which all share, and a `Flow` for each connection. It may hold READ_AHEAD octets without asking, so
+commands and small messages never wait for room. To read more of a message it asks for as much as a piece of it; that
+is given back once a worker has done the piece.
 Fails: never. Who finds no room waits, in the order of asking, and is not read meanwhile.
 Limits: `octets` in all. While others wait a part is filled for LEASE seconds at most; then its session hands on what
 there is, as a shorter piece. So clients that stop in the middle of a message keep nobody waiting, and whoever waits
@@ -31,10 +31,10 @@ LEASE = 0.5
 
 
 class Holder(Protocol):
-    """Who has a part: a session."""
+    """Whose flow it is: a connection."""
 
     def advance(self) -> None:
-        """Its part may be filled now."""
+        """There is room to read on now."""
 
     def hand_on(self) -> None:
         """Others wait: let a step have what there is, and give back the rest."""
@@ -52,9 +52,9 @@ class Room:
         self.buffer = self.large_buffer[:READ_AHEAD]
         self.free = octets
         self._loop = asyncio.get_running_loop()
-        self._waiting: OrderedDict[Part, int] = OrderedDict()
+        self._waiting: OrderedDict[Flow, int] = OrderedDict()
         # Whose part is being filled, and since when; the longest is first.
-        self._filling: OrderedDict[Part, float] = OrderedDict()
+        self._filling: OrderedDict[Flow, float] = OrderedDict()
         self._serve_due = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -63,78 +63,88 @@ class Room:
         """How many sessions wait."""
         return len(self._waiting)
 
-    def ask(self, part: Part, octets: int) -> bool:
+    def ask(self, flow: Flow, octets: int) -> bool:
         """Lend so many octets; where there is no room now, that is done later and told by `advance`."""
         if self.free >= octets and not self._waiting:
-            self._lend(part, octets)
+            self._lend(flow, octets)
             return True
-        self._waiting.setdefault(part, octets)
+        self._waiting.setdefault(flow, octets)
         if self._timer is None:
             self._timer = self._loop.call_later(LEASE, self._look)
         return False
 
-    def waits(self, part: Part) -> bool:
+    def waits(self, flow: Flow) -> bool:
         """Whether this one waits."""
-        return part in self._waiting
+        return flow in self._waiting
 
-    def give_back(self, part: Part, octets: int) -> None:
-        """Take octets back; a part that has none to be filled is not looked at any more."""
+    def give_back(self, flow: Flow, octets: int) -> None:
+        """Take octets back; a flow that has none to be filled is not looked at any more."""
         self.free += octets
-        if not part.octets:
-            self._filling.pop(part, None)
+        if not flow.octets:
+            self._filling.pop(flow, None)
         if self._waiting and not self._serve_due:
             # Later: whoever gives something back is in the middle of something.
             self._serve_due = True
             self._loop.call_soon(self._serve)
 
-    def forget(self, part: Part) -> None:
+    def forget(self, flow: Flow) -> None:
         """It does not want room any more."""
-        self._waiting.pop(part, None)
+        self._waiting.pop(flow, None)
 
     # ------------------------------------------------------------ inside
 
-    def _lend(self, part: Part, octets: int) -> None:
+    def _lend(self, flow: Flow, octets: int) -> None:
         self.free -= octets
-        part.octets = octets
-        self._filling[part] = self._loop.time()
+        flow.octets = octets
+        self._filling[flow] = self._loop.time()
 
     def _serve(self) -> None:
         self._serve_due = False
         while self._waiting:
-            part, octets = next(iter(self._waiting.items()))
+            flow, octets = next(iter(self._waiting.items()))
             if self.free < octets:
                 return
-            del self._waiting[part]
-            self._lend(part, octets)
-            part.holder.advance()
+            del self._waiting[flow]
+            self._lend(flow, octets)
+            flow.holder.advance()
 
     def _look(self) -> None:
         """As long as some wait, have those hand on what they have who have had room for too long."""
         now = self._loop.time()
         while self._waiting and self._filling:
-            part, since = next(iter(self._filling.items()))
+            flow, since = next(iter(self._filling.items()))
             if now - since < LEASE:
                 break
-            self._filling[part] = now
-            self._filling.move_to_end(part)
-            part.holder.hand_on()
+            self._filling[flow] = now
+            self._filling.move_to_end(flow)
+            flow.holder.hand_on()
         self._timer = self._loop.call_later(LEASE / 5, self._look) if self._waiting else None
 
 
-class Part:
-    """What one session has of the room: `octets` to be filled, or none, and those that its step has.
+class Flow:
+    """What one connection reads, and what it has of the room: `octets` to be filled, or none, and those of its step.
 
-    :param room: what it is a part of.
-    :param holder: the session.
+    `reading`: its socket is read. `eof`: its client has said that it sends no more. `unread`: replies pile up that
+    the client does not read.
+
+    :param room: what it has a part of.
+    :param holder: the connection.
     """
 
-    __slots__ = ("_room", "holder", "in_step", "octets")
+    __slots__ = ("_room", "_transport", "eof", "holder", "in_step", "octets", "reading", "unread")
 
     def __init__(self, room: Room, holder: Holder) -> None:
         self._room = room
         self.holder = holder
         self.octets = 0
         self.in_step = 0
+        self.reading = True
+        self.eof = False
+        self.unread = False
+
+    def open(self, transport: asyncio.ReadTransport) -> None:
+        """This is what is read."""
+        self._transport = transport
 
     @property
     def waits(self) -> bool:
@@ -142,11 +152,30 @@ class Part:
         return self._room.waits(self)
 
     def buffer(self, held: int) -> memoryview:
-        """Where to read to, for a session that holds so much."""
+        """Where to read to, for a connection that holds so much and has octets to be filled."""
         return self._room.large_buffer[: self.octets - held]
 
+    def press_back(self, framer: Framer, piece: int) -> None:
+        """Read the socket only while what it brings has room.
+
+        :param piece: how much to ask for, to hold a piece of a message.
+        """
+        may = self.may_fill(framer, piece)
+        if may is not self.reading and not self.eof:
+            self.reading = may
+            if may:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+    def read_on(self) -> None:
+        """Read whatever comes: it will not be kept."""
+        if not self.reading:
+            self.reading = True
+            self._transport.resume_reading()
+
     def may_fill(self, framer: Framer, piece: int) -> bool:
-        """Whether its session may read on; asks for the rest of a piece of a message where there is no room yet."""
+        """Whether it may read on; asks for the rest of a piece of a message where there is no room yet."""
         held, in_message = framer.held, framer.in_message
         if self.octets and not in_message:
             # Commands came behind a message: they have to go before more is read.

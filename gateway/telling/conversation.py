@@ -3,8 +3,9 @@
 Gives: events of the log, each beginning with the session's id and carrying the same as fields, and those of the feed.
 What a client said is told when a worker has used it, so all is in the order of the dialogue even when the client
 talks ahead.
-Limits: of a message only its size is told. Octets that a terminal would obey, and those that are not UTF-8, are
-escaped, so what a client sends can neither forge a log line nor drive the terminal of whoever watches.
+Limits: of a message only its size is told, and of a line that its worker calls secret, that there was one. Octets
+that a terminal would obey, and those that are not UTF-8, are escaped, so what a client sends can neither forge a log
+line nor drive the terminal of whoever watches.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from gateway.telling.feed import Feed
-from mail.ids import delivery_in
 from runtime import counted
 from runtime.event_log import EventLog, escaped, members, quoted
 from wire.messages import Body, Input, Lines, StepDone
@@ -74,26 +74,24 @@ class Conversation:
         """
         if not self.told:
             return
-        who = by = delivery = ""
+        who = by = ""
         if self._fields:
             who, by = _who(session, peer), self._by(worker, begun)
         if isinstance(spoken, Lines):
-            for line in spoken.lines[: done.consumed]:
-                text = fields = "(line too long)" if line is None else printable(line)
+            for line, told in zip(spoken.lines, done.told, strict=False):
+                text = "(secret)" if told.secret else "(line too long)" if line is None else printable(line)
+                fields = ""
                 if self._fields:
-                    fields = f'"event":"client",{who},"text":{quoted(text)},"verb":"{_verb(text)}"'
+                    fields = f'"event":"client",{who},"text":{quoted(text)},"verb":{quoted(told.verb)}'
                 self._tell(f"{session} C: {text}", fields)
         elif isinstance(spoken, Body) and spoken.last:
             self._message(session, peer, spoken)
-            # A positive reply to a message names what was delivered (RFC 5321 section 4.2.1: 2yz).
-            if self._fields and done.replies.startswith(b"2"):
-                delivery = delivery_in(done.replies.decode("ascii", "replace"), session)
-                if delivery:
-                    by = f'{by},"delivery":{quoted(delivery)}'
+            if done.delivery and self._fields:
+                by = f'{by},"delivery":{quoted(done.delivery)}'
         self._replies(session, done.replies, who, by)
-        if delivery and self._feed is not None and self._watched:
+        if done.delivery and self._feed is not None and self._watched:
             # The log has it with the reply.
-            self._feed.tell(members(event="delivered", session=session, peer=peer, delivery=delivery))
+            self._feed.tell(members(event="delivered", session=session, peer=peer, delivery=done.delivery))
 
     def said(self, session: str, peer: str, replies: bytes) -> None:
         """The gateway itself has replied."""
@@ -149,9 +147,3 @@ def _who(session: str, peer: str) -> str:
 @lru_cache(64)
 def _worker(worker: bytes) -> str:
     return "," + members(worker=printable(worker)[:_WORKER_DIGITS])
-
-
-def _verb(text: str) -> str:
-    """The first word, if it looks like one; the gateway does not know which there are."""
-    word = text.partition(" ")[0]
-    return word.upper() if word.isascii() and word.isalpha() else ""

@@ -1,26 +1,27 @@
 """What the gateway counts, and how that is called.
 
-Gives: `Counts`, plain numbers that the gateway's parts add to as they go; `figures`, what it tells of itself each
-second; `families`, both as Prometheus reads them. docs/metrics.md lists them.
+Gives: `GatewayCounts`, plain numbers that the gateway's parts add to as they go; `figures`, what it tells of itself
+each second; `families`, both as Prometheus reads them. docs/metrics.md lists them.
 Limits: numbers of now (`figures`) are up to a second old.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client.core import Metric
 
 from gateway.telling.farewells import Farewell
 from runtime.metrics import Histogram, counter, figure, gauge, histogram
 from runtime.vitals import Figures
+from wire.messages import Told
 
-# Of the answers to messages: the first digit of the reply. A failure on cue may say nothing at all.
-_ANSWERS = {b"2": "accepted", b"4": "try_again", b"5": "refused", b"": "none"}
+# Of the answers to messages: hundreds of the code. A failure on cue may say nothing at all.
+_ANSWERS = {2: "accepted", 4: "try_again", 5: "refused", 0: "none"}
 
 
-class Counts:
+class GatewayCounts:
     """Since the start of this gateway."""
 
     def __init__(self) -> None:
@@ -35,24 +36,29 @@ class Counts:
         # From a step's beginning to its answer, whatever happened to workers in between.
         self.step = Histogram()
         # Commands that were answered without a step: the verb, and the code.
-        self.known: defaultdict[tuple[bytes, bytes], int] = defaultdict(int)
+        self.known: defaultdict[tuple[str, int], int] = defaultdict(int)
         self.answers = dict.fromkeys(_ANSWERS, 0)
         self.redispatched = {"worker_lost": 0, "refused": 0, "wrong_answer": 0, "lost_on_the_way": 0}
         self.workers_lost = {"silent": 0, "disconnected": 0, "left": 0}
         self.poisoned = 0
 
-    def answered(self, replies: bytes) -> None:
-        """A message has had its replies."""
-        answer = replies[:1]
-        self.answers[answer if answer in _ANSWERS else b""] += 1
+    def answered(self, told: Iterable[Told]) -> None:
+        """A message has had its answer."""
+        for each in told:
+            self.answers[each.code // 100 if each.code // 100 in _ANSWERS else 0] += 1
+
+    def answered_at_once(self, told: Iterable[Told]) -> None:
+        """Commands were answered without a step."""
+        for each in told:
+            self.known[each.verb or "other", each.code] += 1
 
     @property
     def accepted(self) -> int:
         """Messages that were taken."""
-        return self.answers[b"2"]
+        return self.answers[2]
 
 
-def figures(counts: Counts, connections: int, workers: int, waiting: int, pending: int) -> Figures:
+def figures(counts: GatewayCounts, connections: int, workers: int, waiting: int, pending: int) -> Figures:
     """What the gateway tells of itself now.
 
     :param pending: steps without an answer, `waiting` of which no worker has.
@@ -66,7 +72,7 @@ def figures(counts: Counts, connections: int, workers: int, waiting: int, pendin
     }
 
 
-def families(counts: Counts, now: Figures, malformed: int, senseless: int) -> Iterator[Metric]:
+def families(counts: GatewayCounts, now: Figures, malformed: int, senseless: int) -> Iterator[Metric]:
     """The gateway's metric families.
 
     :param now: the latest `figures`.
@@ -120,9 +126,9 @@ def families(counts: Counts, now: Figures, malformed: int, senseless: int) -> It
     )
     yield counter(
         "correio_gateway_replies_known",
-        "Commands that took no step, for a worker had given the answer in advance, or to the same lines a moment "
-        "ago: these replies no worker counts.",
-        {(_word(verb), _word(code)): number for (verb, code), number in dict(counts.known).items()},
+        "Commands that took no step, for the same lines in the same state were answered a moment ago: these replies "
+        "no worker counts.",
+        {(verb, str(code)): number for (verb, code), number in dict(counts.known).items()},
         "verb",
         "code",
     )
@@ -160,10 +166,6 @@ def families(counts: Counts, now: Figures, malformed: int, senseless: int) -> It
         {"malformed": malformed, "senseless": senseless},
         "reason",
     )
-
-
-def _word(octets: bytes) -> str:
-    return octets.decode("ascii", "backslashreplace")
 
 
 def _named(counts: Mapping[Farewell, int]) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """Which losses of workers count against a step: what tells a step that kills from one that merely was there.
 
-Gives: a `Record` for each step, and the `Inquest` that is told of every worker that is lost. No socket, no log and no
+Gives: a `Case` for each step, and the `Inquest` that is told of every worker that is lost. No socket, no log and no
 clock: `now` is passed in, in seconds of any clock that stands still while nobody looks.
 Fails: never.
 Limits: what counts is known HINDSIGHT seconds after a loss, not at once.
@@ -38,7 +38,7 @@ MAX_TRIES = 10
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Record:
+class Case:
     """What is held against one step.
 
     `tries` counts how often it was lost, with its worker or on the way, `suspected` the workers that may have died of
@@ -66,7 +66,7 @@ class Record:
         """Whether the step may be run now."""
         return not self.poison and not (self.alone and self.undecided)
 
-    def wrong_answer(self) -> None:
+    def answered_wrongly(self) -> None:
         """Its worker gave an answer that cannot be: it lives, so nothing else was the cause."""
         self.tries += 1
         self.suspected += 1
@@ -78,7 +78,7 @@ class _Loss:
     """A worker that was lost at `when`, with all steps that it had got; `alone`: it ran one by itself."""
 
     when: float
-    had: frozenset[Record]
+    had: frozenset[Case]
     alone: bool
 
 
@@ -87,9 +87,9 @@ class Inquest:
 
     def __init__(self) -> None:
         self._losses: deque[_Loss] = deque()
-        self._open: deque[tuple[_Loss, Record]] = deque()
+        self._open: deque[tuple[_Loss, Case]] = deque()
 
-    def lost(self, now: float, had: Collection[Record], suspects: Iterable[Record], *, alone: bool) -> None:
+    def lost(self, now: float, had: Collection[Case], suspects: Iterable[Case], *, alone: bool) -> None:
         """A worker was lost that had got these steps.
 
         :param suspects: those of the steps that it may have died of.
@@ -97,28 +97,28 @@ class Inquest:
         """
         loss = _Loss(now, frozenset(had), alone)
         self._losses.append(loss)
-        for record in suspects:
-            record.suspected += 1
-            record.undecided += 1
-            self._open.append((loss, record))
+        for case in suspects:
+            case.suspected += 1
+            case.undecided += 1
+            self._open.append((loss, case))
 
     def decide(self, now: float) -> None:
         """See which losses count, of those about which all is known by now. Call several times a second."""
         while self._open and now - self._open[0][0].when >= HINDSIGHT:
-            loss, record = self._open.popleft()
-            record.undecided -= 1
-            record.counted += not self._stormy(loss, record)
-            if record.counted >= MAX_LOSSES:
+            loss, case = self._open.popleft()
+            case.undecided -= 1
+            case.counted += not self._stormy(loss, case)
+            if case.counted >= MAX_LOSSES:
                 # Whatever else was lost with it is explained, and is no storm.
-                self._losses = deque(other for other in self._losses if record not in other.had)
+                self._losses = deque(other for other in self._losses if case not in other.had)
         oldest = self._open[0][0].when if self._open else now
         while self._losses and oldest - self._losses[0].when > _STORM:
             self._losses.popleft()
 
-    def _stormy(self, loss: _Loss, record: Record) -> bool:
+    def _stormy(self, loss: _Loss, case: Case) -> bool:
         """Whether something else seems to have killed workers when this one was lost."""
         earliest = loss.when - (_STORM_ALONE if loss.alone else _STORM)
         return any(
-            earliest <= other.when <= loss.when + HINDSIGHT and not other.alone and record not in other.had
+            earliest <= other.when <= loss.when + HINDSIGHT and not other.alone and case not in other.had
             for other in self._losses
         )

@@ -28,6 +28,7 @@ from wire.messages import (
     Step,
     StepDone,
     StepRefused,
+    Told,
     WorkerAlive,
     WorkerGone,
 )
@@ -36,6 +37,8 @@ from wire.records import replace
 T = TypeVar("T")
 Answer = StepDone | StepRefused | None
 LIMIT = 10**8
+# The verbs that the parrot knows, with the code of its reply; to all else it is 250.
+_CODES: dict[bytes | None, int] = {b"OPEN": 250, b"DATA": 354, b"QUIT": 221, b"NOOP": 250}
 
 
 def parrot(step: Step) -> StepDone:
@@ -51,7 +54,9 @@ def parrot(step: Step) -> StepDone:
         case Lines(lines):
             replies = b""
             for used, line in enumerate(lines, 1):
-                done = replace(done, consumed=used, in_transaction=line == b"OPEN")
+                code = _CODES.get(line, 250)
+                told = (*done.told, Told(line.decode() if line in _CODES else "", code))  # type: ignore[union-attr]
+                done = replace(done, consumed=used, in_transaction=line == b"OPEN", told=told)
                 if line == b"DATA":
                     return replace(done, replies=replies + b"354 go\r\n", next=ReadBody(LIMIT), in_transaction=True)
                 if line == b"QUIT":
@@ -61,7 +66,10 @@ def parrot(step: Step) -> StepDone:
         case Body(data, offset, last, too_big):
             if not last:
                 return replace(done, next=ReadBody(LIMIT), in_transaction=True)
-            return replace(done, replies=b"250 %d octets%s\r\n" % (offset + len(data), b" too big" * too_big))
+            told = (Told("message", 250),)
+            return replace(
+                done, replies=b"250 %d octets%s\r\n" % (offset + len(data), b" too big" * too_big), told=told
+            )
         case _:
             return done
 

@@ -1,10 +1,8 @@
-"""What a delivery id tells of its session, and where a text names one."""
+"""What a delivery id tells of its session."""
 
 from __future__ import annotations
 
-import pytest
-
-from mail.ids import delivery_in, session_of
+from mail.ids import session_of
 
 
 def test_a_delivery_id_begins_with_its_session() -> None:
@@ -15,19 +13,3 @@ def test_a_delivery_id_begins_with_its_session() -> None:
 def test_of_what_is_no_delivery_id_all_is_given() -> None:
     assert session_of("no-delivery") == "no-delivery"
     assert session_of("") == ""
-
-
-@pytest.mark.parametrize(
-    ("text", "delivery"),
-    [
-        ("250 2.0.0 Message delivered, id 0aff-2.1", "0aff-2.1"),
-        ("250 2.0.0 0aff-2.13 is its id.", "0aff-2.13"),
-        ("250 2.0.0 0aff-2.13.", "0aff-2.13"),
-        ("250 2.0.0 Message delivered, id 0aff-22.1", ""),
-        ("250 2.0.0 Message delivered, id x0aff-2.1", ""),
-        ("250 2.0.0 Message delivered, id 0aff-2.x", ""),
-        ("250 2.0.0 0aff-2", ""),
-    ],
-)
-def test_a_reply_may_name_a_delivery_of_its_own_session(text: str, delivery: str) -> None:
-    assert delivery_in(text, "0aff-2") == delivery

@@ -5,14 +5,32 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+from typing import cast
 
 import pytest
 
-from gateway.clients.sessions import Session
+from gateway.clients.connection import Connection
+from gateway.clients.crowd import Admission, Crowd
+from gateway.server import connections
+from gateway.telling.conversation import Conversation
+from gateway.telling.metrics import GatewayCounts
+from gateway.workers.dispatcher import Dispatcher
 from tests.conditions import DEADLINE, until
 from tests.gateway.fakes import Client, Running, gateway, mute, parrot, send_until_cut_off
+from wire import messages
 from wire.limits import MAX_PIECE
-from wire.messages import Body, Close, Connected, Disconnected, Injected, ReadBody, ReadLines, Step, StepDone
+from wire.messages import (
+    Body,
+    Close,
+    Connected,
+    Disconnected,
+    Injected,
+    Message,
+    ReadBody,
+    ReadLines,
+    Step,
+    StepDone,
+)
 from wire.records import replace
 
 
@@ -61,7 +79,7 @@ async def test_a_greeting_that_all_workers_offer_is_said_without_a_step() -> Non
         client.send(b"one\r\n")
         assert await client.line() == b"250 1 one"
         (step,) = worker.steps
-        assert (step.seq, step.state, step.peer) == (1, b"", "127.0.0.1")
+        assert (step.seq, step.state, step.client) == (1, b"", messages.Client("127.0.0.1"))
         await running.worker(b"older")
         await client_greeted_with(running, b"220 127.0.0.1")
 
@@ -268,13 +286,13 @@ async def test_the_limit_of_a_message_comes_from_the_worker() -> None:
 async def test_replies_go_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nagle's algorithm would hold a small reply back until the one before it is acknowledged."""
     made: list[asyncio.BaseTransport] = []
-    original = Session.connection_made
+    original = Connection.connection_made
 
-    def connection_made(self: Session, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self: Connection, transport: asyncio.BaseTransport) -> None:
         made.append(transport)
         original(self, transport)
 
-    monkeypatch.setattr(Session, "connection_made", connection_made)
+    monkeypatch.setattr(Connection, "connection_made", connection_made)
     async with gateway() as running:
         await running.worker()
         await running.greeted()
@@ -284,13 +302,15 @@ async def test_replies_go_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_failure_on_cue_holds_replies_back_is_logged_and_does_what_comes_after(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    told = (messages.Told("NOOP", 250),)
+
     def answer(step: Step) -> StepDone:
         if step.input == Connected("127.0.0.1"):
             return StepDone(step.session, step.seq, 0, b"", b"220 127.0.0.1\r\n", ReadLines())
         if step.seq == 1:
             late = Injected(150, "delay 150 ms at noop", ReadLines())
-            return StepDone(step.session, step.seq, 1, b"", b"250 late\r\n", late)
-        return StepDone(step.session, step.seq, 1, b"", b"", Injected(0, "drop at noop", Close()))
+            return StepDone(step.session, step.seq, 1, b"", b"250 late\r\n", late, told=told)
+        return StepDone(step.session, step.seq, 1, b"", b"", Injected(0, "drop at noop", Close()), told=told)
 
     async with gateway(conversation="off") as running:
         (await running.worker()).script = answer
@@ -305,3 +325,49 @@ async def test_a_failure_on_cue_holds_replies_back_is_logged_and_does_what_comes
         "! injected: delay 150 ms at noop",
         "! injected: drop at noop",
     ]
+
+
+# ---------------------------------------------------------------- without a socket
+
+
+class Wire:
+    """A client's transport: what was written to it. Like uvloop's it takes nothing once it is closed."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.closed = False
+
+    def write(self, octets: bytes) -> None:
+        assert not self.closed
+        self.written += octets
+
+    def abort(self) -> None:
+        self.closed = True
+
+    def get_extra_info(self, _name: str) -> tuple[str, int]:
+        return ("192.0.2.1", 1)
+
+    def set_write_buffer_limits(self, high: int) -> None: ...
+
+
+async def test_one_that_is_cut_off_in_the_turn_of_its_reply_costs_the_others_nothing() -> None:
+    counts = GatewayCounts()
+    sent: list[Message] = []
+    dispatcher = Dispatcher(counts, lambda: 0.0)
+    dispatcher.send = lambda step, _: sent.append(step)
+    dispatcher.pool.heartbeat(b"w", draining=False, now=0.0)
+    crowd = Crowd(Admission(10, 0), counts)
+    make = connections(crowd, dispatcher, Conversation(None), counts, "example.com", 300, lambda: 1_700_000_000.25)
+    wires = [Wire(), Wire(), Wire()]
+    clients = [make() for _ in wires]
+    for client, wire in zip(clients, wires, strict=True):
+        client.connection_made(cast(asyncio.Transport, wire))
+    await until(lambda: len(sent) == 3, "for the steps")
+    for step in cast(list[Step], sent):
+        # In whole milliseconds.
+        assert step.time == 1_700_000_000_250
+        dispatcher.on_message(b"w", StepDone(step.session, 0, 0, b"s", b"220 hello\r\n", ReadLines()))
+    assert [wire.written for wire in wires] == [b""] * 3
+    clients[1].abort("for the test")
+    await asyncio.sleep(0)
+    assert [wire.written for wire in wires] == [b"220 hello\r\n", b"", b"220 hello\r\n"]

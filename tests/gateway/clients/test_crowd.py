@@ -1,96 +1,111 @@
-"""The registry: ids, the wall clock, and who is asked to end when."""
+"""The crowd: caps hold exactly, what leaves makes room, and who is asked to end when."""
 
 from __future__ import annotations
 
-import asyncio
-import re
-from typing import cast
+import pytest
 
-from gateway.clients.admission import Admission
-from gateway.clients.registry import Registry
-from gateway.telling.conversation import Conversation
-from gateway.workers.dispatcher import Dispatcher
-from gateway.workers.poison import PoisonCabinet
-from wire.limits import BODY_PIECE, MAX_ID, MAX_PIECE
-from wire.messages import ReadLines, StepDone
+from gateway.clients import crowd
+from gateway.clients.crowd import Admission, Crowd
+from gateway.telling.farewells import Farewell
+from gateway.telling.metrics import GatewayCounts
+from wire.limits import BODY_PIECE, MAX_PIECE
 
 
-async def made(connections: int = 10) -> Registry:
-    dispatcher = Dispatcher(lambda _message, _peer: None, PoisonCabinet(None), 30, lambda: 0.0)
-    dispatcher.close()
-    return Registry(
-        dispatcher, Conversation(None), Admission(connections, 0), "example.com", 300, lambda: 1_700_000_000.25
-    )
-
-
-async def test_ids_are_48_random_bits_and_a_number_and_leave_room_for_that_of_a_transaction() -> None:
-    first, second = await made(), await made()
-    ids = [first.mint(), first.mint(), second.mint()]
-    assert re.fullmatch(r"[0-9a-f]{12}-1", ids[0])
-    assert ids[1] == ids[0][:-1] + "2"
-    assert ids[2][:12] != ids[0][:12]
-    assert len(ids[0]) < MAX_ID - 40
-
-
-async def test_the_time_of_a_step_is_in_whole_milliseconds() -> None:
-    assert (await made()).now_ms() == 1_700_000_000_250
-
-
-async def test_a_drained_registry_ends_sessions_without_a_transaction_and_an_expelling_one_ends_all() -> None:
-    registry = await made()
-    assert (registry.ends(False), registry.ends(True)) == (False, False)
-    registry.drain()
-    assert (registry.ends(False), registry.ends(True)) == (True, False)
-    registry.expel()
-    assert (registry.ends(False), registry.ends(True)) == (True, True)
-
-
-class Wire:
-    """A client's transport: what was written to it. Like uvloop's it takes nothing once it is closed."""
+class Member:
+    """A connection, as the crowd sees it."""
 
     def __init__(self) -> None:
-        self.written = b""
-        self.closed = False
+        self.advanced = 0
+        self.why = ""
 
-    def write(self, octets: bytes) -> None:
-        assert not self.closed
-        self.written += octets
+    def advance(self) -> None:
+        self.advanced += 1
 
-    def abort(self) -> None:
-        self.closed = True
-
-    def get_extra_info(self, _name: str) -> tuple[str, int]:
-        return ("192.0.2.1", 1)
-
-    def set_write_buffer_limits(self, high: int) -> None: ...
+    def abort(self, why: str) -> None:
+        self.why = why
 
 
-async def test_a_session_that_is_cut_off_in_the_turn_of_its_reply_costs_the_others_nothing() -> None:
-    registry = await made()
-    wires = [Wire(), Wire(), Wire()]
-    sessions = [registry.make() for _ in wires]
-    for session, wire in zip(sessions, wires, strict=True):
-        session.connection_made(cast(asyncio.Transport, wire))
-        session.on_done(StepDone(session.id, 0, 0, b"s", b"220 hello\r\n", ReadLines()), b"w")
-    assert [wire.written for wire in wires] == [b""] * 3
-    sessions[1].abort("for the test")
-    await asyncio.sleep(0)
-    assert [wire.written for wire in wires] == [b"220 hello\r\n", b"", b"220 hello\r\n"]
+def made(connections: int = 10) -> Crowd:
+    return Crowd(Admission(connections, 0), GatewayCounts())
 
 
-async def test_pieces_of_messages_are_large_while_few_sessions_share_the_room_for_them_and_never_small() -> None:
-    registry = await made(connections=100)
-    sizes = {0: registry.piece}
-    sessions = []
-    for count in range(1, 101):
-        session = registry.make()
-        session.connection_made(cast(asyncio.Transport, Wire()))
-        sessions.append(session)
-        sizes[count] = registry.piece
+def test_connections_are_admitted_up_to_the_cap_and_again_when_one_has_left() -> None:
+    admission = Admission(2, 0)
+    assert admission.enter("a") is None
+    assert admission.enter("a") is None
+    assert admission.enter("b") is Farewell.TOO_MANY
+    admission.leave("a")
+    assert admission.enter("b") is None
+    assert admission.enter("b") is Farewell.TOO_MANY
+
+
+def test_an_address_has_a_cap_of_its_own() -> None:
+    admission = Admission(10, 1)
+    assert admission.enter("a") is None
+    assert admission.enter("a") is Farewell.TOO_MANY_FROM_ADDRESS
+    assert admission.enter("b") is None
+    admission.leave("a")
+    assert admission.enter("a") is None
+
+
+def test_addresses_that_have_left_cost_no_memory() -> None:
+    admission = Admission(10, 5)
+    for number in range(1000):
+        assert admission.enter(str(number)) is None
+        admission.leave(str(number))
+    assert admission._by_address == {}
+
+
+async def test_one_that_was_refused_is_there_until_it_leaves_and_makes_no_room_then() -> None:
+    some = made(1)
+    admitted, refused, late = Member(), Member(), Member()
+    assert some.enter(admitted, "a") is None
+    assert some.enter(refused, "b") is Farewell.TOO_MANY
+    assert len(some) == 2
+    some.leave(refused, 0)
+    assert some.enter(late, "b") is Farewell.TOO_MANY
+    some.leave(admitted, 0)
+    assert some.enter(Member(), "b") is None
+    assert len(some) == 2
+
+
+async def test_who_ends_when_the_server_is_shut_down() -> None:
+    some, member = made(), Member()
+    some.enter(member, "a")
+    assert (some.ends(False), some.ends(True)) == (False, False)
+    some.drain()
+    assert (some.ends(False), some.ends(True)) == (True, False)
+    some.expel()
+    assert (some.ends(False), some.ends(True)) == (True, True)
+    assert member.advanced == 2
+    assert some.enter(Member(), "a") is Farewell.SHUTDOWN
+    some.abort()
+    assert member.why == "the server is being shut down"
+
+
+async def test_states_are_counted_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd, "_STATES", 100)
+    some, member = made(), Member()
+    some.enter(member, "a")
+    assert some.keep(60)
+    assert not some.keep(41)
+    assert some.keep(40)
+    assert some.keep(-30)
+    some.leave(member, 70)
+    assert some.keep(100)
+
+
+async def test_pieces_of_messages_are_large_while_few_share_the_room_for_them_and_never_small() -> None:
+    some = made(100)
+    members = [Member() for _ in range(100)]
+    sizes = {0: some.piece}
+    for count, member in enumerate(members, 1):
+        some.enter(member, "a")
+        sizes[count] = some.piece
     assert (sizes[0], sizes[1], sizes[8]) == (MAX_PIECE, MAX_PIECE, MAX_PIECE)
     assert (sizes[16], sizes[32], sizes[100]) == (MAX_PIECE // 2, BODY_PIECE, BODY_PIECE)
     # Two for each: one under way, and the next.
     assert all(2 * count * size <= max(16 * MAX_PIECE, 2 * count * BODY_PIECE) for count, size in sizes.items())
-    for session in sessions[1:]:
-        session.connection_lost(None)
-    assert registry.piece == MAX_PIECE
+    for member in members[1:]:
+        some.leave(member, 0)
+    assert some.piece == MAX_PIECE

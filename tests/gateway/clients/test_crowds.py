@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
-from gateway.clients import registry, room
-from gateway.clients.registry import Registry
+from gateway.clients import room
+from gateway.clients.connection import Connection
+from gateway.clients.crowd import Crowd
 from gateway.clients.room import READ_AHEAD
 from tests.conditions import until
 from tests.gateway.fakes import Client, FakeWorker, Running, gateway, parrot
@@ -20,19 +23,23 @@ CROWD = 40
 
 
 @pytest.fixture
-def registries(monkeypatch: pytest.MonkeyPatch) -> list[Registry]:
+def crowds(monkeypatch: pytest.MonkeyPatch) -> list[Crowd]:
     """Those of gateways with little room, in which who has some is soon asked to hand on."""
-    made: list[Registry] = []
+    made: list[Crowd] = []
 
-    class Seen(Registry):
+    class Seen(Crowd):
         def __init__(self, *arguments: object) -> None:
             super().__init__(*arguments)  # type: ignore[arg-type]
             made.append(self)
 
-    monkeypatch.setattr(registry, "ROOM", ROOM)
+    monkeypatch.setattr("gateway.clients.crowd.ROOM", ROOM)
     monkeypatch.setattr(room, "LEASE", 0.05)
-    monkeypatch.setattr("gateway.server.Registry", Seen)
+    monkeypatch.setattr("gateway.server.Crowd", Seen)
     return made
+
+
+def connections(some: Crowd) -> list[Connection]:
+    return cast(list[Connection], list(some._clients))
 
 
 async def in_a_message(running: Running) -> Client:
@@ -60,7 +67,7 @@ def catch_up(worker: FakeWorker) -> None:
 
 
 async def test_large_messages_of_many_take_no_more_than_the_room_and_others_go_on_meanwhile(
-    registries: list[Registry],
+    crowds: list[Crowd],
 ) -> None:
     async with gateway() as running:
         worker = await running.worker()
@@ -68,13 +75,13 @@ async def test_large_messages_of_many_take_no_more_than_the_room_and_others_go_o
         crowd = [await in_a_message(running) for _ in range(CROWD)]
         for client in crowd:
             client.send(b"x" * 1_000_000)
-        shared = registries[0].room
+        shared = crowds[0].room
         await until(lambda: shared.free < MAX_PIECE and shared.waiting > CROWD // 2, "for the room to be full")
         # Who is late: commands, and a small message, are no part of it.
         late = await running.greeted()
         assert await late.ask(b"hello\r\n") == b"250 1 hello"
         assert held(worker) <= ROOM
-        assert sum(session._framer.held for session in registries[0]._sessions) <= ROOM + 3 * CROWD * READ_AHEAD
+        assert sum(session._framer.held for session in connections(crowds[0])) <= ROOM + 3 * CROWD * READ_AHEAD
         catch_up(worker)
         for client in crowd:
             client.send(b"\r\n.\r\n")
@@ -94,7 +101,7 @@ def stop(_: Client) -> None:
 
 @pytest.mark.parametrize("then", [stop, drip])
 async def test_clients_that_stop_in_the_middle_of_a_message_keep_nobody_waiting(
-    registries: list[Registry], then: Callable[[Client], None]
+    crowds: list[Crowd], then: Callable[[Client], None]
 ) -> None:
     async with gateway() as running:
         await running.worker()
@@ -102,7 +109,7 @@ async def test_clients_that_stop_in_the_middle_of_a_message_keep_nobody_waiting(
         crowd = [await in_a_message(running) for _ in range(CROWD)]
         for client in crowd:
             client.send(b"x" * 3 * READ_AHEAD)
-        shared = registries[0].room
+        shared = crowds[0].room
         await until(lambda: shared.free < BODY_PIECE or not shared.waiting, "for the room to be full")
         honest = await in_a_message(running)
         sent = 0
@@ -117,14 +124,16 @@ async def test_clients_that_stop_in_the_middle_of_a_message_keep_nobody_waiting(
 
 
 async def test_commands_behind_a_message_whose_replies_are_not_read_do_not_keep_the_room(
-    registries: list[Registry], monkeypatch: pytest.MonkeyPatch
+    crowds: list[Crowd], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "ROOM", MAX_PIECE)
+    monkeypatch.setattr("gateway.clients.crowd.ROOM", MAX_PIECE)
 
     def wordy(step: Step) -> StepDone:
         done = parrot(step)
         if isinstance(step.input, Lines) and step.input.lines[0] == b"LONG":
-            return replace(done, consumed=1, replies=b"250 " + b"y" * 200_000 + b"\r\n", next=ReadLines())
+            return replace(
+                done, consumed=1, told=done.told[:1], replies=b"250 " + b"y" * 200_000 + b"\r\n", next=ReadLines()
+            )
         return done
 
     async with gateway() as running:
@@ -133,8 +142,8 @@ async def test_commands_behind_a_message_whose_replies_are_not_read_do_not_keep_
         deaf = await in_a_message(running)
         deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]
         deaf.send(b"x" * 3 * READ_AHEAD + b"\r\n.\r\n" + b"LONG\r\n" * 100_000)
-        shared = registries[0].room
-        await until(lambda: any(session._unread for session in registries[0]._sessions), "for it to be deaf")
+        shared = crowds[0].room
+        await until(lambda: any(each._flow.unread for each in connections(crowds[0])), "for it to be deaf")
         others = [await in_a_message(running) for _ in range(3)]
         for client in others:
             client.send(b"x" * 2 * MAX_PIECE + b"\r\n.\r\n")
@@ -144,7 +153,7 @@ async def test_commands_behind_a_message_whose_replies_are_not_read_do_not_keep_
         await until(lambda: shared.free == MAX_PIECE, "for all of the room")
 
 
-async def test_of_a_client_that_vanishes_nothing_is_held_but_its_step(registries: list[Registry]) -> None:
+async def test_of_a_client_that_vanishes_nothing_is_held_but_its_step(crowds: list[Crowd]) -> None:
     async with gateway() as running:
         worker = await running.worker()
         worker.script = without_bodies
@@ -152,34 +161,34 @@ async def test_of_a_client_that_vanishes_nothing_is_held_but_its_step(registries
         # Less than another piece: it is read on, so that its end is seen.
         client.send(b"x" * (MAX_PIECE + 2 * BODY_PIECE))
         await until(lambda: worker.inputs(Body), "for the first piece")
-        (session,) = registries[0]._sessions
+        (session,) = connections(crowds[0])
         await until(lambda: session._framer.held > BODY_PIECE, "for what comes behind it")
         client.vanish()
-        await until(lambda: not len(registries[0]), "for its end")
+        await until(lambda: not len(crowds[0]), "for its end")
         assert session._framer.held == 0
-        assert registries[0].room.free == ROOM - len(worker.inputs(Body)[0].data)
+        assert crowds[0].room.free == ROOM - len(worker.inputs(Body)[0].data)
         catch_up(worker)
-        await until(lambda: registries[0].room.free == ROOM, "for all of the room")
+        await until(lambda: crowds[0].room.free == ROOM, "for all of the room")
 
 
-async def test_an_idle_client_that_waits_for_room_is_not_told_that_it_is_idle(registries: list[Registry]) -> None:
+async def test_an_idle_client_that_waits_for_room_is_not_told_that_it_is_idle(crowds: list[Crowd]) -> None:
     async with gateway(idle_seconds=0.5) as running:
         worker = await running.worker()
         worker.script = without_bodies
         crowd = [await in_a_message(running) for _ in range(CROWD)]
         for client in crowd:
             client.send(b"x" * 1_000_000 + b"\r\n.\r\n")
-        begun = registries[0].loop.time()
-        await until(lambda: registries[0].loop.time() - begun > 1.5, "for longer than a client may be silent")
+        begun = time.monotonic()
+        await until(lambda: time.monotonic() - begun > 1.5, "for longer than a client may be silent")
         catch_up(worker)
         for client in crowd:
             assert await client.line() == b"250 1000001 octets"
 
 
 async def test_states_of_all_sessions_are_bounded_and_the_one_that_asks_for_too_much_is_told(
-    registries: list[Registry], monkeypatch: pytest.MonkeyPatch
+    crowds: list[Crowd], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "_STATES", 100_000)
+    monkeypatch.setattr("gateway.clients.crowd._STATES", 100_000)
 
     def growing(step: Step) -> StepDone:
         grow = isinstance(step.input, Lines) and step.input.lines[0] == b"GROW"
@@ -199,4 +208,4 @@ async def test_states_of_all_sessions_are_bounded_and_the_one_that_asks_for_too_
         assert await crowd[1].ask(b"small\r\n") == b"250 2 small"
         again = await running.greeted()
         assert await again.ask(b"GROW\r\n") == b"250 1 GROW"
-        await until(lambda: registries[0]._kept == 80_000, "for the count")
+        await until(lambda: crowds[0]._states == 80_000, "for the count")

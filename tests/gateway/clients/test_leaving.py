@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import cast
 
 import pytest
 
-from gateway.clients import lingering
-from gateway.clients.registry import Registry
-from gateway.clients.sessions import UNREAD_REPLIES, Session
+from gateway.clients import ending
+from gateway.clients.connection import UNREAD_REPLIES, Connection
+from gateway.clients.crowd import Crowd, Endable
+from gateway.telling.farewells import Farewell
 from tests.conditions import until
 from tests.gateway.fakes import FakeWorker, Running, gateway, mute, parrot, send_until_cut_off
 from wire.limits import MAX_PIECE
@@ -100,14 +102,15 @@ async def test_the_last_reply_reaches_a_client_that_still_sends() -> None:
 
 
 async def test_a_client_that_half_closes_and_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Session] = []
+    crowds: list[Crowd] = []
+    original = Crowd.enter
 
-    def make(registry: Registry) -> Session:
-        made.append(Session(registry))
-        return made[-1]
+    def enter(self: Crowd, client: Endable, address: str) -> Farewell | None:
+        crowds.append(self)
+        return original(self, client, address)
 
-    monkeypatch.setattr(Registry, "make", make)
-    monkeypatch.setattr(lingering, "LINGER", 0.2)
+    monkeypatch.setattr(Crowd, "enter", enter)
+    monkeypatch.setattr(ending, "LINGER", 0.2)
     async with gateway() as running:
         worker = await running.worker()
         worker.script = lambda step: replace(parrot(step), replies=b"250 " + UNREAD_REPLIES // 4 * b"x" + b"\r\n")
@@ -117,15 +120,16 @@ async def test_a_client_that_half_closes_and_does_not_read_is_let_go(monkeypatch
             loop = asyncio.get_running_loop()
             await loop.sock_connect(raw, ("127.0.0.1", running.port))
             await until(lambda: worker.steps, "for the session")
-            (session,) = made
+            (crowd,) = crowds
+            (client,) = cast(dict[Connection, str], crowd._clients)
             # More than the kernel takes for a client that does not read, and little enough to be served on.
-            while not session._transport.get_write_buffer_size():
+            while not client._transport.get_write_buffer_size():
                 asked = len(worker.steps)
                 await loop.sock_sendall(raw, b"more\r\n")
                 await until(lambda asked=asked: len(worker.steps) > asked, "for the step")
-                await until(lambda: session._step is None and not session._unsent, "for the answer")
+                await until(lambda: client._session.step is None and not client._outbox.owed, "for the answer")
             raw.shutdown(socket.SHUT_WR)
-            await until(lambda: len(session._registry) == 0, "for its end")
+            await until(lambda: len(crowd) == 0, "for its end")
 
 
 async def test_a_client_that_does_not_close_is_closed_after_a_while() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.clients import room
 from gateway.clients.framing import Framer
-from gateway.clients.room import READ_AHEAD, Part, Room
+from gateway.clients.room import READ_AHEAD, Flow, Room
 from tests.conditions import until
 from wire.messages import ReadBody, ReadLines
 
@@ -21,7 +21,7 @@ class Client:
     """A session as the room sees it: what it holds, and how often it was told something."""
 
     def __init__(self, shared: Room) -> None:
-        self.part = Part(shared, self)
+        self.flow = Flow(shared, self)
         self.framer = Framer()
         self.framer.resume(0, ReadBody(10**9))
         self.advanced = 0
@@ -32,8 +32,8 @@ class Client:
 
     def hand_on(self) -> None:
         self.handed_on += 1
-        self.part.shrink(self.framer.held)
-        if not self.part.in_step:
+        self.flow.shrink(self.framer.held)
+        if not self.flow.in_step:
             self.step()
 
     def read(self, octets: int) -> bool:
@@ -42,12 +42,12 @@ class Client:
         return self.may()
 
     def may(self) -> bool:
-        return self.part.may_fill(self.framer, PIECE)
+        return self.flow.may_fill(self.framer, PIECE)
 
     def step(self) -> None:
         """What it has goes into a step."""
         body = self.framer.take(self.framer.held)
-        self.part.step_begins(len(getattr(body, "data", b"")), self.framer.held)
+        self.flow.step_begins(len(getattr(body, "data", b"")), self.framer.held)
 
 
 async def turns() -> None:
@@ -62,7 +62,7 @@ async def test_a_session_holds_little_without_asking_and_a_piece_when_it_was_len
     assert shared.free == PIECE
     assert client.read(100)
     assert shared.free == 0
-    assert len(client.part.buffer(client.framer.held)) == PIECE - client.framer.held
+    assert len(client.flow.buffer(client.framer.held)) == PIECE - client.framer.held
     assert not client.read(PIECE - client.framer.held)
 
 
@@ -73,12 +73,12 @@ async def test_who_finds_no_room_is_told_once_a_step_is_done_in_the_order_of_ask
     assert not second.read(READ_AHEAD)
     assert not third.read(READ_AHEAD)
     assert not second.may(), "asking again changes nothing"
-    assert (second.part.waits, shared.waiting) == (True, 2)
+    assert (second.flow.waits, shared.waiting) == (True, 2)
     first.read(PIECE - first.framer.held)
     first.step()
     await turns()
     assert second.advanced == 0, "the step has it"
-    first.part.step_ends()
+    first.flow.step_ends()
     assert second.advanced == 0, "not in the middle of what the first one does"
     await turns()
     assert (second.advanced, third.advanced) == (1, 0)
@@ -93,7 +93,7 @@ async def test_of_a_short_piece_only_what_it_holds_is_kept() -> None:
     client.read(30_000)
     client.step()
     assert PIECE - 30_010 < shared.free < PIECE - 29_990
-    client.part.step_ends()
+    client.flow.step_ends()
     assert shared.free == PIECE
 
 
@@ -109,7 +109,7 @@ async def test_a_client_that_stops_in_the_middle_keeps_its_part_only_while_nobod
     assert not other.read(READ_AHEAD)
     await until(lambda: stopped.handed_on)
     assert not other.advanced, "what was handed on is on its way"
-    stopped.part.step_ends()
+    stopped.flow.step_ends()
     await until(lambda: other.advanced)
     assert stopped.handed_on == 1
     assert shared.waiting == 0
@@ -120,11 +120,11 @@ async def test_who_leaves_gives_back_what_it_had_and_waits_no_more() -> None:
     has, waits, last = (Client(shared) for _ in range(3))
     for client in (has, waits, last):
         client.read(READ_AHEAD)
-    waits.part.close()
-    has.part.close()
+    waits.flow.close()
+    has.flow.close()
     await turns()
     assert (waits.advanced, last.advanced) == (0, 1)
-    last.part.close()
+    last.flow.close()
     assert (shared.free, shared.waiting) == (PIECE, 0)
 
 
@@ -135,8 +135,8 @@ async def test_commands_behind_a_message_have_to_go_before_more_is_read() -> Non
     client.framer.feed(b"\r\n.\r\n" + b"NOOP\r\n" * 5000)
     body = client.framer.take(PIECE)
     assert body is not None
-    client.part.step_begins(READ_AHEAD, client.framer.held)
-    client.part.step_ends()
+    client.flow.step_begins(READ_AHEAD, client.framer.held)
+    client.flow.step_ends()
     assert not client.may()
     assert shared.free == PIECE - client.framer.held
     while client.framer.held > READ_AHEAD:
@@ -159,14 +159,14 @@ class Crowd:
 
     async def read(self, client: Client) -> None:
         if client.may():
-            client.read(min(30_000, (client.part.octets or 2 * READ_AHEAD) - client.framer.held))
+            client.read(min(30_000, (client.flow.octets or 2 * READ_AHEAD) - client.framer.held))
 
     async def step(self, client: Client) -> None:
-        if client.framer.held and not client.part.in_step:
+        if client.framer.held and not client.flow.in_step:
             client.step()
 
     async def done(self, client: Client) -> None:
-        client.part.step_ends()
+        client.flow.step_ends()
 
     async def hand_on(self, client: Client) -> None:
         client.hand_on()
@@ -174,19 +174,19 @@ class Crowd:
     async def close(self, client: Client) -> None:
         client.framer = Framer()
         client.framer.resume(0, ReadBody(10**9))
-        client.part.close()
+        client.flow.close()
 
     def check(self) -> None:
-        lent = sum(client.part.octets + client.part.in_step for client in self.clients)
+        lent = sum(client.flow.octets + client.flow.in_step for client in self.clients)
         assert self.room.free == 3 * PIECE - lent >= 0
-        assert all(client.framer.held <= max(client.part.octets, 2 * READ_AHEAD) for client in self.clients)
+        assert all(client.framer.held <= max(client.flow.octets, 2 * READ_AHEAD) for client in self.clients)
 
     async def rest(self) -> None:
         """All steps are done, and those that follow."""
         for _ in range(20):
             for client in self.clients:
-                client.part.step_ends()
-                if client.part.octets:
+                client.flow.step_ends()
+                if client.flow.octets:
                     client.step()
             await turns()
 

@@ -14,7 +14,7 @@ from runtime.event_log import Form
 from tests.event_lines import Lines as EventLines
 from tests.event_lines import event_log
 from tests.gateway.fakes import gateway
-from wire.messages import Body, Connected, Lines, ReadLines, StepDone
+from wire.messages import Body, Connected, Lines, ReadLines, StepDone, Told
 
 
 @settings(deadline=None)
@@ -44,14 +44,15 @@ def speak(conversation: Conversation) -> None:
     """A session as its gateway tells it, with a message in two pieces."""
     begun = conversation.clock()
     conversation.connected("s-1", "192.0.2.1")
-    for spoken, consumed, replies in (
-        (Connected("192.0.2.1"), 0, b""),
-        (Lines((b"HELO a", None, b"later")), 2, b"250-a\r\n250 b\r\n"),
-        (Body(b"secret", 0, last=False), 0, b""),
-        (Body(b"secret", 6, last=True), 0, b"250 2.0.0 Message delivered, id s-1.1\r\n"),
-        (Body(b"", 6, last=True, too_big=True), 0, b"552 5.3.4 too big, s-1.1 is not stored\r\n"),
+    for spoken, replies, told, delivery in (
+        (Connected("192.0.2.1"), b"", (), ""),
+        (Lines((b"HELO a", None, b"later")), b"250-a\r\n250 b\r\n", (Told("HELO", 250), Told("", 500)), ""),
+        (Body(b"secret", 0, last=False), b"", (), ""),
+        (Body(b"secret", 6, last=True), b"250 2.0.0 stored\r\n", (Told("message", 250),), "s-1.1"),
+        (Body(b"", 6, last=True, too_big=True), b"552 5.3.4 too big\r\n", (Told("message", 552),), ""),
     ):
-        done = StepDone("s-1", 0, consumed, b"", replies, ReadLines())
+        consumed = len(told) if isinstance(spoken, Lines) else 0
+        done = StepDone("s-1", 0, consumed, b"", replies, ReadLines(), told=told, delivery=delivery)
         conversation.answered("s-1", "192.0.2.1", spoken, done, b"0123456789abcdef", begun)
     conversation.said("s-1", "192.0.2.1", b"421 bye\r\n")
     conversation.closed("s-1", "192.0.2.1", "the client left")
@@ -68,9 +69,9 @@ def test_lines_are_told_as_far_as_they_were_used_and_messages_by_their_size() ->
         "s-1 S: 250-a",
         "s-1 S: 250 b",
         "s-1 C: (message, 12 octets)",
-        "s-1 S: 250 2.0.0 Message delivered, id s-1.1",
+        "s-1 S: 250 2.0.0 stored",
         "s-1 C: (message, too big)",
-        "s-1 S: 552 5.3.4 too big, s-1.1 is not stored",
+        "s-1 S: 552 5.3.4 too big",
         "s-1 S: 421 bye",
         "s-1 closed: the client left",
     ]
@@ -91,14 +92,31 @@ def test_a_log_line_has_session_peer_and_what_it_tells_as_fields_of_their_own() 
         {"event": "server", "text": "250-a", **by},
         {"event": "server", "text": "250 b", **by},
         {"event": "message", "octets": 12, "too_big": False},
-        {"event": "server", "text": "250 2.0.0 Message delivered, id s-1.1", "delivery": "s-1.1", **by},
+        {"event": "server", "text": "250 2.0.0 stored", "delivery": "s-1.1", **by},
         {"event": "message", "octets": 6, "too_big": True},
-        {"event": "server", "text": "552 5.3.4 too big, s-1.1 is not stored", **by},
+        {"event": "server", "text": "552 5.3.4 too big", **by},
         {"event": "server", "text": "421 bye"},
         {"event": "closed", "why": "the client left"},
     ]
     assert {(line["session"], line["peer"]) for line in log.objects} == {("s-1", "192.0.2.1")}
     assert [line["message"] for line in log.objects][1:3] == ["s-1 C: HELO a", "s-1 C: (line too long)"]
+
+
+@pytest.mark.parametrize("form", ["human", "json"])
+def test_of_a_line_that_is_secret_only_that_it_was_said_is_told(form: Form) -> None:
+    events, log = event_log(form)
+    lines = Lines((b"AUTH PLAIN AGFuYQBwYXNzd29yZA==", b"NOOP"))
+    told = (Told("AUTH", 235, secret=True), Told("NOOP", 250))
+    done = StepDone("s-1", 1, 2, b"", b"235 ok\r\n250 ok\r\n", ReadLines(), told=told)
+    Conversation(events).answered("s-1", "192.0.2.1", lines, done, b"w1", 0.0)
+    events.flush()
+    assert "AGFuYQBwYXNzd29yZA" not in log.text
+    if form == "human":
+        assert log.messages == ["s-1 C: (secret)", "s-1 C: NOOP", "s-1 S: 235 ok", "s-1 S: 250 ok"]
+    else:
+        assert [(line.get("text"), line.get("verb")) for line in log.objects][:2] == [
+            ("(secret)", "AUTH"), ("NOOP", "NOOP"),
+        ]  # fmt: skip
 
 
 def test_a_conversation_that_is_not_shown_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -121,7 +139,9 @@ def test_what_the_client_can_choose_is_escaped_wherever_it_is_told() -> None:
     for form in forms:
         events, log = event_log(form)
         conversation = Conversation(events)
-        done = StepDone("s-1", 0, 1, b"", b"500 " + hostile.replace(b"\n", b"") + b"\r\n", ReadLines())
+        done = StepDone(
+            "s-1", 0, 1, b"", b"500 " + hostile.replace(b"\n", b"") + b"\r\n", ReadLines(), told=(Told("", 500),)
+        )
         conversation.answered("s-1", "192.0.2.1", Lines((hostile,)), done, b"\x1b\xff", 0.0)
         conversation.closed("s-1", "192.0.2.1", hostile.decode("latin-1"))
         events.flush()

@@ -19,7 +19,7 @@ from gateway.telling.feed import TOPIC, Feed, open_feed
 from runtime.event_log import members
 from tests.conditions import DEADLINE, until
 from tests.gateway.fakes import gateway
-from wire.messages import Body, ReadLines, StepDone
+from wire.messages import Body, Lines, ReadLines, StepDone, Told
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -183,7 +183,8 @@ async def test_a_session_is_told_in_order_with_who_served_it_and_without_its_mai
 
 
 async def test_a_delivery_is_told_by_its_id(folder: Path) -> None:
-    done = StepDone("s-1", 3, 0, b"", b"250 2.0.0 Message delivered, id s-1.1\r\n", ReadLines())
+    told = (Told("message", 250),)
+    done = StepDone("s-1", 3, 0, b"", b"250 2.0.0 stored\r\n", ReadLines(), told=told, delivery="s-1.1")
     endpoint = f"ipc://{folder}/feed"
     with feed_at(endpoint) as (feed, context):
         conversation = Conversation(None, feed)
@@ -193,6 +194,19 @@ async def test_a_delivery_is_told_by_its_id(folder: Path) -> None:
         told = [await watcher.event() for _ in range(3)]
         assert [event["event"] for event in told] == ["message", "server", "delivered"]
         assert told[2]["delivery"] == "s-1.1"
+
+
+async def test_a_secret_is_not_told(folder: Path) -> None:
+    done = StepDone("s-1", 3, 1, b"", b"235 ok\r\n", ReadLines(), told=(Told("AUTH", 235, secret=True),))
+    endpoint = f"ipc://{folder}/feed"
+    with feed_at(endpoint) as (feed, context):
+        conversation = Conversation(None, feed)
+        watcher = Watcher(context, endpoint)
+        await until(lambda: feed.watched)
+        conversation.answered("s-1", "::1", Lines((b"AUTH PLAIN AGFuYQBw",)), done, b"w", 0.0)
+        told = [await watcher.event() for _ in range(2)]
+        assert [(event["event"], event["text"]) for event in told] == [("client", "(secret)"), ("server", "235 ok")]
+        assert told[0]["verb"] == "AUTH"
 
 
 async def test_each_subscriber_is_greeted_and_then_hears_a_beat_every_second(folder: Path) -> None:

@@ -11,13 +11,13 @@ import pytest
 
 from gateway.config import GatewaySettings
 from gateway.server import CannotStart, serve
-from gateway.telling.metrics import Counts
+from gateway.telling.metrics import GatewayCounts
 from tests.conditions import DEADLINE, until, wait_until
 from tests.gateway.fakes import FakeWorker, Running, gateway, mute, parrot
 from tests.scraping import Samples, page, scrape
 from tests.stack import Connection, Stack, free_port
 from wire.limits import MAX_PIECE
-from wire.messages import StepDone, StepRefused
+from wire.messages import StepDone, StepRefused, Told
 
 
 async def counted(*sessions: Callable[[Running], object], **settings: object) -> Samples:
@@ -73,12 +73,19 @@ async def test_the_time_of_a_large_message_begins_with_its_last_octets() -> None
     assert found("correio_gateway_messages_total", answer="accepted") == 1
 
 
-def test_answers_are_told_apart_by_their_first_digit() -> None:
-    counts = Counts()
-    for replies in (b"250 ok\r\n", b"250-ok\r\n250 more\r\n", b"451 later\r\n", b"552 no\r\n", b"", b"?"):
-        counts.answered(replies)
-    assert counts.answers == {b"2": 2, b"4": 1, b"5": 1, b"": 2}
+def test_answers_are_told_apart_by_hundreds_of_their_codes() -> None:
+    counts = GatewayCounts()
+    for code in (250, 251, 451, 552, 0, 999):
+        counts.answered((Told("message", code),))
+    counts.answered(())
+    assert counts.answers == {2: 2, 4: 1, 5: 1, 0: 2}
     assert counts.accepted == 2
+
+
+def test_commands_answered_without_a_step_are_counted_by_what_is_told_of_them() -> None:
+    counts = GatewayCounts()
+    counts.answered_at_once((Told("RSET", 250), Told("", 500), Told("RSET", 250)))
+    assert counts.known == {("RSET", 250): 2, ("other", 500): 1}
 
 
 async def test_refused_connections_and_farewells_are_counted_by_kind() -> None:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gateway.workers.blame import HINDSIGHT, MAX_LOSSES, MAX_TRIES
-from gateway.workers.pool import Worker, WorkerPool
+from gateway.workers.members import Worker
+from gateway.workers.pool import WorkerPool
 from wire.messages import Disconnected, Step
 
 
@@ -22,7 +23,7 @@ workers = st.sampled_from(WORKERS)
 def pool_of(*workers: bytes) -> WorkerPool:
     pool = WorkerPool()
     for worker in workers:
-        assert pool.alive(worker, draining=False, now=0)
+        assert pool.heartbeat(worker, draining=False, now=0)
     return pool
 
 
@@ -110,7 +111,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule(worker=workers, draining=st.booleans())
     def beat(self, worker: Worker, draining: bool) -> None:
-        assert self.pool.alive(worker, draining, self.now) == (worker not in self.alive)
+        assert self.pool.heartbeat(worker, draining, self.now) == (worker not in self.alive)
         self.alive.add(worker)
         (self.draining.add if draining else self.draining.discard)(worker)
 
@@ -140,13 +141,13 @@ class PoolMachine(RuleBasedStateMachine):
             return
         session = data.draw(st.sampled_from(sorted(self.at)))
         worker = self.at[session]
-        assert self.pool.holds(worker, session, 0) == step(session)
+        assert self.pool.step_of(worker, session, 0) == step(session)
         if how == "done":
             self.pool.finish(session)
             self.answered[worker] = max(self.answered.get(worker, 0), self.order[session])
             self.forget(session)
         elif how == "wrong":
-            self.pool.fail(session, self.now)
+            self.pool.answered_wrongly(session, self.now)
             del self.at[session]
             self.tries[session] += 1
             self.wrong[session] += 1
@@ -161,27 +162,27 @@ class PoolMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.1, 0.3, 0.5, 40.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
-        for worker in self.pool.silent(self.now):
+        for worker in self.pool.members.silent(self.now):
             assert worker in self.alive
             self.lose(worker, blame=True)
         self.condemn()
         self.assign()
-        for late in self.pool.overdue(self.now, 30):
+        for late in self.pool.give_up_overdue(self.now, 30):
             assert late.session not in self.at
             self.forget(late.session)
 
     def condemn(self) -> None:
         self.decide()
         poison = {session for session in self.wrong if self.poison(session)}
-        assert {step.session for step in self.pool.condemned(self.now)} == poison
+        assert {step.session for step in self.pool.give_up_poison(self.now)} == poison
         for session in poison:
             assert session not in self.at
             self.forget(session)
 
     @invariant()
     def reservations_are_counted(self) -> None:
-        reserved = [member for member in self.pool._members.values() if member.reserved is not None]
-        assert self.pool._reserved == len(reserved)
+        reserved = [member for member in self.pool.members.values() if member.reserved is not None]
+        assert self.pool._suspects._reserved == len(reserved)
 
     @invariant()
     def every_step_is_in_one_place(self) -> None:
@@ -189,7 +190,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert self.pool.waiting == len(self.wrong) - len(self.at)
         for session, at in self.at.items():
             assert at in self.alive
-            assert [worker for worker in WORKERS if self.pool.holds(worker, session, 0)] == [at]
+            assert [worker for worker in WORKERS if self.pool.step_of(worker, session, 0)] == [at]
 
     def teardown(self) -> None:
         """Whatever came before, a fresh worker that answers everything serves all that is left."""
@@ -198,7 +199,7 @@ class PoolMachine(RuleBasedStateMachine):
         # Twice: a sum of tenths can be a hair short of what it is on paper.
         self.now += 2 * HINDSIGHT
         self.condemn()
-        self.pool.alive(b"fresh", draining=False, now=self.now)
+        self.pool.heartbeat(b"fresh", draining=False, now=self.now)
         while sent := self.pool.assign(0):
             for _, done in sent:
                 self.pool.finish(done.session)

@@ -1,25 +1,26 @@
-"""Steps find a worker that does them, whatever workers do: die, hang, leave, refuse, lie, or say garbage."""
+"""Steps find a worker that does them, or an answer that is known; what makes no sense harms nobody."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
-from collections.abc import Callable
-from pathlib import Path
+import re
+import tracemalloc
 
 import pytest
 import zmq
 
-from gateway.workers.dispatcher import fault
+from gateway.workers.dispatcher import Known, KnownAnswers, Session, impossible, session_ids
 from runtime.bus import open_socket
 from tests.conditions import until
-from tests.gateway.fakes import FakeWorker, gateway, mute, parrot
+from tests.gateway.fakes import gateway, mute, parrot
 from wire.codec import encode
+from wire.limits import MAX_ID
 from wire.messages import (
     Body,
+    Client,
     Close,
     Connected,
+    Injected,
     Lines,
     Ping,
     Pong,
@@ -28,178 +29,10 @@ from wire.messages import (
     Step,
     StepDone,
     StepRefused,
+    Told,
     WorkerAlive,
 )
 from wire.records import replace
-
-LINES = Lines((b"a", b"b"))
-
-
-@pytest.mark.parametrize(
-    ("spoken", "consumed", "then", "wrong"),
-    [
-        (LINES, 2, ReadLines(), False),
-        (LINES, 1, ReadBody(1), False),
-        (LINES, 0, Close(), False),
-        (LINES, 3, ReadLines(), True),
-        (LINES, 0, ReadLines(), True),
-        (LINES, 0, ReadBody(1), True),
-        (Connected("::1"), 0, ReadLines(), False),
-        (Connected("::1"), 1, ReadLines(), True),
-        (Body(b"", 0, last=False), 0, ReadBody(1), False),
-        (Body(b"", 0, last=False), 0, Close(), False),
-        (Body(b"", 0, last=False), 0, ReadLines(), True),
-        (Body(b"", 0, last=True), 0, ReadLines(), False),
-        (Body(b"", 0, last=True), 1, ReadLines(), True),
-    ],
-)
-def test_an_answer_must_fit_its_step(
-    spoken: Lines | Connected | Body, consumed: int, then: ReadLines | ReadBody | Close, wrong: bool
-) -> None:
-    done = StepDone("s", 1, consumed, b"", b"", then)
-    assert bool(fault(Step("s", 1, 0, b"", spoken), done)) is wrong
-
-
-@pytest.mark.parametrize("end", ["hang", "die", "leave"])
-async def test_the_step_of_a_worker_that_ends_is_done_by_another_and_the_client_sees_only_its_reply(end: str) -> None:
-    async with gateway() as running:
-        first = await running.worker(b"w1")
-        client = await running.greeted()
-        first.script = mute
-        client.send(b"hello\r\n")
-        await until(lambda: len(first.steps) == 2, "for the step")
-        second = await running.worker(b"w2")
-        getattr(first, end)()
-        begun = asyncio.get_running_loop().time()
-        assert await client.line() == b"250 1 hello"
-        assert asyncio.get_running_loop().time() - begun < 3
-        assert [replace(step, waited=0) for step in second.steps] == first.steps[1:]
-        assert (second.steps[0].waited >= 1000) is (end == "hang"), "silence takes its time to be believed"
-
-
-async def test_the_late_answer_of_a_worker_believed_dead_is_dropped_and_the_worker_is_welcome_again(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with caplog.at_level(logging.WARNING):
-        async with gateway() as running:
-            first = await running.worker(b"w1")
-            client = await running.greeted()
-            first.hang()
-            client.send(b"hello\r\n")
-            await until(lambda: len(first.steps) == 2, "for the step")
-            second = await running.worker(b"w2")
-            assert await client.line() == b"250 1 hello"
-            first.say(replace(parrot(first.steps[1]), replies=b"250 late\r\n"))
-            assert await client.ask(b"again\r\n") == b"250 2 again"
-            second.leave()
-            first.script = parrot
-            first.wake()
-            assert await client.ask(b"and again\r\n") == b"250 3 and again"
-    assert "nobody waits for it to do step 1" in caplog.text
-
-
-async def test_a_step_that_was_lost_on_the_way_is_sent_again_and_one_that_its_worker_is_behind_with_is_not() -> None:
-    async with gateway() as running:
-        worker = await running.worker()
-        clients = [await running.greeted() for _ in range(3)]
-
-        worker.script = lambda _: None
-        clients[0].send(b"behind\r\n")
-        clients[1].send(b"lost\r\n")
-        await until(lambda: len(worker.inputs(Lines)) == 2, "for the steps")
-        (lost,) = [step for step in worker.steps if step.input == Lines((b"lost",))]
-        # As if it had never come.
-        worker._held.discard(lost.session)
-        await until(lambda: len(worker.inputs(Lines)) == 3, "for the lost one to come again")
-        worker.script = parrot
-        worker.say(parrot(lost))
-        assert await clients[1].line() == b"250 1 lost"
-        assert await clients[2].ask(b"hello\r\n") == b"250 1 hello"
-        (behind,) = [step for step in worker.steps if step.input == Lines((b"behind",))]
-        worker.say(parrot(behind))
-        assert await clients[0].line() == b"250 1 behind"
-
-
-async def test_a_worker_whose_connection_ends_loses_its_steps_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    # No silence is long enough: the departure alone must be what tells.
-    monkeypatch.setattr("gateway.workers.pool.SILENCE", 1e9)
-    async with gateway() as running:
-        first = await running.worker(b"w1")
-        client = await running.greeted()
-        first.script = mute
-        client.send(b"hello\r\n")
-        await until(lambda: first.inputs(Lines))
-        second = await running.worker(b"w2")
-        first.die()
-        assert await client.line() == b"250 1 hello"
-        assert second.inputs(Lines)
-
-
-async def test_that_an_idle_worker_has_gone_is_noticed_at_once_too(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("gateway.workers.pool.SILENCE", 1e9)
-    async with gateway() as running:
-        worker = await running.worker(b"w1")
-        await running.greeted()
-        worker.die()
-        await until(lambda: "worker w1 is not connected any more" in caplog.text)
-
-
-async def test_a_line_that_kills_every_worker_is_given_up_and_kept_and_others_are_served(tmp_path: Path) -> None:
-    async with gateway(poison_dir=str(tmp_path / "poison"), domain="mail.example.com") as running:
-        workers = [await running.worker(b"w0")]
-
-        async def mortal() -> None:
-            """Workers that answer nothing more once they meet the line, leave, and are followed by new ones."""
-            while True:
-                await until(lambda: any(b"KILL" in spoken.lines for spoken in workers[-1].inputs(Lines)))
-                workers[-1].die()
-                workers.append(await running.worker(b"w%d" % len(workers)))
-                workers[-1].script = script(workers[-1])
-
-        def script(worker: FakeWorker) -> Callable[[Step], StepDone | None]:
-            def answer(step: Step) -> StepDone | None:
-                if any(b"KILL" in spoken.lines for spoken in worker.inputs(Lines)):
-                    worker.hang()
-                    return None
-                return parrot(step)
-
-            return answer
-
-        workers[0].script = script(workers[0])
-        supervisor = asyncio.create_task(mortal())
-        victim, other = await running.greeted(), await running.greeted()
-        victim.send(b"KILL\r\n")
-        answered = 0
-        while not (victim.reader.at_eof() or victim.reader._buffer):  # type: ignore[attr-defined]
-            answered += 1
-            assert await other.ask(b"hi\r\n") == b"250 %d hi" % answered
-            await asyncio.sleep(0.01)
-        assert (await victim.rest()).startswith(b"421 4.3.0 mail.example.com ")
-        supervisor.cancel()
-        assert len(workers) == 4
-        assert await other.ask(b"bye\r\n") == b"250 %d bye" % (answered + 1)
-    (kept,) = (tmp_path / "poison").iterdir()
-    assert json.loads(kept.read_text())["input"] == "Lines"
-
-
-async def test_without_a_worker_the_client_is_asked_to_come_back() -> None:
-    async with gateway(no_worker_seconds=0.3) as running:
-        client = await running.client()
-        assert (await client.rest()).startswith(b"421 4.3.2 ")
-
-
-@pytest.mark.parametrize("reason", ["draining", "state"])
-async def test_a_step_that_a_worker_refuses_is_done_by_another(reason: str) -> None:
-    async with gateway() as running:
-        first = await running.worker(b"w1")
-        client = await running.greeted()
-        first.script = lambda step: StepRefused(step.session, step.seq, reason)
-        client.send(b"hello\r\n")
-        await until(lambda: len(first.steps) == 2, "for the refusal")
-        await running.worker(b"w2")
-        assert await client.line() == b"250 1 hello"
 
 
 async def test_an_answer_that_cannot_be_is_dropped_and_the_step_is_done_again(
@@ -288,3 +121,158 @@ async def test_work_is_spread_over_workers_and_a_draining_one_gets_none() -> Non
         for client in clients:
             await client.ask(b"c\r\n")
         assert len(workers[0].steps) == before
+
+
+# ---------------------------------------------------------------- answers that hold for a while
+
+LINES = (b"NOOP", b"rset")
+STEP = Step("s-1", 1, 0, b"state", Lines(LINES), client=Client("::1"))
+DONE = StepDone("s-1", 1, 2, b"after", b"250 ok\r\n250-so\r\n250 be it\r\n", ReadLines(), holds=250)
+
+
+def known(step: Step = STEP, done: StepDone = DONE) -> KnownAnswers:
+    answers = KnownAnswers()
+    answers.learn(step, done, b"w1", 10.0)
+    return answers
+
+
+def find(answers: KnownAnswers, now: float = 10.0, step: Step = STEP) -> Known | None:
+    assert isinstance(step.input, Lines)
+    return answers.find(step.state, step.input.lines, now)
+
+
+def test_an_answer_is_given_again_for_so_long_as_its_worker_said_from_when_its_step_began() -> None:
+    answers = known()
+    found = find(answers, 10.249)
+    assert found is not None
+    assert (found.done, found.worker) == (DONE, b"w1")
+    assert find(answers, 10.25) is None
+    # Another client in the same state is answered the same.
+    assert find(answers, step=replace(STEP, client=Client("::2"))) is not None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(STEP, state=b"other"),
+        replace(STEP, input=Lines((b"NOOP",))),
+        replace(STEP, input=Lines((b"noop", b"rset"))),
+        replace(STEP, input=Lines((b"NOOP", b"rset", b""))),
+        replace(STEP, input=Lines((b"NOOP", None))),
+    ],
+)
+def test_it_is_given_to_exactly_the_same_lines_in_the_same_state(other: Step) -> None:
+    assert find(known(), step=other) is None
+
+
+@pytest.mark.parametrize(
+    ("step", "done"),
+    [
+        (STEP, replace(DONE, holds=0)),
+        (STEP, replace(DONE, next=Injected(1, "delay", ReadLines()))),
+        (replace(STEP, input=Body(b"", 0, last=True)), replace(DONE, consumed=0)),
+        (replace(STEP, input=Connected("::1")), replace(DONE, consumed=0)),
+    ],
+)
+def test_what_does_not_hold_is_late_or_answers_no_lines_is_not_given_again(step: Step, done: StepDone) -> None:
+    assert find(known(step, done)) is None
+
+
+def test_a_later_answer_takes_the_place_of_an_earlier_one() -> None:
+    answers = known()
+    answers.learn(STEP, replace(DONE, replies=b"250 new\r\n"), b"w2", 10.1)
+    found = find(answers, 10.3)
+    assert found is not None
+    assert (found.done.replies, found.worker) == (b"250 new\r\n", b"w2")
+
+
+def test_nothing_is_given_again_once_it_is_to_be_forgotten() -> None:
+    answers = known()
+    answers.forget()
+    assert find(answers) is None
+
+
+def test_answers_are_bounded_by_what_they_take_and_the_latest_is_among_them() -> None:
+    answers = KnownAnswers()
+    done = replace(DONE, consumed=30, replies=b"250 2.0.0 Ok\r\n" * 30)
+    tracemalloc.start()
+    try:
+        for number in range(10_000):
+            # Octets of its own, as those that a client sends have.
+            lines = tuple(bytes(bytearray(b"RSET")) for _ in range(30))
+            step = replace(STEP, state=b"%0100d" % number, input=Lines(lines))
+            told = tuple(Told("RSET " + str(number), 250) for _ in lines)
+            answers.learn(step, replace(done, state=b"%0100d" % number, told=told), b"w1", 10.0)
+            assert find(answers, step=step) is not None
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 8 * 2**20 < peak < 20 * 2**20
+
+
+# ---------------------------------------------------------------- what a session brings, and what an answer may be
+
+TWO_LINES = Lines((b"a", b"b"))
+
+
+@pytest.mark.parametrize(
+    ("spoken", "consumed", "then", "wrong"),
+    [
+        (TWO_LINES, 2, ReadLines(), False),
+        (TWO_LINES, 1, ReadBody(1), False),
+        (TWO_LINES, 0, Close(), False),
+        (TWO_LINES, 3, ReadLines(), True),
+        (TWO_LINES, 0, ReadLines(), True),
+        (TWO_LINES, 0, ReadBody(1), True),
+        (Connected("::1"), 0, ReadLines(), False),
+        (Connected("::1"), 1, ReadLines(), True),
+        (Body(b"", 0, last=False), 0, ReadBody(1), False),
+        (Body(b"", 0, last=False), 0, Close(), False),
+        (Body(b"", 0, last=False), 0, ReadLines(), True),
+        (Body(b"", 0, last=True), 0, ReadLines(), False),
+        (Body(b"", 0, last=True), 1, ReadLines(), True),
+    ],
+)
+def test_an_answer_must_fit_its_step(
+    spoken: Lines | Connected | Body, consumed: int, then: ReadLines | ReadBody | Close, wrong: bool
+) -> None:
+    step = Step("s", 1, 0, b"", spoken)
+    used = consumed + (isinstance(spoken, Body) and spoken.last)
+    done = StepDone("s", 1, consumed, b"", b"", then, told=(Told("", 250),) * used)
+    assert bool(impossible(step, done)) is wrong
+    # What is not told of may be a secret.
+    assert impossible(step, replace(done, told=(*done.told, Told("", 250))))
+    if used:
+        assert impossible(step, replace(done, told=()))
+
+
+def test_ids_are_48_random_bits_and_a_number_and_leave_room_for_that_of_a_transaction() -> None:
+    first, second = session_ids(), session_ids()
+    ids = [next(first), next(first), next(second)]
+    assert re.fullmatch(r"[0-9a-f]{12}-1", ids[0])
+    assert ids[1] == ids[0][:-1] + "2"
+    assert ids[2][:12] != ids[0][:12]
+    assert len(ids[0]) < MAX_ID - 40
+
+
+def test_steps_are_numbered_and_bring_the_message_s_number_and_what_the_latest_answer_left() -> None:
+    session = Session("s-1", lambda: 1.25)
+    session.client = Client("::1")
+    session.skip()
+    first = session.begin(Lines((b"a",)))
+    assert (first.seq, first.time, first.state, first.carry, first.message) == (1, 1250, b"", b"", 1)
+    done = StepDone("s-1", 1, 1, b"one", b"", ReadBody(9), in_transaction=True, carry=b"carried")
+    assert session.end(done) is first
+    session.take(done)
+    session.take(replace(done, state=b"two", carry=None))
+    piece = session.begin(Body(b"x", 0, last=False))
+    assert session.body_open
+    session.end(done)
+    end = session.begin(Body(b"x", 1, last=True))
+    assert not session.body_open
+    session.end(done)
+    assert [(step.seq, step.state, step.carry, step.message) for step in (piece, end)] == [
+        (2, b"two", b"carried", 1), (3, b"two", b"carried", 1),
+    ]  # fmt: skip
+    assert session.begin(Lines((b"b",))).message == 2
+    assert (end.client, session.in_transaction) == (Client("::1"), True)

@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from gateway.workers.blame import MAX_TRIES
-from gateway.workers.pool import SILENCE, Worker, WorkerPool
+from gateway.workers.members import SILENCE, Worker
+from gateway.workers.pool import WorkerPool
 from tests.gateway.workers.pool_machine import PoolMachine, pool_of, send, step
 from wire.limits import BODY_PIECE, IN_FLIGHT, MAX_LINES, MAX_PIECE
 from wire.messages import Body, Disconnected, Lines, Step
@@ -17,31 +18,31 @@ def test_a_step_waits_until_there_is_a_worker() -> None:
     pool = pool_of()
     assert send(pool, "s") == {}
     assert pool.waiting == 1
-    pool.alive(b"w", draining=False, now=1)
+    pool.heartbeat(b"w", draining=False, now=1)
     assert pool.assign(0) == [(b"w", step("s"))]
-    assert (pool.waiting, pool.pending, pool.workers) == (0, 1, 1)
+    assert (pool.waiting, pool.pending, pool.members.taking) == (0, 1, 1)
 
 
 def test_steps_that_wait_are_sent_in_the_order_they_came() -> None:
     pool = pool_of()
     send(pool, "a", "b", "c")
-    pool.alive(b"w", draining=False, now=0)
+    pool.heartbeat(b"w", draining=False, now=0)
     assert [sent.session for _, sent in pool.assign(0)] == ["a", "b", "c"]
 
 
 def test_an_opening_counts_while_all_workers_that_take_steps_offer_the_same() -> None:
     pool = WorkerPool()
-    assert pool.opening == b""
-    pool.alive(b"w1", draining=False, now=0, opening=b"220 a")
-    assert pool.opening == b"220 a"
-    pool.alive(b"w2", draining=False, now=0, opening=b"220 a")
-    pool.alive(b"leaves", draining=True, now=0)
-    assert pool.opening == b"220 a"
-    pool.alive(b"older", draining=False, now=0)
-    assert pool.opening == b""
+    assert pool.members.opening == b""
+    pool.heartbeat(b"w1", draining=False, now=0, opening=b"220 a")
+    assert pool.members.opening == b"220 a"
+    pool.heartbeat(b"w2", draining=False, now=0, opening=b"220 a")
+    pool.heartbeat(b"leaves", draining=True, now=0)
+    assert pool.members.opening == b"220 a"
+    pool.heartbeat(b"older", draining=False, now=0)
+    assert pool.members.opening == b""
     pool.lose(b"older", 0)
-    pool.alive(b"w2", draining=False, now=0, opening=b"220 b")
-    assert pool.opening == b""
+    pool.heartbeat(b"w2", draining=False, now=0, opening=b"220 b")
+    assert pool.members.opening == b""
 
 
 def test_steps_that_wait_together_go_to_one_worker_up_to_a_number() -> None:
@@ -65,7 +66,7 @@ def test_the_worker_with_the_fewest_steps_gets_the_next_one() -> None:
     sent = {each: send(pool, each)[each] for each in "abcdef"}
     assert Counter(sent.values()) == {b"w1": 2, b"w2": 2, b"w3": 2}
     for session in "abcdef":
-        if pool.holds(b"w2", session, 0):
+        if pool.step_of(b"w2", session, 0):
             pool.finish(session)
     assert send(pool, "g") == {"g": b"w2"}
 
@@ -83,45 +84,45 @@ def test_an_answer_counts_only_from_the_worker_that_has_the_step_and_for_that_st
     pool = pool_of(b"w1", b"w2")
     worker = send(pool, "s")["s"]
     other = b"w2" if worker == b"w1" else b"w1"
-    assert pool.holds(worker, "s", 0) == step("s")
-    assert pool.holds(other, "s", 0) is None
-    assert pool.holds(worker, "s", 1) is None
-    assert pool.holds(worker, "unknown", 0) is None
+    assert pool.step_of(worker, "s", 0) == step("s")
+    assert pool.step_of(other, "s", 0) is None
+    assert pool.step_of(worker, "s", 1) is None
+    assert pool.step_of(worker, "unknown", 0) is None
     pool.finish("s")
-    assert pool.holds(worker, "s", 0) is None
+    assert pool.step_of(worker, "s", 0) is None
 
 
 def test_a_worker_that_falls_silent_loses_its_steps_to_another_and_its_late_answer_does_not_count() -> None:
     pool = pool_of(b"w1")
     send(pool, "s")
-    pool.alive(b"w2", draining=False, now=SILENCE)
-    assert pool.silent(SILENCE) == []
-    assert pool.silent(SILENCE + 0.01) == [b"w1"]
+    pool.heartbeat(b"w2", draining=False, now=SILENCE)
+    assert pool.members.silent(SILENCE) == []
+    assert pool.members.silent(SILENCE + 0.01) == [b"w1"]
     pool.lose(b"w1", SILENCE + 0.01)
     assert pool.assign(0) == [(b"w2", step("s"))]
-    assert pool.holds(b"w1", "s", 0) is None
+    assert pool.step_of(b"w1", "s", 0) is None
 
 
 def test_any_message_is_a_heartbeat_of_a_known_worker_and_registers_no_unknown_one() -> None:
     pool = pool_of(b"w1")
-    pool.silent(0)
-    pool.silent(0.3)
-    pool.heard(b"w1", SILENCE)
-    pool.heard(b"stranger", SILENCE)
+    pool.members.silent(0)
+    pool.members.silent(0.3)
+    pool.sign_of_life(b"w1", SILENCE)
+    pool.sign_of_life(b"stranger", SILENCE)
     for tenth in range(4, 20):
-        assert pool.silent(tenth / 10) == []
-    assert pool.workers == 1
+        assert pool.members.silent(tenth / 10) == []
+    assert pool.members.taking == 1
 
 
 def test_silence_while_the_gateway_itself_stood_still_is_nobodys_fault() -> None:
     pool = pool_of(b"w1")
-    assert pool.silent(0.1) == []
-    assert pool.silent(60) == []
-    pool.alive(b"w1", draining=False, now=60)
-    assert pool.silent(60.3) == []
+    assert pool.members.silent(0.1) == []
+    assert pool.members.silent(60) == []
+    pool.heartbeat(b"w1", draining=False, now=60)
+    assert pool.members.silent(60.3) == []
     for tenth in range(604, 612):
-        assert pool.silent(tenth / 10) == []
-    assert pool.silent(61.3) == [b"w1"]
+        assert pool.members.silent(tenth / 10) == []
+    assert pool.members.silent(61.3) == [b"w1"]
 
 
 def test_a_worker_lost_twice_is_lost_once() -> None:
@@ -135,12 +136,12 @@ def test_a_worker_lost_twice_is_lost_once() -> None:
 def test_a_draining_worker_gets_no_step_and_finishes_its_own() -> None:
     pool = pool_of(b"w1")
     send(pool, "s")
-    pool.alive(b"w1", draining=True, now=1)
-    assert pool.workers == 0
+    pool.heartbeat(b"w1", draining=True, now=1)
+    assert pool.members.taking == 0
     assert send(pool, "t") == {}
-    assert pool.holds(b"w1", "s", 0)
+    assert pool.step_of(b"w1", "s", 0)
     pool.finish("s")
-    pool.alive(b"w1", draining=False, now=1)
+    pool.heartbeat(b"w1", draining=False, now=1)
     assert pool.assign(0) == [(b"w1", step("t"))]
 
 
@@ -151,7 +152,7 @@ def test_a_step_refused_by_a_draining_worker_goes_to_another_one() -> None:
     ((other, again),) = pool.assign(0)
     assert again == step("s")
     assert other != worker
-    assert pool.workers == 1
+    assert pool.members.taking == 1
 
 
 def test_a_step_whose_state_a_worker_does_not_know_never_goes_there_again() -> None:
@@ -160,7 +161,7 @@ def test_a_step_whose_state_a_worker_does_not_know_never_goes_there_again() -> N
     pool.hand_back("s", 0, for_good=True)
     assert pool.assign(0) == []
     assert send(pool, "t") == {"t": b"old"}
-    pool.alive(b"new", draining=False, now=1)
+    pool.heartbeat(b"new", draining=False, now=1)
     assert pool.assign(0) == [(b"new", step("s"))]
 
 
@@ -168,40 +169,40 @@ def test_a_step_that_waits_too_long_is_given_up() -> None:
     pool = pool_of()
     send(pool, "a", now=0)
     send(pool, "b", now=20)
-    assert pool.overdue(30, 30) == []
-    assert pool.overdue(31, 30) == [step("a")]
+    assert pool.give_up_overdue(30, 30) == []
+    assert pool.give_up_overdue(31, 30) == [step("a")]
     assert pool.pending == 1
-    pool.alive(b"w", draining=False, now=31)
+    pool.heartbeat(b"w", draining=False, now=31)
     assert pool.assign(0) == [(b"w", step("b"))]
-    assert pool.overdue(1000, 30) == []
+    assert pool.give_up_overdue(1000, 30) == []
 
 
 def test_a_step_that_comes_back_begins_to_wait_anew_and_goes_first() -> None:
     pool = pool_of(b"w1")
     send(pool, "a", now=0)
-    pool.alive(b"w1", draining=True, now=0)
+    pool.heartbeat(b"w1", draining=True, now=0)
     send(pool, "b", now=99)
     pool.lose(b"w1", 100)
-    assert pool.overdue(101, 30) == []
-    pool.alive(b"w2", draining=False, now=101)
+    assert pool.give_up_overdue(101, 30) == []
+    pool.heartbeat(b"w2", draining=False, now=101)
     assert [sent.session for _, sent in pool.assign(0)] == ["a", "b"]
 
 
 def ping(pool: WorkerPool) -> int:
     """The number of the Ping that is to be sent to the only worker."""
-    ((_, number),) = pool.unproven()
+    ((_, number),) = pool.members.unproven()
     return number
 
 
 def test_a_step_that_its_worker_does_not_name_behind_a_later_ping_was_lost_on_the_way_and_is_sent_again() -> None:
     pool = pool_of(b"w")
-    assert pool.unproven() == []
+    assert pool.members.unproven() == []
     assert send(pool, "there", "lost") == {"there": b"w", "lost": b"w"}
     number = ping(pool)
     send(pool, "later")
     assert pool.lost_on_the_way(b"w", ("there",), number, 0) == 1
     assert pool.assign(0) == [(b"w", step("lost"))]
-    assert pool.holds(b"w", "there", 0)
+    assert pool.step_of(b"w", "there", 0)
     assert pool.lost_on_the_way(b"w", ("there",), number, 0) == 0, "it was sent again since"
 
 
@@ -230,7 +231,7 @@ def test_a_step_that_is_lost_on_the_way_again_and_again_is_given_up_in_the_end()
         assert pool.lost_on_the_way(b"w", ("other",), ping(pool), turn) == 1
         last = turn == MAX_TRIES
         assert pool.assign(turn) == ([] if last else [(b"w", step("s"))])
-        assert pool.condemned(turn) == ([step("s")] if last else [])
+        assert pool.give_up_poison(turn) == ([step("s")] if last else [])
     assert pool.pending == 1
 
 
@@ -263,9 +264,9 @@ def test_a_worker_gets_so_many_octets_at_a_time_and_the_rest_as_it_answers(size:
     assert pool.assign(0) == [], "no more before something is answered"
     served = []
     while pool.pending:
-        served += [number for number in map(str, range(many)) if any(pool.holds(w, number, 0) for w in first)]
+        served += [number for number in map(str, range(many)) if any(pool.step_of(w, number, 0) for w in first)]
         for number in served[-2:]:
-            if any(pool.holds(worker, number, 0) for worker in first):
+            if any(pool.step_of(worker, number, 0) for worker in first):
                 pool.finish(number)
         assert max(sent_octets(pool).values(), default=0) <= 3 * size
     assert set(served) == set(map(str, range(many)))
@@ -309,10 +310,10 @@ def test_what_a_lost_worker_had_takes_room_at_the_next_one_and_none_at_it_when_i
     for number in range(20):
         pool.submit(body(str(number), MAX_PIECE), 0)
     had = len(pool.assign(0))
-    pool.alive(b"w2", draining=False, now=0)
+    pool.heartbeat(b"w2", draining=False, now=0)
     pool.lose(b"w1", 0, blame=False)
     assert [worker for worker, _ in pool.assign(0)] == [b"w2"] * had
-    pool.alive(b"w1", draining=False, now=0)
+    pool.heartbeat(b"w1", draining=False, now=0)
     assert [worker for worker, _ in pool.assign(0)] == [b"w1"] * had
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.workers.blame import HINDSIGHT, MAX_LOSSES, MAX_TRIES
-from gateway.workers.pool import Worker, WorkerPool
+from gateway.workers.members import Worker
+from gateway.workers.pool import WorkerPool
 from tests.gateway.workers.pool_machine import pool_of, send, step
 from wire.messages import Step
 
@@ -13,8 +14,8 @@ from wire.messages import Step
 def kill(pool: WorkerPool, worker: Worker, successor: Worker, now: float) -> list[Step]:
     """A worker dies, another comes, and time passes until it is known what that means; gives what is poisoned."""
     pool.lose(worker, now)
-    pool.alive(successor, draining=False, now=now)
-    return pool.condemned(now + HINDSIGHT)
+    pool.heartbeat(successor, draining=False, now=now)
+    return pool.give_up_poison(now + HINDSIGHT)
 
 
 def test_a_step_that_cost_three_workers_their_life_is_poisoned() -> None:
@@ -40,7 +41,7 @@ def test_steps_that_shared_workers_with_a_poisoned_one_are_never_lost_a_third_ti
         worker = b"w%d" % dead
         sent = pool.assign(0)
         assert sent
-        if any(pool.holds(worker, "poison", 0) for _ in sent):
+        if any(pool.step_of(worker, "poison", 0) for _ in sent):
             dead += 1
             poisoned += kill(pool, worker, b"w%d" % dead, dead)
             continue
@@ -58,11 +59,11 @@ def test_a_step_that_was_suspected_twice_rests_before_it_is_run_again() -> None:
     pool.lose(b"w1", 0)
     assert pool.assign(0) == [(b"w2", step("s"))], "the first time at once"
     pool.lose(b"w2", 0)
-    pool.alive(b"w3", draining=False, now=0)
-    assert pool.condemned(HINDSIGHT - 0.1) == []
+    pool.heartbeat(b"w3", draining=False, now=0)
+    assert pool.give_up_poison(HINDSIGHT - 0.1) == []
     assert send(pool, "other") == {"other": b"w3"}, "others do not wait for it"
     pool.finish("other")
-    assert pool.condemned(HINDSIGHT) == []
+    assert pool.give_up_poison(HINDSIGHT) == []
     assert pool.assign(HINDSIGHT) == [(b"w3", step("s"))]
 
 
@@ -71,19 +72,19 @@ def lose_twice(pool: WorkerPool, *sessions: str) -> None:
     for session in sessions:
         pool.submit(step(session), 0)
     for worker in (b"first", b"second"):
-        pool.alive(worker, draining=False, now=0)
+        pool.heartbeat(worker, draining=False, now=0)
         assert len(pool.assign(0)) == len(sessions)
         pool.lose(worker, 0)
-    assert pool.condemned(HINDSIGHT) == []
+    assert pool.give_up_poison(HINDSIGHT) == []
 
 
 def busy_worker_and_a_step_that_runs_alone() -> WorkerPool:
     """The worker "w" has the step "busy", and is reserved for the step "alone"."""
     pool = pool_of(b"w")
     assert send(pool, "busy") == {"busy": b"w"}
-    pool.alive(b"w", draining=True, now=0)
+    pool.heartbeat(b"w", draining=True, now=0)
     lose_twice(pool, "alone")
-    pool.alive(b"w", draining=False, now=0)
+    pool.heartbeat(b"w", draining=False, now=0)
     assert pool.assign(0) == []
     return pool
 
@@ -102,7 +103,7 @@ def test_steps_that_run_alone_leave_half_of_the_workers_to_the_others() -> None:
     pool = pool_of()
     lose_twice(pool, "s", "t")
     for name in (b"w1", b"w2", b"w3"):
-        pool.alive(name, draining=False, now=0)
+        pool.heartbeat(name, draining=False, now=0)
     assert len(pool.assign(0)) == 1
     assert len(send(pool, *"abcd")) == 4
     assert pool.waiting == 1
@@ -111,7 +112,7 @@ def test_steps_that_run_alone_leave_half_of_the_workers_to_the_others() -> None:
 def test_a_step_that_runs_alone_and_is_refused_by_all_workers_holds_up_no_other() -> None:
     pool = pool_of()
     lose_twice(pool, "s", "t")
-    pool.alive(b"w", draining=False, now=0)
+    pool.heartbeat(b"w", draining=False, now=0)
     ((_, first),) = pool.assign(0)
     pool.hand_back(first.session, 0, for_good=True)
     ((_, second),) = pool.assign(0)
@@ -124,13 +125,13 @@ def test_a_worker_that_leaves_or_never_got_the_step_is_no_loss_to_it(how: str) -
     pool.submit(step("s"), 0)
     for number in range(10):
         name = b"w%d" % number
-        pool.alive(name, draining=False, now=0)
+        pool.heartbeat(name, draining=False, now=0)
         assert pool.assign(0) == [(name, step("s"))]
         if how == "goodbye":
             pool.lose(name, number, blame=False)
         else:
             pool.lose(name, number, undelivered=[step("s")])
-        assert pool.condemned(number + HINDSIGHT) == []
+        assert pool.give_up_poison(number + HINDSIGHT) == []
 
 
 @pytest.mark.parametrize("proof", ["answer", "heartbeat"])
@@ -146,7 +147,7 @@ def test_a_step_that_its_worker_lived_on_with_is_not_what_killed_it(proof: str) 
             pool.lost_on_the_way(worker, ("s",), ping=0, now=0)
         assert kill(pool, worker, successor, turn) == []
         pool.assign(0)
-        assert pool.holds(successor, "s", 0)
+        assert pool.step_of(successor, "s", 0)
     assert kill(pool, b"w%d" % (MAX_TRIES - 1), b"last", MAX_TRIES) == [step("s")], "no step is tried forever"
 
 
@@ -165,10 +166,10 @@ def test_an_answer_that_cannot_be_counts_as_a_loss_and_the_worker_lives() -> Non
     pool = pool_of(b"w")
     send(pool, "s")
     for last in (False, False, True):
-        pool.fail("s", 0)
-        assert pool.condemned(0) == ([step("s")] if last else [])
+        pool.answered_wrongly("s", 0)
+        assert pool.give_up_poison(0) == ([step("s")] if last else [])
         assert pool.assign(0) == ([] if last else [(b"w", step("s"))])
-    assert pool.workers == 1
+    assert pool.members.taking == 1
     assert pool.pending == 0
 
 
@@ -178,14 +179,14 @@ def test_a_reserved_worker_that_goes_away_gives_its_reservation_back(leave: str)
     if leave == "dies":
         pool.lose(b"w", 0)
     else:
-        pool.alive(b"w", draining=True, now=0)
-    pool.alive(b"w2", draining=False, now=0)
+        pool.heartbeat(b"w", draining=True, now=0)
+    pool.heartbeat(b"w2", draining=False, now=0)
     assert (b"w2", step("alone")) in pool.assign(0)
 
 
 def test_a_step_that_waits_for_its_reserved_worker_can_be_overdue() -> None:
     pool = busy_worker_and_a_step_that_runs_alone()
-    assert pool.overdue(100, 30) == [step("alone")]
+    assert pool.give_up_overdue(100, 30) == [step("alone")]
     pool.finish("busy")
     assert send(pool, "t") == {"t": b"w"}
 
@@ -200,8 +201,8 @@ def test_a_storm_that_kills_all_workers_again_and_again_makes_no_poison(noticed:
         for delay, name in enumerate(order if noticed == "last" else reversed(order)):
             pool.lose(name, storm + delay / 10)
         for name in (b"a%d" % storm, b"b%d" % storm):
-            pool.alive(name, draining=False, now=storm)
-        assert pool.condemned(storm + 0.1 + HINDSIGHT) == []
+            pool.heartbeat(name, draining=False, now=storm)
+        assert pool.give_up_poison(storm + 0.1 + HINDSIGHT) == []
         ((sent, _),) = pool.assign(storm + 0.1 + HINDSIGHT)
     pool.finish("s")
 
@@ -216,8 +217,8 @@ def test_a_storm_that_a_step_falls_through_from_worker_to_worker_makes_no_poison
     pool.lose(second, 0.01)
     assert pool.assign(0.01) == [], "it rests, so it is not with the last one"
     pool.lose(*(workers - {first, second}), 0.02)
-    pool.alive(b"new", draining=False, now=0.3)
-    assert pool.condemned(1) == []
+    pool.heartbeat(b"new", draining=False, now=0.3)
+    assert pool.give_up_poison(1) == []
     assert pool.assign(1) == [(b"new", step("s"))]
     for turn in range(2, 2 + MAX_LOSSES):
         assert pool.pending == 1, "none of the storm's losses counts"
@@ -230,14 +231,14 @@ def test_a_worker_that_is_lost_before_it_got_the_step_was_lost_without_it() -> N
     pool = pool_of(b"w1")
     send(pool, "s")
     for now, worker, dead in ((0, b"w1", b"d1"), (1, b"w2", b"d2")):
-        pool.alive(dead, draining=False, now=now)
+        pool.heartbeat(dead, draining=False, now=now)
         pool.lose(worker, now)
         for name, _ in pool.assign(now):
             # Dead already: what was sent to it comes back.
             pool.lose(name, now, undelivered=[step("s")])
         pool.lose(dead, now)
-        pool.alive(b"w2" if worker == b"w1" else b"w3", draining=False, now=now)
-        assert pool.condemned(now + HINDSIGHT) == []
+        pool.heartbeat(b"w2" if worker == b"w1" else b"w3", draining=False, now=now)
+        assert pool.give_up_poison(now + HINDSIGHT) == []
         assert len(pool.assign(now + HINDSIGHT)) == 1
     for now in (20, 30, 40):
         poisoned = kill(pool, b"w3", b"w3", now)
@@ -247,21 +248,21 @@ def test_a_worker_that_is_lost_before_it_got_the_step_was_lost_without_it() -> N
 
 def test_what_is_heard_late_because_the_gateway_stood_still_was_not_late() -> None:
     pool = pool_of(b"w1", b"w2")
-    pool.silent(0)
+    pool.members.silent(0)
     at = send(pool, "s")["s"]
     other = b"w1" if at == b"w2" else b"w2"
     for turn in (0, 100, 200):
-        pool.silent(turn)
+        pool.members.silent(turn)
         pool.lose(at, turn)
         # Three seconds later it comes to read that the other one is gone as well.
-        pool.silent(turn + 3)
-        assert pool.condemned(turn + 3) == []
+        pool.members.silent(turn + 3)
+        assert pool.give_up_poison(turn + 3) == []
         pool.lose(other, turn + 3.01)
         for name in (at, other):
-            pool.alive(name, draining=False, now=turn + 3.02)
+            pool.heartbeat(name, draining=False, now=turn + 3.02)
         for tenth in range(9):
-            pool.silent(turn + 3.02 + tenth / 10)
-        assert pool.condemned(turn + 3.9) == []
+            pool.members.silent(turn + 3.02 + tenth / 10)
+        assert pool.give_up_poison(turn + 3.9) == []
         ((at, _),) = pool.assign(turn + 4)
         other = b"w1" if at == b"w2" else b"w2"
 
@@ -271,7 +272,7 @@ def pool_with_a_step_that_rests() -> WorkerPool:
     pool = pool_of()
     pool.submit(step("s"), 0)
     for worker in (b"first", b"second"):
-        pool.alive(worker, draining=False, now=0)
+        pool.heartbeat(worker, draining=False, now=0)
         assert len(pool.assign(0)) == 1
         pool.lose(worker, 0)
     return pool
@@ -280,14 +281,14 @@ def pool_with_a_step_that_rests() -> WorkerPool:
 def test_while_steps_only_rest_there_is_nothing_to_assign() -> None:
     pool = pool_with_a_step_that_rests()
     assert (pool.pending, pool.waiting, pool.has_waiting) == (1, 1, False)
-    assert pool.condemned(HINDSIGHT) == []
+    assert pool.give_up_poison(HINDSIGHT) == []
     assert pool.has_waiting
 
 
 def test_a_step_that_rests_can_be_overdue() -> None:
     pool = pool_with_a_step_that_rests()
-    assert pool.overdue(100, 30) == [step("s")]
-    assert pool.condemned(100) == []
+    assert pool.give_up_overdue(100, 30) == [step("s")]
+    assert pool.give_up_poison(100) == []
     assert pool.pending == 0
 
 
@@ -298,7 +299,7 @@ def test_a_step_that_kills_is_found_in_a_storm_too_and_costs_nobody_else_a_reply
     killed, poisoned = 0, list[str]()
     while "kills" not in poisoned:
         holder = b"w%d" % killed
-        if pool.holds(holder, "kills", 0):
+        if pool.step_of(holder, "kills", 0):
             killed += 1
             poisoned += [step.session for step in kill(pool, holder, b"w%d" % killed, killed)]
         else:
@@ -315,11 +316,11 @@ def test_two_steps_that_kill_are_told_apart_from_a_storm(workers: int) -> None:
     while pool.pending:
         now += 1
         # Both at once, where they are with two workers.
-        for worker in [worker for worker in pool.members if pool.load(worker)]:
+        for worker in [worker for worker, member in pool.members.items() if member.tasks]:
             killed += 1
             pool.lose(worker, now)
-            pool.alive(b"successor %d" % killed, draining=False, now=now)
-        poisoned += [step.session for step in pool.condemned(now + HINDSIGHT)]
+            pool.heartbeat(b"successor %d" % killed, draining=False, now=now)
+        poisoned += [step.session for step in pool.give_up_poison(now + HINDSIGHT)]
         pool.assign(now)
     assert sorted(poisoned) == ["one", "two"]
     assert killed <= (4 if workers == 1 else 8), "two together, then each alone"
@@ -328,10 +329,10 @@ def test_two_steps_that_kill_are_told_apart_from_a_storm(workers: int) -> None:
 def test_a_worker_that_is_lost_while_it_runs_a_step_alone_leaves_nothing_to_be_assigned() -> None:
     pool = pool_of(b"w1")
     for now, name in enumerate((b"w1", b"w2", b"w3")):
-        pool.alive(name, draining=False, now=now)
+        pool.heartbeat(name, draining=False, now=now)
         assert send(pool, "a") if name == b"w1" else pool.assign(now)
         pool.lose(name, now)
-        poisoned = pool.condemned(now + HINDSIGHT)
+        poisoned = pool.give_up_poison(now + HINDSIGHT)
     assert [step.session for step in poisoned] == ["a"]
     assert not pool.has_waiting
     assert pool.pending == 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.workers.tasks import ITSELF, LARGE, SMALL, Member, Task, least_loaded, with_room
+from gateway.workers.members import Member, Task
+from gateway.workers.pool import ITSELF, LARGE, SMALL, least_loaded, with_room
 from wire.limits import IN_FLIGHT
 from wire.messages import Lines, Step
 

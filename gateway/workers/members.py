@@ -1,0 +1,103 @@
+"""Who is alive among the workers, what each one has, and what is known of a step that is not answered yet.
+
+Gives: `Members`, told of each heartbeat, and asked who has fallen silent; a `Member` for each worker and a `Task`
+for each step, which `pool.py` brings together. No socket, no log and no clock: `now` is in seconds of any monotonic
+clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from gateway.workers.blame import Case
+from wire.messages import Step
+
+# The routing id of a worker's socket, new for each process.
+Worker: TypeAlias = bytes
+
+# wire/SPEC.md: heartbeats come every 400 ms, three missed and the worker is gone.
+SILENCE = 1.2
+# Silence is counted only while the gateway looks. If it has not looked for so long, it was asleep itself.
+_BLINK = 0.4
+
+
+@dataclass(slots=True, eq=False)
+class Task(Case):
+    """A step that has not been answered, and what is held against it.
+
+    `since` is when it got its worker, or began to wait; `octets` is about what it takes up, and gives its `size`.
+    `worker` has it, if anyone. `turn` orders what workers were given; `named`: its worker said in a heartbeat that it
+    has the step.
+    """
+
+    step: Step
+    since: float
+    octets: int
+    size: int
+    worker: Worker | None = None
+    turn: int = 0
+    named: bool = False
+    refused_by: frozenset[Worker] = frozenset()
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """A worker that is alive, the sessions whose steps it has, and the step it is kept free for.
+
+    `last_sign` is when it last said anything. `turn` is that of the last step it was given, `answered` the latest of
+    those it has answered. `octets` are those of its steps, by their size.
+    """
+
+    last_sign: float
+    draining: bool = False
+    opening: bytes = b""
+    turn: int = 0
+    answered: int = 0
+    octets: list[int] = field(default_factory=lambda: [0, 0])
+    tasks: dict[str, Task] = field(default_factory=dict)
+    reserved: Task | None = None
+
+
+class Members(dict[Worker, Member]):
+    """The workers that are alive, by their ids."""
+
+    def __init__(self) -> None:
+        # How long the gateway has stood still in all: a time in which nobody could be heard.
+        self.slept = 0.0
+        self._looked: float | None = None
+
+    @property
+    def taking(self) -> int:
+        """How many take steps."""
+        return sum(1 for member in self.values() if not member.draining)
+
+    @property
+    def opening(self) -> bytes:
+        """What all that take steps would greet a client with; empty where they differ, or there are none."""
+        openings = {member.opening for member in self.values() if not member.draining}
+        return openings.pop() if len(openings) == 1 else b""
+
+    def heartbeat(self, worker: Worker, draining: bool, now: float, opening: bytes = b"") -> bool:
+        """One came; it registers a worker that is not known. True if it was not."""
+        member = self.get(worker)
+        if new := member is None:
+            member = self[worker] = Member(now)
+        member.last_sign = now
+        member.draining = draining
+        member.opening = opening
+        return new
+
+    def silent(self, now: float) -> list[Worker]:
+        """Those that have said nothing for too long: have the pool `lose` them. Call several times a second."""
+        if self._looked is not None and (slept := now - self._looked) > _BLINK:
+            # The gateway itself stood still: what workers said meanwhile has not been read yet.
+            self.slept += slept
+            for member in self.values():
+                member.last_sign = min(now, member.last_sign + slept)
+        self._looked = now
+        return [worker for worker, member in self.items() if now - member.last_sign > SILENCE]
+
+    def unproven(self) -> list[tuple[Worker, int]]:
+        """Send these a Ping of that number: it comes after steps that its answer will tell of."""
+        return [(worker, member.turn) for worker, member in self.items() if member.tasks]
