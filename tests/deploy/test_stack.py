@@ -11,7 +11,9 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,31 @@ def settings(folder: Path) -> Iterator[dict[str, str]]:
         assert processes_of(run) == []
 
 
+@dataclass(frozen=True)
+class Running:
+    """A stack that is up: the folder of its files, and its port."""
+
+    folder: Path
+    port: str
+    settings: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    """For tests that leave it as they found it."""
+    settings = {"MODE": "processes", "PORT": str(free_port()), "WORKERS": "1"}
+    with tempfile.TemporaryDirectory(prefix="correio-") as name:
+        folder = Path(name)
+        (folder / "users.txt").write_text(USERS)
+        done = deploy("up", folder, **settings)
+        try:
+            assert done.returncode == 0, done.stderr
+            yield Running(folder, settings["PORT"], settings)
+        finally:
+            deploy("down", folder)
+            assert processes_of(folder / "run") == []
+
+
 def send(port: str, recipient: str = "ana@example.com") -> None:
     with smtplib.SMTP("127.0.0.1", int(port), timeout=30) as client:
         client.sendmail("carla@example.net", [recipient], b"Subject: hello\r\n\r\nhello\r\n")
@@ -71,16 +98,13 @@ def test_up_returns_when_mail_is_taken_and_down_leaves_nothing(folder: Path, set
         socket.create_connection(("127.0.0.1", int(settings["PORT"])))
 
 
-def test_each_service_writes_its_log_itself_with_whatever_its_interpreter_says(
-    folder: Path, settings: dict[str, str]
-) -> None:
-    assert deploy("up", folder, **settings).returncode == 0
-    send(settings["PORT"])
-    logs = folder / "run" / "logs"
+def test_each_service_writes_its_log_itself_with_whatever_its_interpreter_says(running: Running) -> None:
+    send(running.port)
+    logs = running.folder / "run" / "logs"
     names = {"gateway.log", "mailbox_store.log", "session_worker_1.log"}
     assert {path.name for path in logs.iterdir()} == names
     written = {}
-    for pid in processes_of(folder / "run"):
+    for pid in processes_of(running.folder / "run"):
         output, errors = (Path(f"/proc/{pid}/fd/{number}").readlink() for number in (1, 2))
         assert output == errors
         written[output.name] = output
@@ -102,19 +126,18 @@ def test_without_an_engine_it_says_that_it_chose_processes_and_why(folder: Path,
     assert done.stdout.splitlines()[0] == why
 
 
-def test_up_twice_is_harmless_and_other_settings_are_told_apart(folder: Path, settings: dict[str, str]) -> None:
-    assert deploy("up", folder, **settings).returncode == 0
-    before = processes_of(folder / "run")
-    again = deploy("up", folder, **settings)
+def test_up_twice_is_harmless_and_other_settings_are_told_apart(running: Running) -> None:
+    before = processes_of(running.folder / "run")
+    again = deploy("up", running.folder, **running.settings)
     assert again.returncode == 0
-    assert again.stdout.startswith(f"already running on 127.0.0.1 port {settings['PORT']} with MODE=processes;")
-    other = deploy("up", folder, **settings | {"WORKERS": "3", "PROFILE": "strict"})
+    assert again.stdout.startswith(f"already running on 127.0.0.1 port {running.port} with MODE=processes;")
+    other = deploy("up", running.folder, **running.settings | {"WORKERS": "3", "PROFILE": "strict"})
     assert other.returncode == 1
     assert other.stderr == (
         "make up: runs with other settings: PROFILE is unset, not strict; WORKERS is 1, not 3; first: make down; "
         "or, for a stack beside it, another RUN and MAILBOXES\n"
     )
-    assert sorted(processes_of(folder / "run")) == sorted(before)
+    assert sorted(processes_of(running.folder / "run")) == sorted(before)
 
 
 def test_each_process_tells_its_numbers_where_the_list_of_targets_says(
@@ -190,15 +213,14 @@ def test_down_and_status_of_nothing_say_so(folder: Path) -> None:
     assert deploy("logs", folder).stderr == f"make logs: not running (RUN={folder}/run)\n"
 
 
-def test_what_dies_is_started_again(folder: Path, settings: dict[str, str]) -> None:
-    assert deploy("up", folder, **settings).returncode == 0
-    for pid in processes_of(folder / "run"):
+def test_what_dies_is_started_again(running: Running) -> None:
+    for pid in processes_of(running.folder / "run"):
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         if b"deploy.supervisord" not in command:
             os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: deploy("status", folder).returncode == 0, "the stack takes mail again")
-    send(settings["PORT"])
-    shown = deploy("status", folder).stdout
+    wait_until(lambda: deploy("status", running.folder).returncode == 0, "the stack takes mail again")
+    send(running.port)
+    shown = deploy("status", running.folder).stdout
     assert [line.split()[0] for line in shown.splitlines()] == [
         "gateway",
         "mailbox_store",
@@ -207,11 +229,10 @@ def test_what_dies_is_started_again(folder: Path, settings: dict[str, str]) -> N
     ]
 
 
-def test_an_open_session_lives_on_while_every_worker_is_killed(folder: Path, settings: dict[str, str]) -> None:
-    assert deploy("up", folder, **settings).returncode == 0
-    with Connection(int(settings["PORT"])) as session:
+def test_an_open_session_lives_on_while_every_worker_is_killed(running: Running) -> None:
+    with Connection(int(running.port)) as session:
         session.begin("ana@example.com")
-        for pid in processes_of(folder / "run"):
+        for pid in processes_of(running.folder / "run"):
             if b"session_worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 os.kill(pid, signal.SIGKILL)
         assert session.command("typed by hand\r\n.").startswith("250 2.0.0")
@@ -312,13 +333,15 @@ def test_the_logs_are_shown_whole_as_they_are_or_as_they_grow(folder: Path, sett
     assert "= stopped" in deploy("logs", folder, FOLLOW="no", TAIL="all").stdout
 
 
-def test_who_has_seen_enough_of_the_logs_ends_them_without_a_word(folder: Path, settings: dict[str, str]) -> None:
-    assert deploy("up", folder, **settings).returncode == 0
-    (folder / "run" / "logs" / "gateway.log.1").write_text("2020-01-01T00:00:00.000 much\n" * 100_000)
-    os.utime(folder / "run" / "logs" / "gateway.log.1", (0, 0))
+def test_who_has_seen_enough_of_the_logs_ends_them_without_a_word(running: Running) -> None:
+    (running.folder / "run" / "logs" / "gateway.log.1").write_text("2020-01-01T00:00:00.000 much\n" * 100_000)
+    os.utime(running.folder / "run" / "logs" / "gateway.log.1", (0, 0))
     command = f"{shlex.quote(sys.executable)} -m deploy logs | head -n 1"
     given = environment(FOLLOW="no", TAIL="all")
-    done = subprocess.run(["sh", "-c", command], cwd=folder, env=given, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=running.folder, env=given, capture_output=True, text=True, timeout=60
+    )
+    (running.folder / "run" / "logs" / "gateway.log.1").unlink()
     assert (done.stdout, done.stderr) == ("2020-01-01T00:00:00.000 much\n", "")
 
 
@@ -357,18 +380,19 @@ def test_status_tells_of_what_outlives_its_supervisor_and_down_ends_it(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as someone else")
-def test_status_asked_by_someone_else_says_whose_stack_it_is(folder: Path, settings: dict[str, str]) -> None:
-    folder.chmod(0o755)
-    assert deploy("up", folder, **settings).returncode == 0
+def test_status_asked_by_someone_else_says_whose_stack_it_is(running: Running) -> None:
+    running.folder.chmod(0o755)
 
     def asked() -> tuple[int, str, str]:
         command = [sys.executable, "-c", AS_NOBODY, "status"]
-        done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=running.folder, env=environment(), capture_output=True, text=True, check=False
+        )
         return done.returncode, done.stdout, done.stderr
 
-    assert asked() == (1, "", f"make status: RUN={folder}/run: you may not look, the stack is root's\n")
-    (folder / "run").chmod(0o700)
-    assert asked() == (1, "", f"make status: RUN={folder}/run: you may not look, it is root's\n")
+    assert asked() == (1, "", f"make status: RUN={running.folder}/run: you may not look, the stack is root's\n")
+    (running.folder / "run").chmod(0o700)
+    assert asked() == (1, "", f"make status: RUN={running.folder}/run: you may not look, it is root's\n")
 
 
 def test_status_of_a_stack_that_is_gone_tells_who_has_its_port(folder: Path, settings: dict[str, str]) -> None:
