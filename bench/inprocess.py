@@ -27,12 +27,15 @@ from gateway.telling.metrics import GatewayCounts
 from gateway.workers.attendance import Attendance
 from gateway.workers.dispatcher import Dispatcher
 from gateway.workers.poison import PoisonCabinet
+from mailbox_store.epoch import Epochs
 from mailbox_store.folder_watch import FolderWatch
 from mailbox_store.journal.sqlite_journal import SqliteJournal
 from mailbox_store.mailboxes.files import DiskFiles
+from mailbox_store.metrics import Totals
 from mailbox_store.service import Service
 from mailbox_store.store import Store
-from mailbox_store.users.users import Users, parse_users
+from mailbox_store.users.lookups import Lookups, Users
+from mailbox_store.users.parsing import parse_users
 from runtime.bus import Bus
 from runtime.event_log import EventLog, Form, Output
 from runtime.logs import open_destination
@@ -225,19 +228,21 @@ class Services:
 
     def _make_store(self, folder: Path, users: int) -> None:
         files, self._watch = DiskFiles(self._mailboxes), FolderWatch(self._mailboxes)
+
+        def now() -> int:
+            return int(self._now * 1000)
+
+        def monotonic() -> float:
+            return self._turns * _TURN_SECONDS
+
+        totals = Totals()
+        lookups = Lookups(files, FixedUsers(users), totals, epochs=Epochs(self._watch, now, monotonic, totals.epochs))
         self._store = Store(
-            SqliteJournal(folder / "journal"),
-            files,
-            FixedUsers(users),
-            AtOnce(),
-            lambda: int(self._now * 1000),
-            lambda: self._turns * _TURN_SECONDS,
-            watch=self._watch,
-            events=self._events["store"],
+            SqliteJournal(folder / "journal"), files, lookups, AtOnce(), now, monotonic, totals, self._events["store"]
         )
         self._store.recover("budget")
         context = ListContext()
-        self._service = Service(self._store, cast(Any, context), "")
+        self._service = Service(self._store, lookups, cast(Any, context), "")
         (self._from_workers,) = context.sockets
 
     def close(self) -> None:

@@ -12,25 +12,24 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import zmq
 
-from mailbox_store.boot import this_boot
 from mailbox_store.config import ConfigError, StoreSettings
+from mailbox_store.epoch import Epochs
 from mailbox_store.folder_watch import FolderWatch
 from mailbox_store.journal.durable import make_folder
 from mailbox_store.journal.journal import JournalError
 from mailbox_store.journal.sqlite_journal import SqliteJournal
 from mailbox_store.mailboxes.files import DiskFiles
 from mailbox_store.metrics import Totals, families
-from mailbox_store.room import why_no_mail
+from mailbox_store.recovery import this_boot
 from mailbox_store.service import Service
 from mailbox_store.store import Store
-from mailbox_store.users.unlisted import Unlisted
+from mailbox_store.users.lookups import Lookups, Unlisted
 from mailbox_store.users.users_file import UsersFile
 from runtime import counted, logs, process
 from runtime.event_log import EventLog
@@ -91,29 +90,24 @@ def _serve(settings: StoreSettings, events: EventLog | None) -> None:
     watch = FolderWatch(mailboxes)
     with closing(watch), closing(_probes(settings, vitals, totals)), ThreadPoolExecutor(1, "checkpoint") as executor:
         journal = SqliteJournal(path, totals.commit)
-        store = Store(
-            journal,
-            files,
-            users,
-            executor,
-            lambda: time.time_ns() // 1_000_000,
-            time.monotonic,
-            totals,
-            unlisted=_unlisted(settings, files, users),
-            watch=watch,
-            events=events,
-        )
+        epochs = Epochs(watch, _now, time.monotonic, totals.epochs)
+        lookups = Lookups(files, users, totals, _unlisted(settings, files, users), epochs)
+        store = Store(journal, files, lookups, executor, _now, time.monotonic, totals, events)
         store.recover(this_boot())
         try:
-            service = Service(store, context, settings.store_endpoint)
+            service = Service(store, lookups, context, settings.store_endpoint)
         except zmq.ZMQError as error:
             store.close()
             raise StartError(f"STORE_ENDPOINT={settings.store_endpoint}: {error.strerror}") from None
-        _run(service, store, users, vitals, lambda: why_no_mail(files, journal))
+        _run(service, store, users, vitals)
         service.close()
         store.close()
     context.term()
     os.close(lock)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _unlisted(settings: StoreSettings, files: DiskFiles, users: UsersFile) -> Unlisted | None:
@@ -132,7 +126,7 @@ def _probes(settings: StoreSettings, vitals: Vitals, totals: Totals) -> Probes:
         raise StartError(str(error)) from None
 
 
-def _run(service: Service, store: Store, users: UsersFile, vitals: Vitals, hindrance: Callable[[], str]) -> None:
+def _run(service: Service, store: Store, users: UsersFile, vitals: Vitals) -> None:
     for number in process.STOP:
         signal.signal(number, lambda *_: service.stop())
     beat = 0.0
@@ -145,7 +139,7 @@ def _run(service: Service, store: Store, users: UsersFile, vitals: Vitals, hindr
             except JournalError as error:
                 log.warning("! %s", error)
                 figures = vitals.figures
-            vitals.beat(True, figures, hindrance=hindrance())
+            vitals.beat(True, figures, hindrance=store.why_no_mail())
             logs.catch_up()
             beat = time.monotonic() + 1.0
 

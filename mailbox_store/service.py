@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from itertools import count
 
 import zmq
 
 from mailbox_store.store import Store
+from mailbox_store.users.lookups import Lookups
 from runtime import counted
 from runtime.bus import open_socket
 from wire.codec import decode, encode
-from wire.messages import Answer, Ask, Deliver, Message, Ping, Pong
+from wire.messages import Answer, Ask, Check, Deliver, Lookup, Message, Ping, Pong
+from wire.outcomes import Said
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +51,13 @@ _TOLD_REJECTS = 20
 class Service:
     """The store on its socket."""
 
-    def __init__(self, store: Store, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
+    def __init__(
+        self, store: Store, lookups: Lookups, context: zmq.Context[zmq.Socket[bytes]], endpoint: str
+    ) -> None:
         """:raises zmq.ZMQError: where the endpoint cannot be bound."""
         self.rejected = 0
         self._store = store
+        self._lookups = lookups
         self._instance = uuid.uuid4().hex
         self._stopping = False
         # Mails to many that have not had their turn: how many copies are made before each, in the order in which they
@@ -100,13 +105,26 @@ class Service:
                 if peer in pongs:
                     pongs[peer] = Pong(self._instance)
         replies: dict[bytes, list[Message]] = {}
-        for (peer, ask), outcome in zip(asked, self._store.answer([ask for _, ask in asked]), strict=True):
-            replies.setdefault(peer, []).append(Answer(ask.request, outcome, self._store.epoch))
+        for peer, ask, outcome in self._answer(asked):
+            replies.setdefault(peer, []).append(Answer(ask.request, outcome, self._lookups.epoch))
         # It says that all that was asked before the Ping is answered, so it comes last.
         for peer, pong in pongs.items():
             replies.setdefault(peer, []).append(pong)
         for peer, messages in replies.items():
             self._send(peer, messages)
+
+    def _answer(self, asked: list[tuple[bytes, Ask]]) -> Iterator[tuple[bytes, Ask, Said]]:
+        """What is only asked about is answered at once, what writes as one batch."""
+        self._lookups.begin()
+        writes: list[tuple[bytes, Ask]] = []
+        for peer, ask in asked:
+            if isinstance(ask.question, Lookup | Check):
+                yield peer, ask, self._lookups.answer(ask.question)
+            else:
+                writes.append((peer, ask))
+        if writes:
+            for (peer, ask), outcome in zip(writes, self._store.write([ask for _, ask in writes]), strict=True):
+                yield peer, ask, outcome
 
     def _receive(self) -> tuple[list[tuple[bytes, Ask]], dict[bytes, Pong]]:
         """The questions of a turn, with who asks, and what to say to those who want to know how far this is."""

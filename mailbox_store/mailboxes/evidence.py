@@ -8,28 +8,37 @@ The journal holds where each entry goes, so the answer is mostly one comparison 
 * ELSEWHERE: a user has edited the mailbox since, and the entry is in it at another place.
 * ABSENT: it is not in the mailbox; nothing of it is at its place.
 
-An edited mailbox has the entry if the mark stands in a header of it as a whole line, the header's last line behind
-that, and then all of the message's text (`follows`): mail readers add lines to the header, and change nothing behind.
+An edited mailbox has the entry if its mark, the line of the trace that names the delivery, stands in a header of it
+as a whole line, the header's last line behind that, and then all of the message's text (`follows`): mail readers add
+lines to the header, and change nothing behind. One pass looks for all marks (`search`). A header begins with a line
+`From ` behind an empty one: what a mail quotes, or has attached, is not meant. What stands behind a mark is looked at
+once for each header, however often it is repeated there: so time is linear in the file's size, whatever it holds.
 
 Pure but for reading through a `files.Handle`, in pieces: each yields the octets that were read. Memory is bounded by
-the pieces of the rendering.
+the marks, some 256 KiB of the file, and the pieces of the rendering.
 Limits: an entry whose text its user has edited counts as absent, and is appended: a mail twice is better than none.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import chain
 
 from mailbox_store.mailboxes.files import Handle
 from mailbox_store.mailboxes.writing import is_part
 
-_PIECE = 256 * 1024
 # How much of the header's last line must be found.
 _LINE = 1024
 # Room for the header lines that a mail reader adds (Status, X-Status, Content-Length, ...) to an entry.
 _ADDED = 64 * 1024
+_WINDOW = 256 * 1024
+# An empty line, and what a header begins with.
+_EMPTY = b"\n\n"
+_FROM = b"From "
+
+# Whether it is the entry's mark whose newline is at the place.
+Follows = Callable[[bytes, int], Generator[int, None, bool]]
 
 
 class Evidence(enum.Enum):
@@ -115,10 +124,67 @@ def _without_last_newlines(pieces: Iterable[bytes]) -> Iterator[bytes]:
 def _find(handle: Handle, needle: bytes, start: int, end: int) -> int:
     """The offset of the first occurrence between start and end, or -1."""
     place, kept = start, b""
-    while place < end and (piece := handle.read(place, min(_PIECE, end - place))):
+    while place < end and (piece := handle.read(place, min(_WINDOW, end - place))):
         window = kept + piece
         if (at := window.find(needle)) >= 0:
             return place - len(kept) + at
         place += len(piece)
         kept = window[max(0, len(window) - len(needle) + 1) :]
     return -1
+
+
+def search(handle: Handle, start: int, marks: Iterable[bytes], follows: Follows) -> Generator[int, None, set[bytes]]:
+    """Which marks' entries does the file have behind `start`?
+
+    :param handle: the mailbox, locked.
+    :param marks: each ends with its newline.
+    """
+    left, found = set(marks), set[bytes]()
+    longest = max(map(len, left), default=0)
+    begin = b"\n" + _beginning(left)
+    # The window: a file begins as if there were an empty line before it.
+    octets = b"" if start else _EMPTY
+    base = start - len(octets)
+    # Up to where marks, and up to where empty lines were looked for.
+    scanned = looked = base
+    # The paragraph that this is in, and whether it is a header; in the middle of a file it may be one.
+    paragraph, is_header = -1, True
+    tried: dict[bytes, int] = {}
+    while left and (more := handle.read(base + len(octets), _WINDOW)):
+        octets += more
+        yield len(more)
+        while (at := octets.find(begin, scanned - base)) >= 0:
+            end = octets.find(b"\n", at + 1, at + 1 + longest)
+            if end < 0 and len(octets) < at + 1 + longest:
+                break
+            scanned = base + at + 1
+            mark = octets[at + 1 : end + 1]
+            if mark not in left:
+                continue
+            if (empty := octets.rfind(_EMPTY, looked - base, at + 1)) >= 0:
+                paragraph, is_header = base + empty, octets.startswith(_FROM, empty + len(_EMPTY))
+            looked = base + at
+            if is_header and tried.get(mark) != paragraph:
+                tried[mark] = paragraph
+                if (yield from follows(mark, base + end)):
+                    found.add(mark)
+                    left.discard(mark)
+        else:
+            scanned = max(scanned, base + len(octets) - len(begin) + 1)
+        # Of an empty line at the window's end it is not known yet what stands behind it.
+        known = len(octets) - len(_FROM)
+        if (empty := octets.rfind(_EMPTY, looked - base, max(0, known))) >= 0:
+            paragraph, is_header = base + empty, octets.startswith(_FROM, empty + len(_EMPTY))
+        looked = max(looked, base + known - 1)
+        kept = min(scanned, looked) - base
+        octets, base = octets[kept:], base + kept
+    return found
+
+
+def _beginning(marks: set[bytes]) -> bytes:
+    """What all of them begin with."""
+    if not marks:
+        return b""
+    first, last = min(marks), max(marks)
+    same = (index for index, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
+    return first[: next(same, len(first))]

@@ -39,6 +39,8 @@ class Handle(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
+    def close(self) -> None: ...
+
     def lock(self) -> bool:
         """Take the kernel's write lock without waiting; false where another program holds one."""
         ...
@@ -70,6 +72,14 @@ class Files(Protocol):
 
     def open(self, mailbox: str) -> Handle:
         """Open for reading and writing; made if it is not there."""
+        ...
+
+    def look(self, mailbox: str, *, make: bool) -> None:
+        """See that it could be opened; nothing is written, and no other program notices.
+
+        :param make: whether it is made if it is not there.
+        :raises OSError: where it could not.
+        """
         ...
 
     def in_folder(self, mailbox: str) -> bool:
@@ -115,6 +125,9 @@ class DiskHandle:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         os.close(self._fd)
 
     def lock(self) -> bool:
@@ -191,6 +204,20 @@ class DiskFiles:
             os.close(fd)
             raise
         return DiskHandle(fd, path, status)
+
+    def look(self, mailbox: str, *, make: bool) -> None:
+        path = self._path(mailbox)
+        try:
+            status = os.stat(path)  # noqa: PTH116  # a Path would cost more than the call
+        except FileNotFoundError:
+            if not make:
+                return
+        else:
+            self._check(status)
+            if os.access(path, os.R_OK | os.W_OK):
+                return
+        # It has to be made; or opening it tells why it cannot be.
+        self.open(mailbox).close()
 
     def _check(self, status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode):

@@ -24,10 +24,9 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from mailbox_store.journal.journal import Entry, Journal, JournalError
-from mailbox_store.mailboxes.evidence import Evidence, compare, follows
+from mailbox_store.mailboxes.evidence import Evidence, compare, follows, search
 from mailbox_store.mailboxes.files import Files, Handle
 from mailbox_store.mailboxes.rendering import Rendering
-from mailbox_store.mailboxes.search import search
 from mailbox_store.mailboxes.writing import REPLACED, append, end_of, overwrite, together
 from wire.records import Record, replace
 
@@ -63,7 +62,7 @@ class Task(Record):
 
 
 @dataclass(slots=True)
-class Counts:
+class Settled:
     """What became of entries that were in doubt."""
 
     whole: int = 0
@@ -87,7 +86,7 @@ class Visit:
         files: Files,
         journal: Journal,
         rendering: Callable[[int], Rendering],
-        counts: Counts,
+        settled: Settled,
         *,
         alone: bool = False,
     ) -> None:
@@ -101,7 +100,7 @@ class Visit:
         self._files = files
         self._journal = journal
         self._rendering = rendering
-        self._counts = counts
+        self._settled = settled
         self._alone = alone
         self._did: list[Task] = []
         # Those that were written to, by their place in `_did`.
@@ -189,7 +188,7 @@ class Visit:
         # Nothing of them is in the file: that holds even where this ends before their turn has come.
         self._tasks.extendleft(replace(task, doubt=Doubt.NOTHING) for task in reversed(missing))
         # Not those that were looked for before, and could not be appended then.
-        self._counts.appended += sum(task.doubt is Doubt.ANY for task in missing)
+        self._settled.appended += sum(task.doubt is Doubt.ANY for task in missing)
         self._missing = len(missing)
 
     def _put_right(self, handle: Handle, task: Task, evidence: Evidence) -> Generator[int, None, None]:
@@ -199,8 +198,8 @@ class Visit:
             self._wrote.add(len(self._did))
             yield from overwrite(handle, task.entry.start, self._pieces(task))
         self._did.append(task)
-        self._counts.completed += evidence is Evidence.TORN
-        self._counts.whole += evidence is not Evidence.TORN
+        self._settled.completed += evidence is Evidence.TORN
+        self._settled.whole += evidence is not Evidence.TORN
 
     def _look_for(self, handle: Handle, tasks: list[Task], size: int) -> Generator[int, None, list[Evidence]]:
         """What the mailbox has of each entry."""

@@ -28,7 +28,8 @@ from pathlib import Path
 from mailbox_store.config import ConfigError
 from mailbox_store.mailboxes.files import Files
 from mailbox_store.metrics import Totals
-from mailbox_store.users.users import Users, UsersError, parse_users
+from mailbox_store.users.lookups import Users
+from mailbox_store.users.parsing import UsersError, parse_users
 from runtime import counted
 
 log = logging.getLogger(__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import signal
 import time
 from pathlib import Path
 
@@ -33,10 +34,10 @@ END = b"the end\n"
 LARGE = b"\n" + PIECE * 3 + END
 SMALL = b"Subject: small\n\nFrom me\n"
 AFTER_COMMIT = """
-from mailbox_store.mailboxes import mailboxes
-def append(self, batch):
+from mailbox_store.mailboxes import plan
+def append(self, deliveries):
     die()
-mailboxes.Mailboxes.append = append
+plan.Plan.append = append
 """
 
 
@@ -49,6 +50,13 @@ def large(name: str, time: int | None = None) -> list[Question]:
 def questions(name: str, kind: str) -> tuple[list[Question], bytes]:
     """All that is asked for one message, and its text as a mailbox shows it."""
     return (large(name), LARGE) if kind == "in pieces" else ([deliver(name, USERS, SMALL)], SMALL)
+
+
+def dies(stack: Stack, where: str) -> None:
+    """Wait until the store has died of what its program says, not of another error."""
+    store = stack.processes["mailbox_store"]
+    wait_until(lambda: store.poll() is not None, f"the store dies {where}")
+    assert store.returncode == -signal.SIGKILL
 
 
 SIZES = pytest.mark.parametrize("kind", ["small", "in pieces"])
@@ -93,12 +101,12 @@ sqlite_journal.SqliteJournal.add = add
 """,
     "after the commit": AFTER_COMMIT,
     "after the first mailbox": """
-from mailbox_store.mailboxes import mailboxes
-def append(handle, entry, rendering, real=mailboxes._append):
-    if entry.rank == 1:
+from mailbox_store.mailboxes import plan
+def append(self, mailbox, queue, real=plan.Plan._append_at_once):
+    if queue[0][1].rank == 1:
         die()
-    real(handle, entry, rendering)
-mailboxes._append = append
+    return real(self, mailbox, queue)
+plan.Plan._append_at_once = append
 """,
     "within an entry": """
 from mailbox_store.mailboxes import files
@@ -122,18 +130,18 @@ service.Service._send = send
 """,
     "after the mailboxes were synced": """
 from mailbox_store import checkpoint
-def record(self, *args, real=checkpoint.Checkpoint.record):
+def record(self, real=checkpoint.Checkpoint.record):
     if self._synced:
         die()
-    real(self, *args)
+    return real(self)
 checkpoint.Checkpoint.record = record
 """,
     "after the journal forgot the message": """
 from mailbox_store import checkpoint
-def recorded(self, real=checkpoint.Checkpoint.recorded):
-    if self._recording:
+def recorded(self, synced, real=checkpoint.Checkpoint.recorded):
+    if synced:
         die()
-    real(self)
+    real(self, synced)
 checkpoint.Checkpoint.recorded = recorded
 """,
 }
@@ -145,7 +153,7 @@ def test_a_delivery_repeated_after_the_store_died_is_stored_once(folder: Path, w
     with store_alone(folder, programs.store(_DEATHS[where], folder / "flag")) as (stack, peer):
         asked, text = questions("s-1.1", kind)
         peer.send(*(Ask(number, now() + 60_000, question) for number, question in enumerate(asked)))
-        wait_until(lambda: stack.processes["mailbox_store"].poll() is not None, f"the store dies {where}")
+        dies(stack, where)
         stack.start("mailbox_store")
         assert peer.ask(*asked)[-1] == Delivered(where != "before the commit")
         assert stored_everywhere(stack, USERS) == {"s-1.1": text}
@@ -175,10 +183,10 @@ def test_recovery_that_is_killed_again_and_again_stores_once(folder: Path, kind:
         peer.send(*(Ask(number, now() + 60_000, question) for number, question in enumerate(asked)))
         # The second of these finds an entry cut short, and is itself cut short while it completes it.
         for number in (1, 1, 2):
-            wait_until(lambda: stack.processes["mailbox_store"].poll() is not None, "the store dies")
+            dies(stack, "within an entry")
             dying = _RECOVERY_DIES_AT_WRITE.format(number=number)
             stack.start("mailbox_store", programs.store(dying, folder / "flag"))
-        wait_until(lambda: stack.processes["mailbox_store"].poll() is not None, "the store dies")
+        dies(stack, "within an entry")
         stack.start("mailbox_store")
         assert peer.ask(*asked)[-1] == Delivered(True)
         assert stored_everywhere(stack, USERS) == {"s-1.1": text}

@@ -5,8 +5,15 @@ from __future__ import annotations
 import errno
 from concurrent.futures import Executor
 
-from mailbox_store.store import Store
-from tests.mailbox_store.fakes import NOW, Clock, FakeWatch, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
+from tests.mailbox_store.fakes import (
+    NOW,
+    AskedStore,
+    Clock,
+    FixedUsers,
+    InlineExecutor,
+    MemoryFiles,
+    MemoryJournal,
+)
 from wire.messages import Ask, Deliver, Question
 from wire.outcomes import Delivered, Failed, Outcome
 
@@ -19,15 +26,13 @@ class Bench:
     def __init__(self, executor: Executor | None = None) -> None:
         self.journal, self.files, self.clock = MemoryJournal(), MemoryFiles(), Clock()
         self.now = NOW
-        self.users, self.watch = FixedUsers(A, B), FakeWatch()
+        self.users = FixedUsers(A, B)
         self.start(executor)
 
     def start(self, executor: Executor | None = None) -> None:
         """A new process on what the last one left."""
         executor = executor or InlineExecutor()
-        self.store = Store(
-            self.journal, self.files, self.users, executor, lambda: self.now, self.clock, watch=self.watch
-        )
+        self.store = AskedStore(self.journal, self.files, self.users, executor, lambda: self.now, self.clock)
         self.store.recover("boot")
 
     def ask(self, *questions: Question, deadline: int = 0) -> list[Outcome]:

@@ -10,8 +10,15 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from mailbox_store.journal.journal import Entry, Forgotten, JournalError, Message, Pending, Place
-from mailbox_store.users.users import Users, parse_users
+from mailbox_store.journal.journal import Entry, Forgotten, Journal, JournalError, Message, Pending, Place
+from mailbox_store.mailboxes.files import Files
+from mailbox_store.metrics import Totals
+from mailbox_store.store import Store
+from mailbox_store.users.lookups import Lookups, Unlisted, Users, UsersSource
+from mailbox_store.users.parsing import parse_users
+from runtime.event_log import EventLog
+from wire.messages import Ask, Check, Lookup
+from wire.outcomes import Said
 from wire.records import replace
 
 NOW = 1_795_417_555_000  # Mon Nov 23 07:05:55 2026
@@ -184,6 +191,9 @@ class MemoryHandle:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._files.before("close", self._name)
 
     def lock(self) -> bool:
@@ -247,6 +257,11 @@ class MemoryFiles:
         if mailbox not in self.content:
             self.do(("create", mailbox))
         return MemoryHandle(self, mailbox)
+
+    def look(self, mailbox: str, *, make: bool) -> None:
+        self.before("look", mailbox)
+        if make and mailbox not in self.content:
+            self.do(("create", mailbox))
 
     def missing(self, mailboxes: Iterable[str]) -> list[str]:
         return [mailbox for mailbox in mailboxes if mailbox not in self.content]
@@ -330,6 +345,34 @@ class FixedUsers:
 
     def knows(self, mailbox: str) -> bool:
         return mailbox in self.current.names
+
+
+class AskedStore(Store):
+    """A store that is asked questions of all kinds, as the service asks it."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        files: Files,
+        users: UsersSource,
+        executor: Executor,
+        clock: Callable[[], int],
+        monotonic: Callable[[], float],
+        totals: Totals | None = None,
+        *,
+        unlisted: Unlisted | None = None,
+        events: EventLog | None = None,
+    ) -> None:
+        totals = totals or Totals()
+        self.lookups = Lookups(files, users, totals, unlisted)
+        super().__init__(journal, files, self.lookups, executor, clock, monotonic, totals, events)
+
+    def answer(self, asks: Sequence[Ask]) -> list[Said]:
+        """One outcome for each question, in order."""
+        said = {ask: self.lookups.answer(ask.question) for ask in asks if isinstance(ask.question, Lookup | Check)}
+        writes = [ask for ask in asks if ask not in said]
+        given = iter(self.write(writes) if writes else ())
+        return [said[ask] if ask in said else next(given) for ask in asks]
 
 
 class FakeWatch:

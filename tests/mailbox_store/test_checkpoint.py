@@ -6,13 +6,11 @@ import errno
 
 import pytest
 
-from mailbox_store.mailboxes import mailboxes
-from tests.mailbox_store.bench import A, B, Bench
+from mailbox_store.mailboxes import mailboxes, plan
+from tests.mailbox_store.bench import A, B, Bench, deliver, failure
 from tests.mailbox_store.fakes import (
-    NOW,
     HeldExecutor,
 )
-from wire.messages import Ask, Check
 
 
 class Logged(Bench):
@@ -157,14 +155,16 @@ def test_what_a_failed_close_tells_is_believed_over_the_sync_that_follows() -> N
     bench.store.tick()
     assert bench.written() == ["one"]
 
-    def fail_close(kind: str, name: str) -> None:
+    def fail(kind: str, name: str) -> None:
+        if (kind, name) == ("open", B):
+            raise PermissionError(errno.EACCES, "Permission denied")
         if (kind, name) == ("close", A):
             bench.files.before = lambda _kind, _name: None
             raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
-    # A round has begun, and while it is under way somebody asks whether the mailbox can be written.
-    bench.files.before = fail_close
-    bench.store.answer([Ask(1, NOW, Check((A,)))])
+    # A round has begun, and while it is under way the mailbox is opened for a mail that another one cannot take.
+    bench.files.before = fail
+    assert failure(bench.ask(deliver("two", A, B))[0]) == "trouble"
     executor.run()
     for _ in range(20):
         bench.clock.now += 0.6
@@ -177,7 +177,7 @@ def test_what_a_failed_close_tells_is_believed_over_the_sync_that_follows() -> N
 
 def test_a_round_is_begun_early_where_what_waits_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mailboxes, "_UNSYNCED", 1)
-    monkeypatch.setattr(mailboxes, "_AT_ONCE", 0)
+    monkeypatch.setattr(plan, "_AT_ONCE", 0)
     bench = Logged()
     bench.deliver("one", A, B)
     for _ in range(20):

@@ -25,8 +25,7 @@ from mailbox_store.journal.durable import make_folder
 from mailbox_store.journal.journal import JournalError
 from mailbox_store.journal.sqlite_journal import SqliteJournal
 from mailbox_store.mailboxes.files import DiskFiles
-from mailbox_store.store import Store
-from tests.mailbox_store.fakes import NOW, Clock, FixedUsers, InlineExecutor
+from tests.mailbox_store.fakes import NOW, AskedStore, Clock, FixedUsers, InlineExecutor
 from tests.mailbox_store.page_cache import PageCache, State, put_back
 from wire.messages import Ask, Deliver, Stage
 from wire.outcomes import Delivered, Failed
@@ -84,7 +83,7 @@ class Process:
         except (OSError, JournalError):
             return
         files = DiskFiles(self._root / "mail")
-        self._store = Store(journal, files, USERS, InlineExecutor(), lambda: NOW, self._clock)
+        self._store = AskedStore(journal, files, USERS, InlineExecutor(), lambda: NOW, self._clock)
         try:
             self._store.recover(boot)
             work(self)

@@ -11,11 +11,10 @@ from mailbox_store.journal.journal import JournalFull
 from mailbox_store.journal.sqlite_journal import SqliteJournal
 from mailbox_store.mailboxes.files import DiskFiles
 from mailbox_store.metrics import Totals, families
-from mailbox_store.store import Store
 from mailbox_store.users.users_file import UsersFile
 from tests.conditions import wait_until
 from tests.mailbox_store.bench import A, B, Bench, deliver
-from tests.mailbox_store.fakes import NOW, Clock, FixedUsers
+from tests.mailbox_store.fakes import NOW, AskedStore, Clock, FixedUsers
 from tests.scraping import Samples, scrape
 from tests.stack import Stack
 from wire.messages import Ask, Check
@@ -84,14 +83,14 @@ def test_the_age_is_told_again_after_a_restart(folder: Path) -> None:
     (folder / f"{A}.txt").touch()
     with ThreadPoolExecutor(1) as executor:
         journal = SqliteJournal(folder / "journal", totals.commit)
-        store = Store(journal, files, FixedUsers(A), executor, lambda: now, Clock(), totals)
+        store = AskedStore(journal, files, FixedUsers(A), executor, lambda: now, Clock(), totals)
         store.recover("boot")
         store.answer([Ask(1, NOW, deliver("one"))])
         assert totals.commit.sum > 0
         journal.close()
         now += 3_000
         (folder / f"{A}.txt").chmod(0o400)
-        again = Store(SqliteJournal(folder / "journal"), files, FixedUsers(A), executor, lambda: now, Clock())
+        again = AskedStore(SqliteJournal(folder / "journal"), files, FixedUsers(A), executor, lambda: now, Clock())
         again.recover("another boot")
         assert (again.figures()["journal_messages"], again.figures()["journal_oldest_seconds"]) == (1, 3.0)
         (folder / f"{A}.txt").chmod(0o600)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
 from mail.mbox import head, newlines_before, text
-from mailbox_store.mailboxes import mailboxes, visit, writing
-from mailbox_store.store import Store
+from mailbox_store import recovery
+from mailbox_store.mailboxes import mailboxes, plan, visit, writing
 from tests.mailbox_store.crashes import Crash, kills, power_losses
 from tests.mailbox_store.fakes import (
     NOW,
+    AskedStore,
     Clock,
     FixedUsers,
     InlineExecutor,
@@ -72,8 +74,8 @@ def _deliver(delivery: str, staged: int = 0) -> Ask:
     return Ask(1, NOW + 1000, question)
 
 
-def _store(journal: MemoryJournal, files: MemoryFiles, clock: Clock) -> Store:
-    return Store(journal, files, USERS, InlineExecutor(), lambda: NOW, clock)
+def _store(journal: MemoryJournal, files: MemoryFiles, clock: Clock) -> AskedStore:
+    return AskedStore(journal, files, USERS, InlineExecutor(), lambda: NOW, clock)
 
 
 def _expected(crash: Crash, mailbox: str) -> bytes:
@@ -187,7 +189,7 @@ def test_every_crash_between_two_portions_is_recovered_exactly(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ticks: int
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(mailboxes, "_AT_ONCE", 0)
+        patch.setattr(plan, "_AT_ONCE", 0)
         patch.setattr(mailboxes, "_PORTION", 1)
         patch.setattr(visit, "_OCTETS", 1)
         patch.setattr(writing, "_TOGETHER", 1)
@@ -254,3 +256,24 @@ def test_what_was_not_marked_yet_is_written_once_more_for_a_sync_of_it_may_have_
     written = b"".join(each[3] for each in again if each[0] == "write" and each[1] == ALICE)
     assert written == whole[len(BEFORE[ALICE]) :]
     assert ("sync", ALICE) in again
+
+
+def test_the_kernel_s_name_is_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "boot_id").write_text("f6d5\n")
+    monkeypatch.setattr(recovery, "_BOOT_ID", tmp_path / "boot_id")
+    assert recovery.this_boot() == "f6d5"
+
+
+@pytest.mark.parametrize(("text", "reason"), [(None, "No such file or directory"), ("\n", "is empty")])
+def test_a_boot_that_cannot_be_known_is_a_new_one_at_each_start_and_the_log_says_so(
+    text: str | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if text is not None:
+        (tmp_path / "boot_id").write_text(text)
+    monkeypatch.setattr(recovery, "_BOOT_ID", tmp_path / "boot_id")
+    first, second = recovery.this_boot(), recovery.this_boot()
+    assert first
+    assert second
+    assert first != second
+    said = f"! {tmp_path}/boot_id: {reason}; this start counts as one after a new boot"
+    assert caplog.messages == [said, said]

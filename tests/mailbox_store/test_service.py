@@ -19,10 +19,13 @@ import pytest
 import zmq
 
 from bench.inprocess import ListContext
+from mailbox_store.metrics import Totals
 from mailbox_store.service import Service
 from mailbox_store.store import Store
+from mailbox_store.users.lookups import Lookups
 from runtime.bus import open_socket
 from tests.conditions import wait_until
+from tests.mailbox_store.fakes import FixedUsers, MemoryFiles
 from wire.codec import PROTOCOL, decode, encode
 from wire.messages import Answer, Ask, Deliver, Lookup, Message, Ping, Pong, Question, Stage, WorkerGone
 from wire.outcomes import Delivered, Found, Outcome
@@ -282,6 +285,9 @@ def test_the_group_may_read_mailboxes_where_it_is_told_so_and_never_the_journal(
     assert (of_mailboxes, set(of_journal.values())) == ({int(mode, 8)}, {0o600})
 
 
+LOOKUPS = Lookups(MemoryFiles(), FixedUsers("a@b.example"), Totals())
+
+
 class _Batches:
     """A store that notes what it is asked together."""
 
@@ -290,14 +296,14 @@ class _Batches:
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
 
-    def answer(self, asks: list[Ask]) -> list[Outcome]:
+    def write(self, asks: list[Ask]) -> list[Outcome]:
         self.asked.append([ask.question.delivery for ask in asks if isinstance(ask.question, Deliver)])
         return [Delivered(False)] * len(asks)
 
 
 def test_mails_to_many_take_turns_and_nobody_waits_behind_them() -> None:
     store, context = _Batches(), ListContext()
-    service = Service(cast(Store, store), cast(Any, context), "")
+    service = Service(cast(Store, store), LOOKUPS, cast(Any, context), "")
     (socket,) = context.sockets
 
     def ask(peer: bytes, name: str, copies: int, *others: Message) -> None:
@@ -330,13 +336,12 @@ def test_mails_to_many_take_turns_and_nobody_waits_behind_them() -> None:
         ["to 600, 2"],
         ["to 600, 3"],
         ["to 600, 4"],
-        [],
     ]
 
 
 def test_those_who_send_to_some_do_not_keep_those_who_send_to_more_waiting_for_ever() -> None:
     store, context = _Batches(), ListContext()
-    service = Service(cast(Store, store), cast(Any, context), "")
+    service = Service(cast(Store, store), LOOKUPS, cast(Any, context), "")
     (socket,) = context.sockets
 
     def ask(name: str, copies: int) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from mailbox_store.checkpoint import LEDGER_KEPT, LEDGER_REACH, PIECES_KEPT
 from mailbox_store.journal.journal import JournalError, JournalFull, Message
-from mailbox_store.journal.tidying import LEDGER_KEPT, LEDGER_REACH, PIECES_KEPT
-from mailbox_store.store import Store
 from tests.event_lines import event_log
 from tests.mailbox_store.bench import A, B, Bench, deliver, failure, refuse_b
-from tests.mailbox_store.fakes import NOW, Clock, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
-from wire.messages import Ask, Check, Discard, Lookup, Question, Stage
+from tests.mailbox_store.fakes import NOW, AskedStore, Clock, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
+from wire.messages import Ask, Check, Discard, Lookup, Stage
 from wire.outcomes import Delivered, Discarded, Found, Staged, Unwritable, Writable
 from wire.records import replace
 
@@ -25,9 +25,9 @@ MIB = 1024 * 1024
 def test_outcomes_come_in_the_order_of_the_questions() -> None:
     bench = Bench()
     assert bench.ask(Lookup("A", "b.example"), deliver("one"), Check((A, B)), Discard("two")) == [
-        Found(A, True, NOW, 300, 250),
+        Found(A, True, 0, 300, 250),
         Delivered(False),
-        Writable(NOW, 250),
+        Writable(0, 250),
         Discarded(),
     ]
 
@@ -157,18 +157,6 @@ def test_an_unwritable_mailbox_is_named_and_nothing_is_stored() -> None:
     assert (bench.count("one"), bench.count("two")) == (0, 1)
 
 
-@pytest.mark.parametrize("question", [Lookup("b", "b.example"), Check((B,)), deliver("one", A, B)])
-def test_a_mailbox_that_cannot_be_written_ends_the_epoch(question: Question) -> None:
-    bench = Bench()
-    assert bench.ask(Check((A, B))) == [Writable(NOW, 250)]
-    bench.files.before = refuse_b
-    bench.ask(question)
-    # What came with it was said in the epoch before, and what comes next is not.
-    assert bench.store.epoch == NOW
-    assert bench.ask(Check((B,), NOW)) == [Unwritable(B, "Permission denied")]
-    assert bench.store.epoch == NOW + 1
-
-
 def test_a_mailbox_folder_without_room_is_a_full_disk() -> None:
     bench = Bench()
     bench.files.free = 1024 * 1024 + 300
@@ -218,7 +206,7 @@ def test_each_delivery_is_told_once_with_its_session_where_that_is_wanted(caplog
         bench.store.answer(asks[:1])
         assert caplog.messages == []
     events, log = event_log("json")
-    told = Store(
+    told = AskedStore(
         MemoryJournal(), MemoryFiles(), FixedUsers(A, B), InlineExecutor(), lambda: NOW, Clock(), events=events
     )
     told.recover("boot")
@@ -258,7 +246,7 @@ def test_the_boot_is_named_once_nothing_is_in_doubt() -> None:
     bench = Bench()
     bench.files.locked = {A}
     bench.ask(deliver("one"))
-    after = Store(bench.journal, bench.files, FixedUsers(A, B), InlineExecutor(), lambda: NOW, bench.clock)
+    after = AskedStore(bench.journal, bench.files, FixedUsers(A, B), InlineExecutor(), lambda: NOW, bench.clock)
     after.recover("second boot")
     assert bench.journal.boot() == "boot"
     bench.files.locked = set()
@@ -266,3 +254,25 @@ def test_the_boot_is_named_once_nothing_is_in_doubt() -> None:
     after.tick()
     assert bench.journal.boot() == "second boot"
     assert bench.count("one") == 1
+
+
+def test_what_keeps_even_a_small_message_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    assert bench.store.why_no_mail() == ""
+    monkeypatch.setattr(bench.journal, "has_room", lambda: False)
+    assert bench.store.why_no_mail() == "no room for mail: the disk of the journal is full"
+    bench.files.free = 512 * 1024
+    assert bench.store.why_no_mail() == "no room for mail: 0.5 MiB free where the mailboxes are"
+
+
+@pytest.mark.parametrize(
+    "error", [JournalError("journal: Input/output error"), OSError(errno.EIO, "Input/output error")]
+)
+def test_what_cannot_be_seen_is_no_room_either(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> int:
+        raise error
+
+    bench = Bench()
+    where, what = (bench.files, "free_space") if isinstance(error, OSError) else (bench.journal, "has_room")
+    monkeypatch.setattr(where, what, broken)
+    assert bench.store.why_no_mail() == f"the room for mail cannot be seen: {error}"

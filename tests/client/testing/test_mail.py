@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from client.mail.address import AddressError
 from client.testing.mail import add_user, users
-from mailbox_store.users.users import parse_users
+from mailbox_store.users.parsing import parse_users
 
 FIRST = "\ufeff# of the course\n\nAna@example.com  # the first\r\na#b@example.com\n*@catch.example"
 

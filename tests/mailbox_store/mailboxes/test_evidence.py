@@ -14,7 +14,7 @@ from mail.mbox import whole
 from mailbox_store.journal.journal import Entry
 from mailbox_store.mailboxes.evidence import Evidence
 from mailbox_store.mailboxes.rendering import Rendering
-from mailbox_store.mailboxes.visit import Counts, Doubt, Task, Visit
+from mailbox_store.mailboxes.visit import Doubt, Settled, Task, Visit
 from tests.mailbox_store.fakes import MemoryFiles, MemoryJournal
 
 BOX = "a@b.example"
@@ -41,7 +41,7 @@ def _examine(
 ) -> Evidence:
     """What a visit finds of an entry."""
     files, rendered = MemoryFiles({BOX: content}), cast(Rendering, _Rendered(entry, pieces))
-    visit = Visit(BOX, deque(), files, MemoryJournal(), lambda _: rendered, Counts())
+    visit = Visit(BOX, deque(), files, MemoryJournal(), lambda _: rendered, Settled())
     task = Task(Entry(1, 0, BOX, start, 0, len(entry)), Doubt.ANY if power_lost else Doubt.PART)
     with files.open(BOX) as handle:
         looking = visit._look_for(handle, [task], handle.size())

@@ -98,6 +98,24 @@ def test_what_is_no_regular_file_is_refused_without_waiting(files: DiskFiles, bo
     assert caught.value.errno == errno.EINVAL
 
 
+def test_a_look_tells_what_opening_would_tell_and_leaves_the_file_alone(files: DiskFiles, box: Path) -> None:
+    files.look(BOX, make=False)
+    assert not box.exists()
+    files.look(BOX, make=True)
+    before = box.stat()
+    files.look(BOX, make=True)
+    assert box.stat() == before
+    box.chmod(0o400)
+    for make in (True, False):
+        with pytest.raises(PermissionError):
+            files.look(BOX, make=make)
+    box.unlink()
+    box.mkdir()
+    for make in (True, False):
+        with pytest.raises(OSError, match="Not a regular file"):
+            files.look(BOX, make=make)
+
+
 def test_a_symbolic_link_is_followed(files: DiskFiles, box: Path, folder: Path) -> None:
     target = folder / "elsewhere"
     target.write_bytes(b"old")

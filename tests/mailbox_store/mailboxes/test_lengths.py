@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mail.mbox import whole
-from mailbox_store.mailboxes import lengths as lengths_module
-from mailbox_store.mailboxes.lengths import Lengths
+from mailbox_store.mailboxes import rendering as lengths_module
+from mailbox_store.mailboxes.rendering import Lengths
 
 # What is quoted, cut in every place.
 PARTS = [b"From ", b">From ", b"Fr", b"om ", b">", b"\n", b"x", b"x: y\n", b"\0\r"]

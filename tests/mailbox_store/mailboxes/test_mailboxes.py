@@ -8,7 +8,7 @@ import pytest
 
 from mailbox_store.journal.journal import Entry, Message
 from mailbox_store.mailboxes import mailboxes as module
-from mailbox_store.mailboxes.files import Handle
+from mailbox_store.mailboxes import plan as plan_module
 from mailbox_store.mailboxes.mailboxes import Mailboxes
 from mailbox_store.mailboxes.plan import Plan
 from mailbox_store.mailboxes.rendering import Rendering
@@ -26,7 +26,7 @@ class Bench:
         self.files = MemoryFiles({BOX: content})
         self.clock = Clock()
         self.mailboxes = Mailboxes(self.files, self.journal, self.clock)
-        self.handles: dict[str, Handle] = {}
+        self.plan = Plan(self.mailboxes, self.files)
 
     def commit(
         self, *names: str, octets: int = 0, to: str | list[str] = BOX, staged: int = 0
@@ -35,7 +35,7 @@ class Bench:
 
         :param staged: the text comes in pieces of so many octets.
         """
-        plan = Plan(self.mailboxes)
+        plan = self.plan = Plan(self.mailboxes, self.files)
         boxes = [to] if isinstance(to, str) else to
         batch = []
         for name in names:
@@ -51,14 +51,14 @@ class Bench:
             with self.journal.transaction():
                 batch.append((rendering, self.journal.add(message, places)))
             plan.placed(places)
-        self.handles = plan.handles
         return batch
 
     def deliver(self, *names: str, octets: int = 0, to: str | list[str] = BOX, staged: int = 0) -> None:
         self.append(self.commit(*names, octets=octets, to=to, staged=staged))
 
     def append(self, batch: list[tuple[Rendering, list[Entry]]]) -> None:
-        self.mailboxes.append(batch, self.handles)
+        with self.plan as plan:
+            plan.append(batch)
 
     def writes(self) -> list[int]:
         """The octets of each write since this was last asked."""
@@ -237,14 +237,15 @@ def test_errors_are_retried_with_growing_pauses() -> None:
 def test_entries_that_could_not_be_synced_are_written_again_in_place() -> None:
     bench = Bench(b"old\n\n")
     bench.deliver("one")
-    before, entries = bench.content, bench.mailboxes.dirty.pop(BOX)
-    bench.mailboxes.doubt(BOX, entries)
+    before, unsynced = bench.content, bench.mailboxes.begin_sync()
+    assert bench.mailboxes.end_sync(unsynced, {BOX}) == []
     bench.files.log.clear()
     bench.mailboxes.hurry()
     bench.mailboxes.step()
     assert bench.content == before
     assert bench.files.log == [("write", BOX, 5, before[5:])]
-    assert bench.mailboxes.dirty == {BOX: entries}
+    assert bench.mailboxes.dirty == unsynced.entries
+    assert bench.mailboxes.end_sync(bench.mailboxes.begin_sync(), ()) == unsynced.entries[BOX]
 
 
 @pytest.mark.parametrize("copied", [True, False])
@@ -288,15 +289,14 @@ def test_a_mailbox_that_is_replaced_after_the_plan_is_not_written_to_under_its_o
 
 def test_a_mailbox_is_opened_once_for_plan_and_append_and_not_where_others_wait() -> None:
     bench = Bench()
-    opened: list[str] = []
-    bench.files.before = lambda kind, name: opened.append(name) if kind == "open" else None
+    done: list[str] = []
+    bench.files.before = lambda kind, _name: done.append(kind) if kind in ("open", "close") else None
     bench.deliver("one")
-    assert (opened, bench.handles) == ([BOX], {})
+    assert done == ["open", "close"]
     bench.files.locked = {BOX}
     bench.deliver("two")
     bench.deliver("three")
-    # The plan closes what was not taken out of it.
-    assert (opened, list(bench.handles), bench.mailboxes.waiting) == ([BOX] * 3, [BOX], 2)
+    assert (done, bench.mailboxes.waiting) == (["open", "close"] * 3, 2)
 
 
 def test_a_mailbox_is_caught_up_in_portions_wherever_its_end_is() -> None:
@@ -314,7 +314,7 @@ def test_a_mailbox_is_caught_up_in_portions_wherever_its_end_is() -> None:
 
 
 def test_what_a_batch_has_at_once_is_bounded_and_small_mail_is_among_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_AT_ONCE", 10_000)
+    monkeypatch.setattr(plan_module, "_AT_ONCE", 10_000)
     bench = Bench()
     bench.deliver("large", octets=10_000)
     assert (bench.subjects(), bench.mailboxes.waiting, bench.mailboxes.at_work) == ([], 1, True)
@@ -344,7 +344,7 @@ def test_what_a_batch_has_at_once_is_bounded_in_time_too() -> None:
 
 
 def test_a_portion_is_bounded_in_octets_and_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_AT_ONCE", 0)
+    monkeypatch.setattr(plan_module, "_AT_ONCE", 0)
     bench = Bench()
     for number in range(8):
         bench.deliver(str(number), octets=MIB, to=f"{number}@b.example")
@@ -362,7 +362,7 @@ def test_a_portion_is_bounded_in_octets_and_in_time(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_small_message_does_not_wait_for_the_copies_of_a_large_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_AT_ONCE", 0)
+    monkeypatch.setattr(plan_module, "_AT_ONCE", 0)
     bench = Bench()
     boxes = [f"{number}@b.example" for number in range(50)]
     bench.deliver("large", octets=MIB, to=boxes)
@@ -379,7 +379,7 @@ def test_a_small_message_does_not_wait_for_the_copies_of_a_large_one(monkeypatch
 
 
 def test_no_more_is_appended_than_is_synced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_AT_ONCE", 0)
+    monkeypatch.setattr(plan_module, "_AT_ONCE", 0)
     monkeypatch.setattr(module, "_UNSYNCED", 3 * MIB)
     bench = Bench()
     bench.deliver("large", octets=MIB, to=[f"{number}@b.example" for number in range(20)])
@@ -393,7 +393,7 @@ def test_no_more_is_appended_than_is_synced(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_reader_never_gets_the_lock_in_the_middle_of_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_AT_ONCE", 0)
+    monkeypatch.setattr(plan_module, "_AT_ONCE", 0)
     monkeypatch.setattr(module, "_PORTION", 1)
     bench = Bench(b"old\n\n")
     held: list[str] = []

@@ -14,8 +14,7 @@ from mailbox_store.mailboxes.files import DiskFiles
 from mailbox_store.mailboxes.mailboxes import Mailboxes
 from mailbox_store.mailboxes.plan import Plan
 from mailbox_store.mailboxes.rendering import Rendering
-from mailbox_store.store import Store
-from tests.mailbox_store.fakes import NOW, Clock, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
+from tests.mailbox_store.fakes import NOW, AskedStore, Clock, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
 from wire.messages import Ask, Deliver
 from wire.outcomes import Delivered, Failed
 
@@ -24,7 +23,7 @@ BOX = "a@b.example"
 
 def test_entries_of_one_plan_follow_one_another() -> None:
     files = MemoryFiles({BOX: b"by hand"})
-    plan = Plan(Mailboxes(files, MemoryJournal(), Clock()))
+    plan = Plan(Mailboxes(files, MemoryJournal(), Clock()), files)
     first = plan.place(BOX, 10)
     plan.placed([first])
     second = plan.place(BOX, 10)
@@ -39,7 +38,7 @@ def test_a_mailbox_that_cannot_be_opened_is_told_before_the_commit() -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     files.before = refuse
-    with pytest.raises(PermissionError), Plan(Mailboxes(files, MemoryJournal(), Clock())) as plan:
+    with pytest.raises(PermissionError), Plan(Mailboxes(files, MemoryJournal(), Clock()), files) as plan:
         plan.place(BOX, 10)
 
 
@@ -52,13 +51,12 @@ def test_each_mailbox_is_open_once_up_to_a_limit_and_none_is_left_open(
     folder: Path, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     monkeypatch.setattr(plan_module, "_KEPT_OPEN", most)
-    mailboxes = Mailboxes(DiskFiles(folder), MemoryJournal(), Clock())
+    files = DiskFiles(folder)
     boxes = [f"{name}@b.example" for name in "abcd"]
     before = _open_files()
-    with Plan(mailboxes) as plan:
+    with Plan(Mailboxes(files, MemoryJournal(), Clock()), files) as plan:
         for box in boxes * 2:
             plan.placed([plan.place(box, 10)])
-        assert list(plan.handles) == boxes[:most]
         assert _open_files() == before + min(most, 4)
     assert _open_files() == before
 
@@ -66,7 +64,7 @@ def test_each_mailbox_is_open_once_up_to_a_limit_and_none_is_left_open(
 def test_a_mailbox_whose_entry_was_refused_is_not_opened_again() -> None:
     files, opened = MemoryFiles({BOX: b"by hand"}), []
     files.before = lambda kind, name: opened.append(name) if kind == "open" else None
-    with Plan(Mailboxes(files, MemoryJournal(), Clock())) as plan:
+    with Plan(Mailboxes(files, MemoryJournal(), Clock()), files) as plan:
         places = [plan.place(BOX, 10) for _ in range(2)]
     assert places[0] == places[1]
     assert opened == [BOX]
@@ -83,7 +81,7 @@ def test_no_batch_leaves_a_mailbox_open(
     monkeypatch.setattr(plan_module, "_KEPT_OPEN", most)
     boxes = tuple(f"{name}@b.example" for name in "abcd")
     journal, executor = MemoryJournal(), InlineExecutor()
-    store = Store(journal, DiskFiles(folder), FixedUsers(*boxes), executor, lambda: NOW, Clock())
+    store = AskedStore(journal, DiskFiles(folder), FixedUsers(*boxes), executor, lambda: NOW, Clock())
     store.recover("boot")
     before = _open_files()
     if fails:
@@ -106,7 +104,7 @@ def test_of_a_batch_that_failed_nothing_is_kept() -> None:
         raise JournalError("the commit failed")
 
     journal = MemoryJournal()
-    store = Store(journal, MemoryFiles(), FixedUsers(BOX), InlineExecutor(), lambda: NOW, Clock())
+    store = AskedStore(journal, MemoryFiles(), FixedUsers(BOX), InlineExecutor(), lambda: NOW, Clock())
     store.recover("boot")
     journal.fail = fail
     asks = [Ask(n, NOW, Deliver(f"s.{n}", NOW, "", (BOX,), b"", 0, b"text\n")) for n in range(3)]

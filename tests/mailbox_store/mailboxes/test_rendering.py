@@ -18,7 +18,7 @@ ENTRY = Entry(1, 0, "c@d.example", 10, 2, 0)
 
 
 class Journal(MemoryJournal):
-    """Counts how often a message's pieces are read."""
+    """Settled how often a message's pieces are read."""
 
     read = 0
 

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mail.mbox import whole
-from mailbox_store.mailboxes import search as search_module
-from mailbox_store.mailboxes.evidence import follows
-from mailbox_store.mailboxes.search import search
+from mailbox_store.mailboxes import evidence as search_module
+from mailbox_store.mailboxes.evidence import follows, search
 from tests.mailbox_store.fakes import MemoryFiles, MemoryHandle
 
 BOX = "a@b.example"
@@ -27,7 +26,7 @@ def _entry(number: int, text: bytes = b"") -> bytes:
 
 
 class Handle(MemoryHandle):
-    """Counts what is read."""
+    """Settled what is read."""
 
     read_octets = 0
 

@@ -12,12 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailbox_store.mailboxes import mailboxes, visit, writing
+from mailbox_store.mailboxes import mailboxes, plan, visit, writing
 from mailbox_store.mailboxes.mailboxes import Mailboxes
-from mailbox_store.store import Store
-from tests.mailbox_store.fakes import NOW, Clock, FixedUsers, HeldExecutor, MemoryFiles, MemoryJournal
-from wire.messages import Ask, Check, Deliver, Stage
-from wire.outcomes import Delivered
+from tests.mailbox_store.fakes import NOW, AskedStore, Clock, FixedUsers, HeldExecutor, MemoryFiles, MemoryJournal
+from wire.messages import Ask, Deliver, Stage
+from wire.outcomes import Delivered, Failed
 
 A, B = "a@b.example", "b@b.example"
 _MAIL = re.compile(rb"\tby y id s-(\d+)\.1; date\nSubject: m\n\n(x*)\n\n")
@@ -41,7 +40,7 @@ class Bench:
     def start(self) -> None:
         """A new process on what the last one left."""
         self.executor = HeldExecutor()
-        self.store = Store(self.journal, self.files, FixedUsers(A, B), self.executor, lambda: NOW, self.clock)
+        self.store = AskedStore(self.journal, self.files, FixedUsers(A, B), self.executor, lambda: NOW, self.clock)
         self.store.recover("boot")
 
     @property
@@ -101,7 +100,7 @@ class Bench:
 def _portions_of(octets: int) -> Iterator[None]:
     """Nothing is appended at once, and little at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mailboxes, "_AT_ONCE", 0)
+        patch.setattr(plan, "_AT_ONCE", 0)
         patch.setattr(mailboxes, "_PORTION", octets)
         patch.setattr(visit, "_OCTETS", octets)
         patch.setattr(writing, "_TOGETHER", octets)
@@ -143,9 +142,18 @@ def test_a_close_that_fails_is_told_of_all_that_was_not_synced_yet() -> None:
     bench = Bench()
     bench.deliver()
     bench.files.log.clear()
+
+    def fail(kind: str, name: str) -> None:
+        if (kind, name) == ("open", B):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        if kind == "close":
+            bench.files.before = lambda _kind, _name: None
+            _fail()
+
     # Nobody writes through this one, but the error of what was written before is told to it, and to nobody else.
-    bench.at("close", _fail)
-    bench.store.answer([Ask(1, NOW, Check((A,)))])
+    bench.files.before = fail
+    (refused,) = bench.store.answer([Ask(1, NOW, Deliver("refused.1", NOW, "", (A, B), b"", 0, b""))])
+    assert isinstance(refused, Failed)
     bench.settle()
     assert [operation[:2] for operation in bench.files.log].count(("write", A)) == 1
     assert bench.numbers() == [1]
@@ -308,7 +316,7 @@ def test_what_recovery_has_to_append_is_counted_once_however_often_it_is_tried()
     bench.files.room = None
     bench.settle()
     assert bench.numbers() == [1, 2, 3]
-    assert bench.boxes.counts.appended == 3
+    assert bench.boxes.settled.appended == 3
 
 
 def test_mail_for_a_mailbox_that_is_being_looked_through_waits_behind_it_and_other_mail_does_not() -> None:
@@ -322,7 +330,7 @@ def test_mail_for_a_mailbox_that_is_being_looked_through_waits_behind_it_and_oth
     # Its user removes old mail, and the process is killed.
     del bench.files.content[A][1000:5000]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mailbox_store.mailboxes.search._WINDOW", 1000)
+        patch.setattr("mailbox_store.mailboxes.evidence._WINDOW", 1000)
         patch.setattr("mailbox_store.recovery._AT_START", -1.0)
         patch.setattr(mailboxes, "_PORTION", 3000)
         bench.start()

@@ -7,9 +7,9 @@ import logging
 import pytest
 
 from tests.mailbox_store.bench import A, B, Bench, refuse_b
-from tests.mailbox_store.fakes import NOW, FixedUsers
-from wire.messages import Check, Deliver, Lookup, Stage
-from wire.outcomes import Found, Writable
+from tests.mailbox_store.fakes import FixedUsers
+from wire.messages import Check, Lookup
+from wire.outcomes import Found, NoSuchUser, Unwritable, Writable
 
 
 def test_an_unwritable_mailbox_is_told_once_until_it_can_be_written(caplog: pytest.LogCaptureFixture) -> None:
@@ -25,37 +25,31 @@ def test_an_unwritable_mailbox_is_told_once_until_it_can_be_written(caplog: pyte
         assert caplog.messages[1:] == [f"= {B} can be written again"]
 
 
-def test_what_is_said_in_an_epoch_holds_until_another_begins() -> None:
+def test_an_outcome_says_for_how_long_it_holds() -> None:
     bench = Bench()
-    for _ in range(2):
-        said = bench.ask(Lookup("a", "b.example"), Check((A, B)))
-        assert said == [Found(A, True, NOW, 300, 250), Writable(NOW, 250)]
-        assert bench.ask(Deliver("one", NOW, "", (A,), b"", 0, b"x: y\n"), Stage("two", 0, b"x"))
-        assert bench.store.epoch == NOW
-        bench.now += 1000
-        bench.clock.now += 100
-    bench.watch.change()
-    assert bench.ask(Lookup("a", "b.example")) == [Found(A, True, NOW + 2000, 300, 250)]
-    bench.users.current = FixedUsers(A).current
-    assert bench.ask(Lookup("a", "b.example")) == [Found(A, True, NOW + 2001, 300, 250)]
-    assert bench.store.epoch == NOW + 2001
-
-
-def test_whoever_knows_that_a_mailbox_could_be_written_in_this_epoch_is_believed() -> None:
-    bench = Bench()
-    opened: list[str] = []
-    bench.files.before = lambda operation, name: opened.append(f"{operation} {name}")
-    assert bench.ask(Check((A, B), NOW)) == [Writable(NOW)]
-    assert opened == []
-    assert bench.ask(Check((A, B), NOW - 1)) == [Writable(NOW, 250)]
-    assert [each for each in opened if each.startswith("open")] == [f"open {A}", f"open {B}"]
-
-
-def test_a_mailbox_that_can_be_changed_from_elsewhere_is_looked_at_each_time() -> None:
-    bench = Bench()
-    bench.files.links = {B}
-    assert bench.ask(Lookup("b", "b.example"), Check((A, B)), Check((A,))) == [
-        Found(B, False, NOW, 300, 250),
+    # A local part alone is asked anew each time, by whom it was asked before.
+    assert bench.ask(Lookup("a", "b.example"), Lookup("a", ""), Check((A, B))) == [
+        Found(A, True, 0, 300, 250),
+        Found(A, True, 0, 0, 250),
         Writable(0, 250),
-        Writable(NOW, 250),
     ]
+    bench.files.before = refuse_b
+    assert bench.ask(Lookup("b", "b.example"), Check((A, B)), Check((A,))) == [
+        Found(B, False, 0, 300, 0),
+        Unwritable(B, "Permission denied"),
+        Writable(0, 250),
+    ]
+
+
+def test_a_new_list_of_users_is_what_is_said_next() -> None:
+    bench = Bench()
+    bench.users.current = FixedUsers("a+x@b.example").current
+    assert bench.ask(Lookup("b", "b.example")) == [NoSuchUser()]
+
+
+def test_a_look_at_a_mailbox_opens_nothing() -> None:
+    bench = Bench()
+    done: list[str] = []
+    bench.files.before = lambda operation, name: done.append(f"{operation} {name}")
+    bench.ask(Lookup("a", "b.example"), Check((A, B)))
+    assert done == [f"look {A}", f"look {A}", f"look {B}"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailbox_store.mailboxes.files import DiskFiles
-from mailbox_store.store import Store
-from mailbox_store.users.unlisted import Unlisted
+from mailbox_store.metrics import Totals
+from mailbox_store.users.lookups import Lookups, Unlisted
 from tests.mailbox_store.fakes import (
     NOW,
+    AskedStore,
     Clock,
-    FakeWatch,
     FixedUsers,
     InlineExecutor,
     MemoryFiles,
@@ -42,7 +44,7 @@ class Bench:
         self.users = FixedUsers(*users)
         self.files.create(self.users.current.mailboxes)
         self.unlisted = Unlisted(self.files, self.users, self.clock, most)
-        self.store = Store(
+        self.store = AskedStore(
             self.journal,
             self.files,
             self.users,
@@ -50,7 +52,6 @@ class Bench:
             lambda: NOW,
             self.clock,
             unlisted=self.unlisted,
-            watch=FakeWatch(),
         )
         self.store.recover("boot")
 
@@ -79,8 +80,8 @@ def test_it_is_made_when_mail_for_it_is_taken_and_no_sooner() -> None:
     assert bench.deliver("one.1", ANA, NEW) == Delivered(False)
     assert bytes(bench.files.content[NEW]).count(b"Received: id one.1\n") == 1
     assert bench.ask(Lookup("new", "far.example"), Check((NEW,))) == [
-        Found(NEW, True, bench.store.epoch, 300, 250),
-        Writable(bench.store.epoch, 250),
+        Found(NEW, True, 0, 300, 250),
+        Writable(0, 250),
     ]
 
 
@@ -134,6 +135,19 @@ def test_a_name_that_no_look_up_gives_is_nobody_s_mailbox(name: str) -> None:
     assert bytes(bench.files.content[ANA]) == b""
 
 
+@pytest.mark.parametrize("in_its_place", [Path.mkdir, os.mkfifo])
+def test_a_name_that_something_else_has_is_refused_before_there_is_mail_for_it(
+    folder: Path, in_its_place: Callable[[Path], None]
+) -> None:
+    files, users = DiskFiles(folder), FixedUsers(ANA)
+    lookups = Lookups(files, users, Totals(), Unlisted(files, users, Clock()))
+    in_its_place(folder / f"{NEW}.txt")
+    found = lookups.answer(Lookup("new", "far.example"))
+    assert isinstance(found, Found)
+    assert found.writable_for == 0
+    assert lookups.answer(Check((ANA, NEW))) == Unwritable(NEW, "Not a regular file")
+
+
 def test_another_run_knows_them_and_has_what_was_under_way() -> None:
     """Killed after the commit, before the mailbox had it."""
     bench = Bench()
@@ -145,7 +159,7 @@ def test_another_run_knows_them_and_has_what_was_under_way() -> None:
     again.store.tick()
     assert bytes(again.files.content[NEW]).count(b"Received: id one.1\n") == 1
     assert again.unlisted.is_made(NEW)
-    assert again.ask(Lookup("new", "far.example")) == [Found(NEW, True, again.store.epoch, 300, 250)]
+    assert again.ask(Lookup("new", "far.example")) == [Found(NEW, True, 0, 300, 250)]
 
 
 def test_there_are_so_many_at_most_and_those_go_on() -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailbox_store.users.users import Users, UsersError, parse_users
+from mailbox_store.users.lookups import Users
+from mailbox_store.users.parsing import UsersError, parse_users
 from wire.outcomes import Found, NoSuchUser, NotOurDomain
 
 TEXT = b"""\xef\xbb\xbf# people

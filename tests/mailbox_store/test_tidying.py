@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mailbox_store.checkpoint import LEDGER_KEPT, PIECES_KEPT, Tidying
 from mailbox_store.journal.journal import Forgotten, JournalError, Message, Place
-from mailbox_store.journal.tidying import LEDGER_KEPT, PIECES_KEPT, Tidying
 from tests.mailbox_store.fakes import NOW, Clock, MemoryJournal
 
 

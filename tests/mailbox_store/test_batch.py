@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailbox_store.journal.tidying import LEDGER_REACH
+from mailbox_store.checkpoint import LEDGER_REACH
 from tests.mailbox_store.bench import A, B, Bench, deliver, failure
 from tests.mailbox_store.fakes import NOW
 from wire.messages import Ask, Deliver, Stage
