@@ -1,6 +1,6 @@
 """The command `correio`, also `python -m client`: without a subcommand it opens a session.
 
-A new subcommand is a module of its own with a click command named `command`, added to `COMMANDS` below.
+A new one is a module in `commands/` with a click command, added to `COMMANDS` below.
 """
 
 from __future__ import annotations
