@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from ..language import Language, Phrase
 from .smtp import ServerReply, verb_of
-from .standing import Phase, Standing
+from .standing import VERBS, Phase, Standing
 
 _ENHANCED = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
 
@@ -88,6 +88,18 @@ _NESTED = Phrase(
 _OR = Phrase(" or ", " ou ")
 
 
+_KNOWN = Phrase("taken before", "já aceito")
+_ALWAYS = Phrase("exists on every server", "existe em todo servidor")
+_EXTENSION = Phrase("offered in EHLO's reply", "oferecido na resposta ao EHLO")
+_YOURS = Phrase("your domain", "o seu domínio")
+_SERVED = Phrase("a domain of the server", "um domínio do servidor")
+
+_PATH = re.compile(r"(?P<begin>(?:MAIL +(?:FROM|TO)|RCPT +TO) *: *<?)(?P<address>[^<> ]*)", re.IGNORECASE)
+_PARAMETER = re.compile(r"(?P<begin>MAIL +FROM *: *<[^<>]*>(?: +[^ ]+)* +)[^ ]*", re.IGNORECASE)
+_NAME = re.compile(r"(?P<begin>(?:HELO|EHLO) +)[^ ]*", re.IGNORECASE)
+_HELP = re.compile(r"(?P<begin>HELP +)[^ ]*", re.IGNORECASE)
+
+
 def hint(standing: Standing, line: bytes, reply: ServerReply, language: Language) -> str:
     """What helps after this reply to this line; "" where there is nothing to say.
 
@@ -126,31 +138,6 @@ def _hint_text(standing: Standing, line: bytes, reply: ServerReply) -> Phrase | 
     return _BY_CODE.get(str(reply.code)) if standing.forward else None
 
 
-# Each verb: what is typed for it up to where one's own words begin, and what it does.
-_VERBS: dict[str, tuple[str, Phrase]] = {
-    "HELO": ("HELO ", Phrase("greet with your mail domain", "cumprimentar com o seu domínio")),
-    "EHLO": ("EHLO ", Phrase("greet and list the extensions", "cumprimentar e listar as extensões")),
-    "MAIL": ("MAIL FROM:<", Phrase("the sender", "o remetente")),
-    "RCPT": ("RCPT TO:<", Phrase("a recipient", "um destinatário")),
-    "DATA": ("DATA", Phrase("begin the message", "começar a mensagem")),
-    "RSET": ("RSET", Phrase("drop the mail under way", "descartar a mensagem em andamento")),
-    "NOOP": ("NOOP", Phrase("do nothing", "não fazer nada")),
-    "VRFY": ("VRFY ", Phrase("ask for a user", "perguntar por um usuário")),
-    "HELP": ("HELP", Phrase("ask the server for help", "pedir ajuda ao servidor")),
-    "QUIT": ("QUIT", Phrase("end the session", "encerrar a sessão")),
-}
-_KNOWN = Phrase("taken before", "já aceito")
-_ALWAYS = Phrase("exists on every server", "existe em todo servidor")
-_EXTENSION = Phrase("offered in EHLO's reply", "oferecido na resposta ao EHLO")
-_YOURS = Phrase("your domain", "o seu domínio")
-_SERVED = Phrase("a domain of the server", "um domínio do servidor")
-
-_PATH = re.compile(r"(?P<begin>(?:MAIL +(?:FROM|TO)|RCPT +TO) *: *<?)(?P<address>[^<> ]*)", re.IGNORECASE)
-_PARAMETER = re.compile(r"(?P<begin>MAIL +FROM *: *<[^<>]*>(?: +[^ ]+)* +)[^ ]*", re.IGNORECASE)
-_NAME = re.compile(r"(?P<begin>(?:HELO|EHLO) +)[^ ]*", re.IGNORECASE)
-_HELP = re.compile(r"(?P<begin>HELP +)[^ ]*", re.IGNORECASE)
-
-
 def candidates(standing: Standing, text: str) -> Iterator[tuple[str, Phrase]]:
     """Whole lines that begin as `text` does, letter case aside, each with what it is; the likeliest first."""
     for line, what in _all(standing, text):
@@ -164,10 +151,10 @@ def _all(standing: Standing, text: str) -> Iterable[tuple[str, Phrase]]:
     if parameter := _PARAMETER.fullmatch(text):
         return [(parameter["begin"] + keyword, _EXTENSION) for keyword in _parameters(standing)]
     if name := _NAME.fullmatch(text):
-        return [(name["begin"] + "example.org", _VERBS["HELO"][1])]
+        return [(name["begin"] + "example.org", VERBS["HELO"].what)]
     if word := _HELP.fullmatch(text):
-        return [(word["begin"] + verb, what) for verb, (_, what) in _VERBS.items()]
-    return [_VERBS[verb] for verb in standing.allowed]
+        return [(word["begin"] + verb, what) for verb, (_, _, what) in VERBS.items()]
+    return [(VERBS[verb].typed, VERBS[verb].what) for verb in standing.allowed]
 
 
 def _addresses(standing: Standing, begin: str, address: str) -> Iterator[tuple[str, Phrase]]:

@@ -1,7 +1,7 @@
 """Where a session stands as far as its client can tell, and what may come next (RFC 5321 section 4.1.4); no I/O.
 
 Gives: `Standing`, which follows the exchanges, and from it the right form of each command with the session's own
-names in it.
+names in it; `VERBS`, what a person has to know of each.
 Limits: it believes the replies. A server of other habits (one that keeps a transaction after HELO, say) only makes
 the suggestions worse.
 """
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from typing import NamedTuple
 
+from ..language import Phrase
 from ..mail.address import AddressError, parse
 from .smtp import END_OF_DATA, GREETING, ServerReply, extensions, verb_of
 
@@ -25,6 +27,30 @@ class Phase(Enum):
     MESSAGE = "message"
 
 
+class VerbHelp(NamedTuple):
+    """What is typed for a verb up to where one's own words begin, an example of these, and what it does."""
+
+    typed: str
+    rest: str
+    what: Phrase
+
+
+VERBS = {
+    "HELO": VerbHelp("HELO ", "example.org", Phrase("greet with your mail domain", "cumprimentar com o seu domínio")),
+    "EHLO": VerbHelp(
+        "EHLO ",
+        "host.example.org",
+        Phrase("greet and list the extensions", "cumprimentar e listar as extensões"),
+    ),
+    "MAIL": VerbHelp("MAIL FROM:<", "you@{domain}>", Phrase("the sender", "o remetente")),
+    "RCPT": VerbHelp("RCPT TO:<", "{recipient}>", Phrase("a recipient", "um destinatário")),
+    "DATA": VerbHelp("DATA", "", Phrase("begin the message", "começar a mensagem")),
+    "RSET": VerbHelp("RSET", "", Phrase("drop the mail under way", "descartar a mensagem em andamento")),
+    "NOOP": VerbHelp("NOOP", "", Phrase("do nothing", "não fazer nada")),
+    "VRFY": VerbHelp("VRFY ", "{recipient}", Phrase("ask for a user", "perguntar por um usuário")),
+    "HELP": VerbHelp("HELP", "", Phrase("ask the server for help", "pedir ajuda ao servidor")),
+    "QUIT": VerbHelp("QUIT", "", Phrase("end the session", "encerrar a sessão")),
+}
 # How many addresses are kept to be offered again; a person sends no more by hand.
 _MAX_KNOWN = 50
 _ADDRESS = re.compile(r":\s*<?([^<>\s]+@[^<>\s]+?)>?(?:\s|$)")
@@ -97,19 +123,10 @@ class Standing:
 
     def form(self, verb: str) -> str:
         """The right form of a command, to be typed as it is or with another name in it; "" for an unknown one."""
+        if verb not in VERBS:
+            return ""
         recipient = f"name@{self.served[0]}" if self.served else "postmaster"
-        return {
-            "HELO": "HELO example.org",
-            "EHLO": "EHLO host.example.org",
-            "MAIL": f"MAIL FROM:<you@{self.sender_domain}>",
-            "RCPT": f"RCPT TO:<{recipient}>",
-            "DATA": "DATA",
-            "RSET": "RSET",
-            "NOOP": "NOOP",
-            "VRFY": f"VRFY {recipient}",
-            "HELP": "HELP",
-            "QUIT": "QUIT",
-        }.get(verb, "")
+        return VERBS[verb].typed + VERBS[verb].rest.format(domain=self.sender_domain, recipient=recipient)
 
     @property
     def forward(self) -> tuple[str, ...]:

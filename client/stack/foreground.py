@@ -38,7 +38,7 @@ _ENDED = Phrase("The server has been ended from elsewhere.", "O servidor foi enc
 
 
 class StopRequests:
-    """The signals that ask for an end, each heard once: as KeyboardInterrupt inside `heard`, or at its next begin.
+    """The signals that ask for an end, each told once: as KeyboardInterrupt in `interruptible`, or at its next begin.
 
     The same signal twice at once is one request: a terminal's Ctrl-C reaches every program of its group, and some
     pass on what they get as well (timeout(1), npm, make). A signal that was ignored before stays so: nohup(1), and a
@@ -47,7 +47,7 @@ class StopRequests:
 
     def __init__(self) -> None:
         self._waiting = 0
-        self._listening = False
+        self._interruptible = False
         self._last = (0, -_ONE_REQUEST_SECONDS)
         self._before = {number: signal.getsignal(number) for number in _STOPS}
 
@@ -62,25 +62,26 @@ class StopRequests:
             signal.signal(number, handler)
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
-        self._listening = True
+    def interruptible(self) -> Iterator[None]:
+        """A block that a request, one that came before as well, ends with KeyboardInterrupt."""
+        self._interruptible = True
         try:
-            self._hear()
+            self._tell()
             yield
         finally:
-            self._listening = False
+            self._interruptible = False
 
     def _ask(self, number: int, _: object) -> None:
         before, when = self._last
         self._last = (number, time.monotonic())
         if number != before or self._last[1] - when >= _ONE_REQUEST_SECONDS:
             self._waiting += 1
-            self._hear()
+            self._tell()
 
-    def _hear(self) -> None:
-        if self._listening and self._waiting:
+    def _tell(self) -> None:
+        if self._interruptible and self._waiting:
             self._waiting -= 1
-            self._listening = False
+            self._interruptible = False
             raise KeyboardInterrupt
 
 
@@ -88,7 +89,7 @@ def stay_in_foreground(stack: OwnedStack, display: Display) -> int:
     """Start a stack, show what happens in it, and have it end; gives the exit status."""
     with StopRequests() as requests:
         try:
-            with requests.heard():
+            with requests.interruptible():
                 stack.start()
         except StackError as error:
             click.echo(error, err=True)
@@ -99,7 +100,7 @@ def stay_in_foreground(stack: OwnedStack, display: Display) -> int:
         try:
             with FeedReader(stack.run) as feed:
                 try:
-                    with requests.heard():
+                    with requests.interruptible():
                         _watch(stack, display, feed)
                     display.farewell(_ENDED)
                 except KeyboardInterrupt:
@@ -147,7 +148,7 @@ def _stop(stack: OwnedStack, display: Display, requests: StopRequests, finish: C
     if not stack.ended():
         display.stopping()
     try:
-        with requests.heard():
+        with requests.interruptible():
             finish()
     except KeyboardInterrupt:
         display.farewell(_AT_ONCE)

@@ -37,16 +37,16 @@ def _ask(number: int) -> None:
 
 @pytest.mark.parametrize("number", ASKING)
 def test_it_is_heard_at_once_where_it_may_be(number: int) -> None:
-    with StopRequests() as requests, pytest.raises(KeyboardInterrupt), requests.heard():
+    with StopRequests() as requests, pytest.raises(KeyboardInterrupt), requests.interruptible():
         _ask(number)
 
 
 def test_what_comes_before_is_heard_at_the_next_begin_and_once() -> None:
     with StopRequests() as requests:
         _ask(signal.SIGTERM)
-        with pytest.raises(KeyboardInterrupt), requests.heard():
+        with pytest.raises(KeyboardInterrupt), requests.interruptible():
             pytest.fail("it had been asked before")
-        with requests.heard():
+        with requests.interruptible():
             pass
 
 
@@ -55,9 +55,9 @@ def test_the_same_signal_twice_at_once_is_one_request(clock: list[float]) -> Non
         _ask(signal.SIGINT)
         clock.append(100.1)
         _ask(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt), requests.heard():
+        with pytest.raises(KeyboardInterrupt), requests.interruptible():
             pass
-        with requests.heard():
+        with requests.interruptible():
             pass
 
 
@@ -70,13 +70,13 @@ def test_a_second_press_and_another_signal_are_a_second_request(
         clock.append(100.0 + later)
         _ask(second)
         for _ in range(2):
-            with pytest.raises(KeyboardInterrupt), requests.heard():
+            with pytest.raises(KeyboardInterrupt), requests.interruptible():
                 pass
 
 
 def test_what_was_ignored_stays_so_and_all_is_as_before_afterwards() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     before = [signal.getsignal(number) for number in ASKING]
-    with StopRequests() as requests, requests.heard():
+    with StopRequests() as requests, requests.interruptible():
         _ask(signal.SIGHUP)
     assert [signal.getsignal(number) for number in ASKING] == before
