@@ -119,20 +119,22 @@ class StackSettings(RunSettings):
     domain: str = "correio.localhost"
     max_connections: int = Field(default=10_000, ge=1)
     shutdown_seconds: float = Field(default=30, ge=0, le=3600)
-    # Failures on cue (session_worker/faults/rules.py): a file, or the rules themselves.
+    # Failures on cue (session_worker/faults/rules.py): given as a file, or the rules themselves; held as rules.
     fault_rules: str = ""
     # The image that the services' images are made from; empty: the first that is at hand.
     base: str = ""
 
     @field_validator("fault_rules")
     @classmethod
-    def _fault_rules_can_be_read(cls, value: str) -> str:
-        if value and not value.startswith(("at ", "#")):
-            try:
-                Path(value).read_text("utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(f"must be a file of rules, or rules: {error}") from None
-        return value
+    def _fault_rules_of_a_file(cls, value: str) -> str:
+        """The rules themselves: the services see neither the file nor this folder."""
+        if not value or value.startswith(("at ", "#")):
+            return value
+        try:
+            lines = Path(value).read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"must be a file of rules, or rules: {error}") from None
+        return "; ".join(filter(None, (line.partition("#")[0].strip() for line in lines)))
 
     @field_validator("metrics_port")
     @classmethod
@@ -190,7 +192,7 @@ class StackSettings(RunSettings):
         passed = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
         return (
             passed
-            | self._fault_rules()
+            | ({"FAULT_RULES": self.fault_rules} if self.fault_rules else {})
             | {
                 "DOMAIN": self.domain,
                 "MAX_CONNECTIONS": str(self.max_connections),
@@ -199,17 +201,6 @@ class StackSettings(RunSettings):
                 "LOG_FORMAT": self.log_format,
             }
         )
-
-    def _fault_rules(self) -> dict[str, str]:
-        """The rules themselves where FAULT_RULES names a file: the services see neither it nor this folder."""
-        if not self.fault_rules or self.fault_rules.startswith(("at ", "#")):
-            rules = self.fault_rules
-        else:
-            lines = (
-                line.partition("#")[0].strip() for line in Path(self.fault_rules).read_text("utf-8").splitlines()
-            )
-            rules = "; ".join(filter(None, lines))
-        return {"FAULT_RULES": rules} if rules else {}
 
     def remembered(self) -> dict[str, str]:
         """All that makes this stack differ from another one, for comparison with what a later `make up` asks for."""

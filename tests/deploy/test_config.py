@@ -214,3 +214,10 @@ def test_systemd_s_units_get_what_the_file_of_settings_says_and_it_names_no_othe
     assert said <= set(TABLE) | {name.upper() for name in GIVEN} | {"PYTHONUNBUFFERED"}
     assert "EnvironmentFile=-/etc/correio/correio.env" in (units / "correio-.service.d" / "common.conf").read_text()
     assert set(re.findall(r"^#?([A-Z_]+)=", (units / "correio.env").read_text(), re.MULTILINE)) <= set(TABLE)
+
+
+def test_make_help_tells_the_same_defaults() -> None:
+    said = re.findall(r'^\t@echo "  (.*)"$', (ROOT / "Makefile").read_text(), re.MULTILINE)
+    told = dict(re.findall(r"\b([A-Z]+)=([\w.]+)(?!\S)", " ".join(said)))
+    assert len(told) >= 6
+    assert {name: TABLE[name]["default"] for name in told} == told
