@@ -38,7 +38,7 @@ class Speech(NamedTuple):
 
 
 BOXES = {
-    "deploy": Box(190, 20, 570, 40, "make up, correio serve", "starts, watches and stops the services"),
+    "deploy": Box(190, 20, 570, 40, "make up, correio serve", "supervisord, or an engine, keeps the services"),
     "client": Box(16, 100, 128, 130, "correio", "a person’s end"),
     "gateway": Box(200, 100, 126, 130, "one process", "knows no SMTP"),
     "session_worker": Box(390, 100, 140, 130, "any number of them", "(state, input) → (state′, replies)"),
