@@ -19,7 +19,7 @@ import zmq
 from bench.counting import Counter
 from bench.generator import message
 from bench.peers.base import DOMAIN, address
-from gateway.clients.connection import Connection
+from gateway.clients.connection import ClientConnection
 from gateway.clients.crowd import Admission, Crowd
 from gateway.server import connections
 from gateway.telling.conversation import Conversation
@@ -195,14 +195,14 @@ class Services:
         self._make_worker()
         self._make_store(folder, sessions)
         self._transports = [ListTransport() for _ in range(sessions)]
-        self._sessions: list[Connection] = []
+        self._sessions: list[ClientConnection] = []
         asyncio._set_running_loop(cast(asyncio.AbstractEventLoop, self._loops["gateway"]))
         for transport in self._transports:
             session = make()
             session.connection_made(cast(asyncio.Transport, transport))
             self._sessions.append(session)
 
-    def _make_gateway(self) -> Callable[[], Connection]:
+    def _make_gateway(self) -> Callable[[], ClientConnection]:
         asyncio._set_running_loop(cast(asyncio.AbstractEventLoop, self._loops["gateway"]))
         counts = GatewayCounts()
         dispatcher = Dispatcher(counts, lambda: 0.0)

@@ -23,7 +23,7 @@ from pathlib import Path
 import zmq
 from prometheus_client.core import Metric
 
-from gateway.clients.connection import Connection, Outbox
+from gateway.clients.connection import ClientConnection, Outbox
 from gateway.clients.crowd import Admission, Crowd
 from gateway.clients.ending import LINGER
 from gateway.config import GatewaySettings
@@ -31,7 +31,7 @@ from gateway.telling.conversation import Conversation
 from gateway.telling.feed import Feed, open_feed
 from gateway.telling.metrics import GatewayCounts, families, figures
 from gateway.workers.attendance import Attendance
-from gateway.workers.dispatcher import Dispatcher, Session, session_ids
+from gateway.workers.dispatcher import Dispatcher, Progress, session_ids
 from gateway.workers.poison import PoisonCabinet
 from runtime import counted, logs, process
 from runtime.bus import Bus, open_socket
@@ -68,7 +68,7 @@ def connections(
     domain: str,
     idle_seconds: float,
     wall: Callable[[], float],
-) -> Callable[[], Connection]:
+) -> Callable[[], ClientConnection]:
     """A factory of connections on the running loop, each with a session of its own.
 
     :param domain: the server's, for the replies that the gateway makes by itself.
@@ -77,9 +77,9 @@ def connections(
     """
     outbox, ids = Outbox(asyncio.get_running_loop(), counts), session_ids()
 
-    def connect() -> Connection:
-        session = Session(next(ids), wall)
-        return Connection(session, outbox, crowd, dispatcher, conversation, counts, domain, idle_seconds)
+    def connect() -> ClientConnection:
+        progress = Progress(next(ids), wall)
+        return ClientConnection(progress, outbox, crowd, dispatcher, conversation, counts, domain, idle_seconds)
 
     return connect
 

@@ -1,8 +1,8 @@
 """One client's connection: what it sends becomes steps, what the steps answer is sent back, and it ends in time.
 
-Gives: a `Connection`, an asyncio protocol; `server.connections` makes them. It is a few moves around objects that
-have a duty each: `Framer` makes lines and messages of octets, `Session` numbers the steps and has the
-state, `Flow` says whether to read on, `Ending` how it ends, and `Outbox` writes. One step is under way at a time.
+Gives: a `ClientConnection`, an asyncio protocol; `server.connections` makes them. It is a few moves around objects
+that have a duty each: `Framer` makes lines and messages of octets, `Progress` numbers the steps and has the state,
+`Flow` says whether to read on, `Ending` how it ends, and `Outbox` writes. One step is under way at a time.
 Fails: a client that vanishes does not end its step: a message whose end has arrived is delivered, and one that was
 handed on in part is called off by a `Disconnected` step.
 Limits: while a step is under way, or replies pile up that the client does not read, no step begins and the socket is
@@ -23,7 +23,7 @@ from gateway.clients.room import READ_AHEAD, SMALL_STATE, Flow
 from gateway.telling.conversation import Conversation
 from gateway.telling.farewells import Farewell
 from gateway.telling.metrics import GatewayCounts
-from gateway.workers.dispatcher import Dispatcher, Session
+from gateway.workers.dispatcher import Dispatcher, Progress
 from wire.limits import MAX_PIECE
 from wire.messages import (
     Body,
@@ -80,20 +80,20 @@ class Outbox:
             transport.write(octets)
 
 
-class Connection(asyncio.BufferedProtocol):
+class ClientConnection(asyncio.BufferedProtocol):
     """A client's connection; `connections` makes it with all that it needs."""
 
     __slots__ = (
         "_begun", "_conversation", "_counts", "_crowd", "_dispatcher", "_end_read", "_ending", "_flow", "_framer",
-        "_kept", "_outbox", "_session", "_transport", "submitted",
+        "_kept", "_outbox", "_progress", "_transport", "submitted",
     )  # fmt: skip
 
     def __init__(
-        self, session: Session, outbox: Outbox, crowd: Crowd, dispatcher: Dispatcher, conversation: Conversation,
+        self, progress: Progress, outbox: Outbox, crowd: Crowd, dispatcher: Dispatcher, conversation: Conversation,
         counts: GatewayCounts, domain: str, idle_seconds: float,
     ) -> None:  # fmt: skip
         """Parameters are as in `connections`."""
-        self._session = session
+        self._progress = progress
         self._outbox = outbox
         self._crowd = crowd
         self._dispatcher = dispatcher
@@ -101,7 +101,7 @@ class Connection(asyncio.BufferedProtocol):
         self._counts = counts
         self._framer = Framer()
         self._flow = Flow(crowd.room, self)
-        self._ending = Ending(self, session, self._flow, outbox, conversation, counts, domain, idle_seconds)
+        self._ending = Ending(self, progress, self._flow, outbox, conversation, counts, domain, idle_seconds)
         # Octets of its state that are counted against the crowd's room for states.
         self._kept = 0
         # When the step under way was submitted, by the dispatcher's clock, and by the conversation's; 0 if nobody is
@@ -119,15 +119,15 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(high=UNREAD_REPLIES)
         # None if the client has gone already. A link-local IPv6 address carries its zone after a %.
         peer = (transport.get_extra_info("peername") or ("unknown",))[0].partition("%")[0]
-        self._session.client = Client(peer)
-        self._conversation.connected(self._session.id, peer)
+        self._progress.client = Client(peer)
+        self._conversation.connected(self._progress.id, peer)
         self._flow.open(self._transport)
         self._ending.watch(self._transport)
         refusal = self._crowd.enter(self, peer)
         if refusal is not None:
             self._ending.farewell(refusal)
         elif opening := self._dispatcher.pool.members.opening:
-            self._session.skip()
+            self._progress.skip()
             self._ending.say(opening)
             self._counts.greeting.add(self._dispatcher.clock() - began)
         else:
@@ -142,8 +142,8 @@ class Connection(asyncio.BufferedProtocol):
             if not self._flow.unread:
                 self._ending.last_sign = self._ending.loop.time()
             self._counts.octets_in += nbytes
-            session = self._session
-            self._end_read = self._dispatcher.clock() if session.body_open and session.step else 0.0
+            progress = self._progress
+            self._end_read = self._dispatcher.clock() if progress.body_open and progress.step else 0.0
             self._framer.feed(self._crowd.room.large_buffer[:nbytes])
             self.advance()
 
@@ -175,11 +175,11 @@ class Connection(asyncio.BufferedProtocol):
         """The step has been done by a worker: send its replies and read on."""
         if isinstance(done.next, Injected):
             # The step counts as under way meanwhile, so nobody takes the client for idle.
-            self._conversation.injected(self._session.id, self._session.client.address, done.next.what)
+            self._conversation.injected(self._progress.id, self._progress.client.address, done.next.what)
             now = replace(done, next=done.next.then)
             self._ending.loop.call_later(done.next.delay / 1000, self.on_done, now, worker)
             return
-        step = self._session.end(done)
+        step = self._progress.end(done)
         if self._flow.in_step:
             self._flow.step_ends()
         spoken = step.input
@@ -193,13 +193,13 @@ class Connection(asyncio.BufferedProtocol):
             self._ending.last_sign = self._ending.loop.time()
             self._take(spoken, done, worker)
         else:
-            self._session.take(done)
+            self._progress.take(done)
             self._call_off_body()
 
     def on_failed(self, farewell: Farewell) -> None:
         """The step will not be done: the session cannot go on."""
-        self._session.step = None
-        self._session.body_open = False
+        self._progress.step = None
+        self._progress.body_open = False
         self._flow.step_ends()
         if self._ending.open:
             self._ending.farewell(farewell)
@@ -219,17 +219,17 @@ class Connection(asyncio.BufferedProtocol):
         """Answer what the client has said, by a step or without, if it may be now; then read on, or not, by room."""
         if not self._ending.open:
             return
-        session, framer, flow = self._session, self._framer, self._flow
-        if self._crowd.draining and session.step is None and self._crowd.ends(session.in_transaction):
+        progress, framer, flow = self._progress, self._framer, self._flow
+        if self._crowd.draining and progress.step is None and self._crowd.ends(progress.in_transaction):
             self._ending.farewell(Farewell.SHUTDOWN)
             return
         # A piece that is not the last has no reply.
-        if session.step is None and (not flow.unread or framer.in_message):
+        if progress.step is None and (not flow.unread or framer.in_message):
             spoken = framer.take(flow.octets or MAX_PIECE)
             if spoken is not None:
                 known = None
                 if spoken.__class__ is Lines and len(self._outbox.owed.get(self._transport, b"")) <= _SAID_ENOUGH:
-                    known = self._dispatcher.known(session, spoken.lines)
+                    known = self._dispatcher.known(progress, spoken.lines)
                 if known is not None:
                     self._counts.answered_at_once(known.done.told)
                     self._begun = 0.0
@@ -255,7 +255,7 @@ class Connection(asyncio.BufferedProtocol):
     # ------------------------------------------------------------ inside
 
     def _submit(self, spoken: Input) -> None:
-        step = self._session.begin(spoken)
+        step = self._progress.begin(spoken)
         self._begun = self._conversation.clock() if self._conversation.told else 0.0
         if spoken.__class__ is Body and self._flow.octets:
             self._flow.step_begins(len(spoken.data), self._framer.held)
@@ -263,10 +263,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def _take(self, spoken: Input, done: StepDone, worker: bytes) -> None:
         """Take an answer: what it says is sent, and what it wants is read."""
-        session = self._session
-        session.take(done)
+        progress = self._progress
+        progress.take(done)
         if self._conversation.told:
-            self._conversation.answered(session.id, session.client.address, spoken, done, worker, self._begun)
+            self._conversation.answered(progress.id, progress.client.address, spoken, done, worker, self._begun)
         if done.replies:
             self._outbox.owe(self._transport, done.replies)
         then = done.next
@@ -289,6 +289,6 @@ class Connection(asyncio.BufferedProtocol):
 
     def _call_off_body(self) -> None:
         """Have the first pieces of a message forgotten whose last one will not come."""
-        if self._session.body_open and self._session.step is None:
-            self._session.body_open = False
+        if self._progress.body_open and self._progress.step is None:
+            self._progress.body_open = False
             self._submit(Disconnected())

@@ -15,7 +15,7 @@ from gateway.clients.room import Flow
 from gateway.telling.conversation import Conversation
 from gateway.telling.farewells import Farewell
 from gateway.telling.metrics import GatewayCounts
-from gateway.workers.dispatcher import Session
+from gateway.workers.dispatcher import Progress
 
 # How long, in seconds, a client may take to read the last reply and close: a few round trips on a bad line.
 LINGER = 2.0
@@ -50,18 +50,18 @@ class Ending:
     """
 
     __slots__ = (
-        "_connection", "_conversation", "_counts", "_domain", "_flow", "_idle", "_lingers", "_outbox", "_session",
+        "_connection", "_conversation", "_counts", "_domain", "_flow", "_idle", "_lingers", "_outbox", "_progress",
         "_timer", "_transport", "_unsent", "_why", "last_sign", "loop", "open",
     )  # fmt: skip
 
     def __init__(
-        self, connection: Heard, session: Session, flow: Flow, outbox: Writer, conversation: Conversation,
+        self, connection: Heard, progress: Progress, flow: Flow, outbox: Writer, conversation: Conversation,
         counts: GatewayCounts, domain: str, idle_seconds: float,
     ) -> None:  # fmt: skip
         self.open = True
         self.loop = asyncio.get_running_loop()
         self._connection = connection
-        self._session = session
+        self._progress = progress
         self._flow = flow
         self._outbox = outbox
         self._conversation = conversation
@@ -78,7 +78,7 @@ class Ending:
 
     def say(self, replies: bytes) -> None:
         """What the gateway says by itself."""
-        self._conversation.said(self._session.id, self._session.client.address, replies)
+        self._conversation.said(self._progress.id, self._progress.client.address, replies)
         self._outbox.owe(self._transport, replies)
 
     def farewell(self, farewell: Farewell) -> None:
@@ -119,11 +119,11 @@ class Ending:
         self.open = False
         self._timer.cancel()
         self._outbox.owed.pop(self._transport, None)
-        self._conversation.closed(self._session.id, self._session.client.address, self._why)
+        self._conversation.closed(self._progress.id, self._progress.client.address, self._why)
 
     def _look_at_clock(self) -> None:
         """The idle timer ran out; octets that came since it was set only moved the time it is compared with."""
-        servers_turn = self._session.step is not None or self._flow.waits
+        servers_turn = self._progress.step is not None or self._flow.waits
         silent = 0.0 if servers_turn else self.loop.time() - self.last_sign
         if silent < self._idle:
             self._timer = self.loop.call_later(self._idle - silent, self._look_at_clock)

@@ -20,22 +20,17 @@ class Suspects:
         self.inquest = Inquest()
         # May not be run, now or ever.
         self._resting: deque[Task] = deque()
-        self._waiting: deque[Task] = deque()
-        # How many workers have `reserved` set.
-        self._reserved = 0
-
-    @property
-    def any(self) -> bool:
-        """Whether some wait for a worker, or run."""
-        return bool(self._waiting or self._reserved)
+        self.waiting: deque[Task] = deque()
+        # How many workers are kept free.
+        self.reserved = 0
 
     def add(self, task: Task) -> None:
         """One has come back from its worker."""
-        (self._waiting if task.free else self._resting).appendleft(task)
+        (self.waiting if task.free else self._resting).appendleft(task)
 
     def remove(self, gone: Collection[Task]) -> None:
         """These are given up."""
-        self._waiting = deque(task for task in self._waiting if task not in gone)
+        self.waiting = deque(task for task in self.waiting if task not in gone)
         self._resting = deque(task for task in self._resting if task not in gone)
 
     def decide(self, now: float) -> list[Task]:
@@ -47,7 +42,7 @@ class Suspects:
             if task.poison:
                 poison.append(task)
             else:
-                (self._waiting if task.free else self._resting).append(task)
+                (self.waiting if task.free else self._resting).append(task)
         return poison
 
     def reserve(
@@ -62,16 +57,16 @@ class Suspects:
         free = {worker: member for worker, member in takers.items() if member.reserved is None}
         # Half of the workers, or the only one: the others go on serving everyone else.
         room = max(1, len(takers) // 2) - (len(takers) - len(free))
-        for _ in range(len(self._waiting)):
+        for _ in range(len(self.waiting)):
             if room <= 0:
                 break
-            task = self._waiting.popleft()
+            task = self.waiting.popleft()
             worker = least_loaded(free, task.refused_by)
             if worker is None:
-                self._waiting.append(task)
+                self.waiting.append(task)
             else:
                 free.pop(worker).reserved = task
-                self._reserved += 1
+                self.reserved += 1
                 room -= 1
         return [
             (worker, member.reserved)
@@ -82,10 +77,10 @@ class Suspects:
     def unreserve(self, member: Member) -> None:
         """Let a step that still waits for this worker find another; one that runs already keeps it."""
         if member.reserved is not None and member.reserved.worker is None:
-            self._waiting.appendleft(member.reserved)
+            self.waiting.appendleft(member.reserved)
             self.free(member)
 
     def free(self, member: Member) -> None:
         """The worker need not be kept free any more."""
         member.reserved = None
-        self._reserved -= 1
+        self.reserved -= 1

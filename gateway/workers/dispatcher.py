@@ -1,6 +1,6 @@
 """Steps of sessions to workers, and their answers back: the pool's book-keeping tied to the bus and a clock.
 
-Gives: a `Dispatcher`. Whoever has a `Session` asks whether an answer is `known`; else a step is submitted and later
+Gives: a `Dispatcher`. Whoever has a `Progress` asks whether an answer is `known`; else a step is submitted and later
 gets, exactly once, the answer or the farewell with which the session must end. `attendance.py` sees to who is there.
 Fails: what a worker says that makes no sense is counted in `dropped`, logged and dropped. An answer that nobody
 waits for is late: its worker was believed lost. An answer to the right step that cannot be, such as more lines used
@@ -47,7 +47,7 @@ def session_ids() -> Iterator[str]:
     return (f"{prefix}-{number}" for number in count(1))
 
 
-class Session:
+class Progress:
     """How far a session has come: what it takes to make its next step. Only workers look into `state` and `carry`.
 
     :param session: its id.
@@ -198,9 +198,9 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._assign_due = False
 
-    def known(self, session: Session, lines: _Lines) -> Known | None:
+    def known(self, progress: Progress, lines: _Lines) -> Known | None:
         """What a step of these lines would be answered now, if that is known: then it need not be done."""
-        return self.answers.find(session.state, lines, self.clock())
+        return self.answers.find(progress.state, lines, self.clock())
 
     def submit(self, step: Step, owner: StepOwner) -> None:
         """Have a step done. The owner hears of it in a later turn of the loop."""

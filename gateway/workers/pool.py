@@ -66,7 +66,7 @@ class WorkerPool:
     @property
     def has_waiting(self) -> bool:
         """Whether `assign` has something to do; unlike `waiting` it costs nothing to ask."""
-        return bool(self._waiting[SMALL] or self._waiting[LARGE] or self._suspects.any)
+        return bool(self._waiting[SMALL] or self._waiting[LARGE] or self._suspects.waiting or self._suspects.reserved)
 
     # ------------------------------------------------------------ workers come, go and fall silent
 
@@ -162,7 +162,7 @@ class WorkerPool:
     def assign(self, now: float) -> list[tuple[Worker, Step]]:
         """Give waiting steps to workers, as far as there are any; what it returns must be sent."""
         sent: list[tuple[Worker, Step]] = []
-        if self._suspects.any:
+        if self._suspects.waiting or self._suspects.reserved:
             takers = {worker: member for worker, member in self.members.items() if not member.draining}
             for worker, task in self._suspects.reserve(takers, least_loaded):
                 self._give(worker, task, now, sent)

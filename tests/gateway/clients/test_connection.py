@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from gateway.clients.connection import Connection
+from gateway.clients.connection import ClientConnection
 from gateway.clients.crowd import Admission, Crowd
 from gateway.server import connections
 from gateway.telling.conversation import Conversation
@@ -286,13 +286,13 @@ async def test_the_limit_of_a_message_comes_from_the_worker() -> None:
 async def test_replies_go_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nagle's algorithm would hold a small reply back until the one before it is acknowledged."""
     made: list[asyncio.BaseTransport] = []
-    original = Connection.connection_made
+    original = ClientConnection.connection_made
 
-    def connection_made(self: Connection, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self: ClientConnection, transport: asyncio.BaseTransport) -> None:
         made.append(transport)
         original(self, transport)
 
-    monkeypatch.setattr(Connection, "connection_made", connection_made)
+    monkeypatch.setattr(ClientConnection, "connection_made", connection_made)
     async with gateway() as running:
         await running.worker()
         await running.greeted()

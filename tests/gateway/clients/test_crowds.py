@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from gateway.clients import room
-from gateway.clients.connection import Connection
+from gateway.clients.connection import ClientConnection
 from gateway.clients.crowd import Crowd
 from gateway.clients.room import READ_AHEAD
 from tests.conditions import until
@@ -38,8 +38,8 @@ def crowds(monkeypatch: pytest.MonkeyPatch) -> list[Crowd]:
     return made
 
 
-def connections(some: Crowd) -> list[Connection]:
-    return cast(list[Connection], list(some._clients))
+def connections(some: Crowd) -> list[ClientConnection]:
+    return cast(list[ClientConnection], list(some._clients))
 
 
 async def in_a_message(running: Running) -> Client:

@@ -14,7 +14,7 @@ from gateway.clients.room import Flow, Holder, Room
 from gateway.telling.conversation import Conversation
 from gateway.telling.farewells import Farewell
 from gateway.telling.metrics import GatewayCounts
-from gateway.workers.dispatcher import Session
+from gateway.workers.dispatcher import Progress
 from tests.conditions import until
 from tests.event_lines import event_log
 from wire.messages import Connected
@@ -48,7 +48,7 @@ class Scene:
 
     def __init__(self, transport: FakeTransport, idle_seconds: float = 300) -> None:
         self.dropped = 0
-        self.session = Session("s-1", lambda: 0.0)
+        self.session = Progress("s-1", lambda: 0.0)
         self.flow = Flow(Room(1000), cast(Holder, self))
         self.flow.eof = True
         self.counts = GatewayCounts()

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from gateway.clients import ending
-from gateway.clients.connection import UNREAD_REPLIES, Connection
+from gateway.clients.connection import UNREAD_REPLIES, ClientConnection
 from gateway.clients.crowd import Crowd, Endable
 from gateway.telling.farewells import Farewell
 from tests.conditions import until
@@ -121,13 +121,13 @@ async def test_a_client_that_half_closes_and_does_not_read_is_let_go(monkeypatch
             await loop.sock_connect(raw, ("127.0.0.1", running.port))
             await until(lambda: worker.steps, "for the session")
             (crowd,) = crowds
-            (client,) = cast(dict[Connection, str], crowd._clients)
+            (client,) = cast(dict[ClientConnection, str], crowd._clients)
             # More than the kernel takes for a client that does not read, and little enough to be served on.
             while not client._transport.get_write_buffer_size():
                 asked = len(worker.steps)
                 await loop.sock_sendall(raw, b"more\r\n")
                 await until(lambda asked=asked: len(worker.steps) > asked, "for the step")
-                await until(lambda: client._session.step is None and not client._outbox.owed, "for the answer")
+                await until(lambda: client._progress.step is None and not client._outbox.owed, "for the answer")
             raw.shutdown(socket.SHUT_WR)
             await until(lambda: len(crowd) == 0, "for its end")
 

@@ -182,7 +182,7 @@ class PoolMachine(RuleBasedStateMachine):
     @invariant()
     def reservations_are_counted(self) -> None:
         reserved = [member for member in self.pool.members.values() if member.reserved is not None]
-        assert self.pool._suspects._reserved == len(reserved)
+        assert self.pool._suspects.reserved == len(reserved)
 
     @invariant()
     def every_step_is_in_one_place(self) -> None:

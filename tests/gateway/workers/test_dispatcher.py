@@ -9,7 +9,7 @@ import tracemalloc
 import pytest
 import zmq
 
-from gateway.workers.dispatcher import Known, KnownAnswers, Session, impossible, session_ids
+from gateway.workers.dispatcher import Known, KnownAnswers, Progress, impossible, session_ids
 from runtime.bus import open_socket
 from tests.conditions import until
 from tests.gateway.fakes import gateway, mute, parrot
@@ -256,7 +256,7 @@ def test_ids_are_48_random_bits_and_a_number_and_leave_room_for_that_of_a_transa
 
 
 def test_steps_are_numbered_and_bring_the_message_s_number_and_what_the_latest_answer_left() -> None:
-    session = Session("s-1", lambda: 1.25)
+    session = Progress("s-1", lambda: 1.25)
     session.client = Client("::1")
     session.skip()
     first = session.begin(Lines((b"a",)))
