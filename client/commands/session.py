@@ -3,7 +3,7 @@
 Gives: `session_options`, for the command line, and `hold`, which holds the session that they ask for.
 On a terminal there are colours, hints, a status line and completion; otherwise what goes out is what the server said,
 and each of these only where it is asked for.
-Fails: as `connection.connect`, and `record.TranscriptWriter` for a file that cannot be written.
+Fails: as `connection.connect`, and `transcript.TranscriptWriter` for a file that cannot be written.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def hold(server: Server, wishes: Wishes) -> int:
     except NoConnection as error:
         raise error.in_language(language) from None
     try:
-        record = TranscriptWriter(wishes.save, f"{server.host}:{server.port}") if wishes.save else None
+        transcript = TranscriptWriter(wishes.save, f"{server.host}:{server.port}") if wishes.save else None
     except click.BadParameter:
         connection.close()
         raise
@@ -92,11 +92,11 @@ def hold(server: Server, wishes: Wishes) -> int:
         Paint(wants_color(wishes.color, os.environ, terminal=os.isatty(1))),
         hints=typed if wishes.hints is None else wishes.hints,
         explain=wishes.explain,
-        record=record,
+        transcript=transcript,
     )
     lines: LineSource = TypedLines(CommandHistory(history_path()), guide) if typed else PipedLines()
     try:
         return asyncio.run(converse(connection, lines, guide))
     finally:
-        if record:
-            record.close()
+        if transcript:
+            transcript.close()

@@ -1,6 +1,6 @@
 """Parts of a mail as files.
 
-Gives: `file_name`, a name for a part that can do no harm; `save`, which writes parts into a folder.
+Gives: `harmless_name`, a name for a part that can do no harm; `save`, which writes parts into a folder.
 The name is the sender's, so it is an attack until the contrary is shown: nothing of it leads out of the folder, hides
 the file, or means a device; what a browser would run gets `.txt` behind it, for a page that is opened as a file may
 read others. No file that is there is ever written to, and none can be executed.
@@ -53,7 +53,7 @@ class SaveError(click.ClickException):
     exit_code = 1
 
 
-def file_name(part: Part, number: int) -> str:
+def harmless_name(part: Part, number: int) -> str:
     """A harmless name.
 
     :param number: of the part, for one that has no name.
@@ -101,7 +101,7 @@ def save(parts: Iterable[tuple[int, Part]], folder: Path) -> Iterator[tuple[int,
     taken: dict[str, int] = {}
     try:
         for number, part in parts:
-            yield number, folder / _save(part.octets, file_name(part, number), descriptor, folder, taken)
+            yield number, folder / _save(part.octets, harmless_name(part, number), descriptor, folder, taken)
     finally:
         os.close(descriptor)
 

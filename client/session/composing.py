@@ -1,9 +1,9 @@
 """A mail message out of whatever a person has: a text, or a message that already has its header.
 
 Gives: `scan`, which learns what must be known before the first octet is sent; `compose`, which adds the header
-fields that are missing (RFC 5322) and chooses an encoding (RFC 2045) that the server can take; `Message.pieces`,
-the octets in pieces. A header that is there is kept as it is, but for Bcc, which nobody is to read, and what programs
-put on top of it: a byte order mark, a line `From `.
+fields that are missing (RFC 5322) and chooses an encoding (RFC 2045) that the server can take;
+`ComposedMessage.pieces`, the octets in pieces. A header that is there is kept as it is, but for Bcc, which nobody is
+to read, and what programs put on top of it: a byte order mark, a line `From `.
 Fails: `MessageError`, in words for whoever wrote the message.
 Limits: memory is bounded by a few pieces whatever the size; the input is read three times, so it must be seekable.
 """

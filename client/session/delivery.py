@@ -2,7 +2,7 @@
 
 Gives: `deliver`. All recipients are in one transaction, and where the server refuses one of them nothing is sent to
 any: a mail that reached some of those it was meant for is hard to repeat.
-Fails: `Refused` with the server's own words, `connection.ConnectionLost`, `message.MessageError`.
+Fails: `Refused` with the server's own words, `connection.ConnectionLost`, `composing.MessageError`.
 Limits: memory is bounded by a few pieces of the message; every wait has the time limit of RFC 5321 section 4.5.3.2.
 """
 

@@ -1,11 +1,11 @@
-"""What the client adds to a session for the one who learns by it: colours, hints, explanations, and a record.
+"""What the client adds to a session for the one who learns by it: colours, hints, explanations, and a transcript.
 
 Gives: `Guide`, which is told every line and reply and gives the text to show for it; what `--lang`, `--color`,
 `--hints`, `--explain` and `--save` ask for is decided by whoever makes one. As it is by default it adds nothing.
 `taken_apart` finds in a reply what a server tells of its own work: the lines that XEXPLAIN ON adds to each reply of
 Correio. They end the reply, one line `XEXPLAIN worker NAME step N` and then one per change, `XEXPLAIN name: before ->
 after`. A reply without them is left as it is. `in_words` says them for a person.
-Fails: nothing in it ends a session; a record that cannot be written any more is reported once.
+Fails: nothing in it ends a session; a transcript that cannot be written any more is reported once.
 Limits: a reply is shown as the server sent it, with what could act on the terminal made visible; all that the guide
 adds stands on lines of its own. Only the lines of an explanation that it asked for itself are shown in other words.
 """
@@ -65,14 +65,14 @@ class Guide:
         *,
         hints: bool = False,
         explain: bool = False,
-        record: TranscriptWriter | None = None,
+        transcript: TranscriptWriter | None = None,
     ) -> None:
         self.language = language
         self.paint = paint
         self.standing = Standing()
         self.explain = explain
         self._hints = hints
-        self._record = record
+        self._transcript = transcript
         self._trouble_told = False
         self._asking = False
 
@@ -83,8 +83,8 @@ class Guide:
 
     def said(self, line: bytes, expects: Expects) -> None:
         """A line was sent."""
-        if self._record and not self._asking:
-            self._record.said(line, expects)
+        if self._transcript and not self._asking:
+            self._transcript.said(line, expects)
 
     def heard(self, line: bytes | None, reply: ServerReply, seconds: float) -> str:
         """A reply came to this line (GREETING: to none, None: unasked) after so long; gives what to show, or ""."""
@@ -97,8 +97,8 @@ class Guide:
                 return "" if reply.positive else self.note(NOT_EXPLAINED)
         if line is not None:
             self.standing.exchanged(line, reply)
-        if self._record:
-            self._record.heard(reply)
+        if self._transcript:
+            self._transcript.heard(reply)
         shown = [self.paint.reply(harmless_text(str(reply)))]
         shown += self._explained(line, about, seconds)
         shown += self._hint(line or b"", reply)
@@ -116,9 +116,9 @@ class Guide:
         return [self.paint.hint(harmless_text(f"  {_HINT.say(self.language, text=text)}"))] if text else []
 
     def _trouble(self) -> list[str]:
-        if self._record and self._record.trouble and not self._trouble_told:
+        if self._transcript and self._transcript.trouble and not self._trouble_told:
             self._trouble_told = True
-            return [self.note(NOT_RECORDED, why=self._record.trouble)]
+            return [self.note(NOT_RECORDED, why=self._transcript.trouble)]
         return []
 
     def note(self, text: Phrase, **values: object) -> str:
@@ -130,17 +130,17 @@ class Guide:
 
     def lost(self, how: ServerError) -> str:
         """What to show when the connection is lost."""
-        if self._record:
-            self._record.closed()
+        if self._transcript:
+            self._transcript.closed()
         return self._aside(how.in_language(self.language).message)
 
     def over(self, *, closed: bool) -> None:
         """The session is over; `closed`: the server has said so, else the client leaves."""
-        if self._record:
+        if self._transcript:
             if closed:
-                self._record.closed()
+                self._transcript.closed()
             else:
-                self._record.left()
+                self._transcript.left()
 
     def status(self, expects: Expects) -> str:
         """One line: where the dialogue stands and what may come next."""

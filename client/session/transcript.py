@@ -5,7 +5,7 @@ Gives: `TranscriptWriter`, to be told each line and each reply; `client_line` an
 the escapes \\r \\n and \\xHH; `#` begins a comment. Such a file can be played to a server again: the delivery id of a
 reply, another one each time, is in a comment, with `...` in its place.
 Fails: `click.BadParameter` for a file that cannot be written at the start; one that cannot be written any more ends
-the record and not the session, and `trouble` says why.
+the transcript and not the session, and `trouble` says why.
 Limits: the file is made anew, for its owner's eyes alone. AUTH and what follows it are never written down.
 """
 

@@ -2,14 +2,11 @@
 
 Gives: `checks`; `listeners`, who listens on a port, from Linux' /proc.
 Fails: never; a check that cannot be made is a finding of its own.
-Limits: the users file is looked at roughly: whether it can be read, and whether its lines have the shape of addresses
-and differ. The store itself says exactly what is wrong with one.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import stat
 import subprocess
@@ -21,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..language import counted
+from ..mail.address import AddressError
+from ..mail.users import parse_entry
 from ..run_folder import Server, other_port
 from .status import Probe, probe
 
@@ -31,8 +30,6 @@ _ENGINE_SECONDS = 10.0
 _PROC = Path("/proc")
 # proc(5): the column `st` of /proc/net/tcp; 0A is TCP_LISTEN.
 _LISTENS = "0A"
-# An address or a catch-all, roughly: letters of any script, no second @ but in quotes, no empty label.
-_ADDRESS = re.compile(r"""\*@\*|(?:"[^"]+"|[^\s@"<>,;]+)@(?:\[[^]\s]+]|[\w-]+(?:\.[\w-]+)*)""")
 OK, WARNING, FAILED = "ok", "warning", "failed"
 # What Correio always offers (RFC 2920, 1870, 6152, 2034).
 _OFFERED = ("PIPELINING", "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES")
@@ -155,20 +152,24 @@ def _users(path: Path, *, needed: bool) -> Finding:
         return Finding("users", WARNING, what, "to check that one: --users")
     advice = f"write an address a line into {path}, or name another file: --users"
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         return Finding("users", FAILED, f"{path}: {error}", advice)
-    given = [(number, text) for number, line in enumerate(lines, 1) if (text := line.partition("#")[0].strip())]
     first: dict[str, int] = {}
-    for number, text in given:
-        if not _ADDRESS.fullmatch(text):
+    for number, line in enumerate(lines, 1):
+        entry = line.strip()
+        if not entry or entry.startswith("#"):
+            continue
+        try:
+            _, mailbox = parse_entry(entry)
+        except AddressError:
             return Finding("users", FAILED, f"{path}:{number}: this is no address", "correct the line: name@domain")
-        if (same := first.setdefault(text.casefold(), number)) != number:
+        if (same := first.setdefault(mailbox, number)) != number:
             what = f"{path}:{number}: the same mailbox as on line {same}"
             return Finding("users", FAILED, what, "take one of the lines out")
-    if not given:
+    if not first:
         return Finding("users", FAILED, f"{path} has no address", advice)
-    return Finding("users", OK, f"{path}: {counted(len(given), 'user')}")
+    return Finding("users", OK, f"{path}: {counted(len(first), 'user')}")
 
 
 def _there(path: Path) -> bool:

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.mail.parts import Part
-from client.mailbox.saving import SaveError, file_name, save
+from client.mailbox.saving import SaveError, harmless_name, save
 
 
 def named(name: str, kind: str = "application/pdf") -> str:
-    return file_name(Part(kind, name, b""), 3)
+    return harmless_name(Part(kind, name, b""), 3)
 
 
 @pytest.mark.parametrize(

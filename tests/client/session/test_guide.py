@@ -79,14 +79,14 @@ def test_a_farewell_instead_of_explanations_is_shown() -> None:
 
 def test_the_record_has_neither_hints_nor_explanations(tmp_path: Path) -> None:
     path = tmp_path / "session.smtp"
-    record = TranscriptWriter(path, "s")
-    guide = Guide(Language.PORTUGUESE, Paint(True), hints=True, explain=True, record=record)
+    transcript = TranscriptWriter(path, "s")
+    guide = Guide(Language.PORTUGUESE, Paint(True), hints=True, explain=True, transcript=transcript)
     guide.heard(GREETING, _HI, 0)
     guide.asks()
     exchange(guide, b"XEXPLAIN ON", _EXPLAINED)
     exchange(guide, b"XYZ", ServerReply(500, ("5.5.2 what?", "5.5.2 XEXPLAIN worker 1@h step 2")))
     guide.over(closed=False)
-    record.close()
+    transcript.close()
     assert path.read_text().splitlines()[1:] == [
         "S: 220 mail.example.com hi",
         "C: XYZ",
@@ -96,10 +96,10 @@ def test_the_record_has_neither_hints_nor_explanations(tmp_path: Path) -> None:
 
 
 def test_a_record_that_cannot_be_written_any_more_is_told_once(tmp_path: Path) -> None:
-    record = TranscriptWriter(tmp_path / "session.smtp", "s")
-    guide = Guide(record=record)
-    record.trouble = "No space left on device"
-    record.close()
+    transcript = TranscriptWriter(tmp_path / "session.smtp", "s")
+    guide = Guide(transcript=transcript)
+    transcript.trouble = "No space left on device"
+    transcript.close()
     assert "(The session is not saved any more: No space left on device)" in exchange(guide, b"NOOP", _HI)
     assert exchange(guide, b"NOOP", _HI) == str(_HI)
 

@@ -1,4 +1,4 @@
-"""The record of a session: its form, its file, and that it can be played again."""
+"""The transcript of a session: its form, its file, and that it can be played again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.transcripts.transcript import Expect, Send, load, mismatch
     )
 )
 def test_what_is_written_down_is_what_was_sent(line: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
-    path = tmp_path_factory.mktemp("record") / "session.smtp"
+    path = tmp_path_factory.mktemp("transcript") / "session.smtp"
     path.write_text(client_line(line) + "\n", encoding="utf-8")
     assert load(path).events == [Send(line + b"\r\n")]
 
@@ -68,11 +68,11 @@ def test_the_file_is_made_anew_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "session.smtp"
     path.write_text("before")
     path.chmod(0o644)
-    record = TranscriptWriter(path, "127.0.0.1:1")
-    record.heard(ServerReply(220, ("hi",)))
-    record.said(b"NOOP", Expects.COMMAND)
-    record.left()
-    record.close()
+    transcript = TranscriptWriter(path, "127.0.0.1:1")
+    transcript.heard(ServerReply(220, ("hi",)))
+    transcript.said(b"NOOP", Expects.COMMAND)
+    transcript.left()
+    transcript.close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     first, *lines = path.read_text().splitlines()
     assert first.startswith("# A session with 127.0.0.1:1, ")
@@ -81,11 +81,11 @@ def test_the_file_is_made_anew_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 def test_secrets_are_not_written_down(tmp_path: Path) -> None:
-    record = TranscriptWriter(tmp_path / "session.smtp", "")
-    record.said(b"auth PLAIN c2VjcmV0", Expects.COMMAND)
-    record.said(b"c2VjcmV0", Expects.RESPONSE)
-    record.said(b"AUTH is a word of the message", Expects.MESSAGE)
-    record.close()
+    transcript = TranscriptWriter(tmp_path / "session.smtp", "")
+    transcript.said(b"auth PLAIN c2VjcmV0", Expects.COMMAND)
+    transcript.said(b"c2VjcmV0", Expects.RESPONSE)
+    transcript.said(b"AUTH is a word of the message", Expects.MESSAGE)
+    transcript.close()
     text = (tmp_path / "session.smtp").read_text()
     assert "c2VjcmV0" not in text
     assert "C: AUTH is a word of the message" in text
@@ -98,10 +98,10 @@ def test_a_file_that_cannot_be_written_is_wrong_usage(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110
 def test_a_disk_that_becomes_full_ends_the_record_alone() -> None:
-    record = TranscriptWriter.__new__(TranscriptWriter)
-    record.trouble = ""
-    record._file = open("/dev/full", "w")  # noqa: SIM115, PTH123
-    record.said(b"NOOP", Expects.COMMAND)
-    assert record.trouble == "No space left on device"
-    record.said(b"NOOP", Expects.COMMAND)
-    record.close()
+    transcript = TranscriptWriter.__new__(TranscriptWriter)
+    transcript.trouble = ""
+    transcript._file = open("/dev/full", "w")  # noqa: SIM115, PTH123
+    transcript.said(b"NOOP", Expects.COMMAND)
+    assert transcript.trouble == "No space left on device"
+    transcript.said(b"NOOP", Expects.COMMAND)
+    transcript.close()
