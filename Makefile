@@ -18,7 +18,7 @@ GIVEN = $(strip $(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin 
 DEPLOY = @CORREIO_GIVEN="$(GIVEN)" $(RUN_PYTHON) -m deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help up down restart-workers restart-store restart-gateway status logs test test-long test-debian chaos lint bench log-costs curves budget client lock pictures clean
+.PHONY: help up down restart-workers restart-store restart-gateway status logs test test-long test-debian chaos lint bench compare log-costs curves budget client lock pictures clean
 
 help: ## show this
 	@echo "Correio, an SMTP server. Targets:"
@@ -80,8 +80,11 @@ lint: $(INSTALLED) ## check style, types and who imports whom
 bench: $(INSTALLED) $(BENCH)/.installed ## measure throughput, times and cost next to other servers (QUICK=1 ROUNDS=3)
 	@$(RUN_PYTHON) -m bench
 
-# Variables: BEFORE, a commit to compare with, MODE=docker, QUICK=1, ROUNDS, LOAD_SECONDS, FOLDER,
+# Variables of these two: BEFORE, a commit to compare with, MODE=docker, QUICK=1, ROUNDS, LOAD_SECONDS, FOLDER,
 # LOADS="keep s=100,new s=100".
+compare: $(INSTALLED) ## measure this checkout and the commit BEFORE in turn (some 6 minutes)
+	@$(RUN_PYTHON) -m bench.compare
+
 log-costs: $(INSTALLED) ## measure what the log of conversations costs, now and at the commit BEFORE
 	@$(RUN_PYTHON) -m bench.logs
 

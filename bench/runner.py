@@ -2,9 +2,9 @@
 
 Gives: a `Bench` whose `samples` hold what each load did. Before a load the disk's writes are waited for, so that no
 peer pays for the one before it. The first load of a peer in a scenario is short, warms up, and is not counted: it
-tells how many messages make a run of the wished length, and that number holds for all rounds. Where there are many
-mailboxes, each gets a message then, unless the peer has a queue, which would take minutes; and each load goes on with
-the mailbox after the last one's.
+tells how many messages make a run of the wished length, and that number holds for all rounds. Each load goes on with
+the mailbox after the last one's. Every other round goes through the peers backwards: a machine that becomes faster or
+slower in a round is as good or bad for each of them.
 Fails: a peer that cannot start is left out and named; a load that fails is a sample with its `error`.
 Limits: when the time is up no further load begins; the one under way ends.
 """
@@ -106,7 +106,7 @@ class Bench:
         """All scenarios, `rounds` times, each load about `seconds` long, until `deadline` (monotonic)."""
         for turn in range(1, rounds + 1):
             for scenario in scenarios:
-                for name in list(self._peers):
+                for name in list(self._peers)[:: 1 if turn % 2 else -1]:
                     if name not in scenario.only and (scenario.only or "correio-" in name):
                         continue
                     if time.monotonic() > deadline:
@@ -116,15 +116,17 @@ class Bench:
 
     def _sample(self, name: str, scenario: Scenario, turn: int, seconds: float) -> None:
         key = (name, scenario.key)
+        if scenario.once and self._sent[key] + scenario.once > scenario.recipients:
+            self._tell(f"round {turn}  {scenario.key}: every recipient has got a message: {name} gets no more")
+            return
         if key not in self._counts:
             least = max(_WARM_UP_MESSAGES, _PER_SESSION * scenario.sessions)
             if scenario.size > 1024 * 1024:
                 least = scenario.sessions
             # What was stored counts: a queue must not be fed for long what it delivers slowly.
-            few = least if self._peers[name].queues else max(least, scenario.recipients)
-            warm = self._load(name, scenario, 0, few)
-            rate = warm.stored / warm.stored_seconds if warm.stored else few / max(warm.seconds, 0.01)
-            self._counts[key] = min(_MOST_MESSAGES, max(least, int(rate * seconds)))
+            warm = self._load(name, scenario, 0, scenario.once or least)
+            rate = warm.stored / warm.stored_seconds if warm.stored else warm.sent / max(warm.seconds, 0.01)
+            self._counts[key] = scenario.once or min(_MOST_MESSAGES, max(least, int(rate * seconds)))
         sample = self._load(name, scenario, turn, self._counts[key])
         self.samples.append(sample)
         verdict = sample.error or ("" if sample.settled else f"{sample.stored} STORED of {sample.acknowledged}")

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.logs import LOADS, chosen, cost_table, table
-from bench.options import OptionError
+from bench.logs import cost_table, table
 from bench.peers import Deployed
 from bench.runner import Sample
 from tests.bench.test_report import SAMPLE
@@ -54,13 +53,6 @@ def test_the_cost_of_each_process_is_told_for_one_load() -> None:
     assert head.split()[-2:] == ["gateway", "store"]
     assert off.split()[-2:] == ["20", "40"]
     assert json.split()[-2:] == ["40", "80"]
-
-
-def test_loads_are_chosen_by_name_and_a_wrong_one_is_named() -> None:
-    assert chosen("", quick=False) == LOADS
-    assert [load.key for load in chosen("new s=20, keep s=1", quick=True)] == ["new s=20", "keep s=1"]
-    with pytest.raises(OptionError, match=r"^LOADS=keep: there is no keep, but keep s=100, "):
-        chosen("keep", quick=False)
 
 
 @pytest.mark.stack
