@@ -9,7 +9,8 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from mail.address import parse_domain
 from runtime.settings import Settings
-from session_worker.dialogue.rules import Faults, Rules, SenderDomainRule
+from session_worker.dialogue.turn import Policy, SenderDomainRule
+from session_worker.faults.cue import Faults
 from session_worker.faults.rules import Rule, RuleError, parse
 from wire.limits import MAX_RECIPIENTS
 
@@ -71,9 +72,9 @@ class WorkerSettings(Settings):
         """The endpoint of each gateway."""
         return [endpoint.strip() for endpoint in self.gateway_endpoint.split(",")]
 
-    def rules(self) -> Rules:
+    def policy(self) -> Policy:
         """The settings that the dialogue needs."""
-        return Rules(
+        return Policy(
             domain=self.domain,
             strict=self.profile == "strict",
             sender_domain_rule=SenderDomainRule(self.sender_domain_rule),

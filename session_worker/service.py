@@ -21,8 +21,8 @@ from runtime import VERSION, counted
 from runtime.bus import Bus, Peer
 from runtime.event_log import EventLog, escaped, members
 from session_worker.dialogue import steps
-from session_worker.dialogue.rules import Rules
 from session_worker.dialogue.state import NewerState, StateError
+from session_worker.dialogue.turn import Policy
 from session_worker.metrics import Counts
 from session_worker.store_calls import Lookups, StoreCalls
 from wire.messages import (
@@ -64,7 +64,7 @@ class Service:
 
     def __init__(
         self,
-        rules: Rules,
+        rules: Policy,
         sockets: Sequence[zmq.Socket[bytes]],
         counts: Counts,
         store_seconds: float,

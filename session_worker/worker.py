@@ -55,7 +55,7 @@ class Worker:
         if events is not None:
             events.soon = self._loop.call_soon
         self._stopping = asyncio.Event()
-        rules = replace(settings.rules(), worker=f"{os.getpid()}@{os.uname().nodename}")
+        rules = replace(settings.policy(), worker=f"{os.getpid()}@{os.uname().nodename}")
         sockets = _connect(context, self._name.encode(), [settings.store_endpoint, *settings.gateways()])
         self.service = Service(rules, sockets, self.counts, settings.store_seconds, events)
 

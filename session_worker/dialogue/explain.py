@@ -19,14 +19,13 @@ Everything here is pure and raises nothing.
 from __future__ import annotations
 
 from session_worker.dialogue import replies
-from session_worker.dialogue import transaction as commands
 from session_worker.dialogue.replies import Refusal, Reply, shown
 from session_worker.dialogue.state import Session
-from session_worker.dialogue.transaction import Command
-from session_worker.dialogue.turn import Context, Turn
+from session_worker.dialogue.turn import Command, Context, Turn
 from wire.records import replace
 
 KEYWORD = "XEXPLAIN"
+FORM = "XEXPLAIN, XEXPLAIN ON or XEXPLAIN OFF"
 _NONE = "(none)"
 
 
@@ -49,19 +48,20 @@ def xexplain(context: Context, command: Command) -> Turn:
 
     :raises Refusal: where it is switched off, or for another argument.
     """
-    if not context.rules.explain:
+    if not context.policy.explain:
         raise Refusal(replies.not_implemented(KEYWORD))
     if not command.argument:
         return Turn(context.session, _overview(context))
     if command.argument.upper() not in ("ON", "OFF"):
-        raise Refusal(replies.bad_form(KEYWORD, "it takes ON or OFF", commands.EXPLAIN_FORM))
+        raise Refusal(replies.bad_form(KEYWORD, "it takes ON or OFF", FORM))
     on = command.argument.upper() == "ON"
-    return Turn(replace(context.session, explained=on), replies.explaining(on=on))
+    said = "From here on each reply tells what was done" if on else "Replies tell no more what was done"
+    return Turn(replace(context.session, explained=on), Reply(250, "2.0.0", (said,)))
 
 
 def explained(context: Context, turn: Turn) -> Turn:
     """A turn of an explained session with its reply explained; `context` is from before the turn."""
-    if turn.reply is None or not context.rules.explain:
+    if turn.reply is None or not context.policy.explain:
         return turn
     before, after = fields(context, context.session), fields(context, turn.session)
     changes = [f"{name}: {before[name]} -> {value}" for name, value in after.items() if value != before[name]]
@@ -72,8 +72,8 @@ def explained(context: Context, turn: Turn) -> Turn:
 def _overview(context: Context) -> Reply:
     mail = context.session.transaction
     now = (f"{name}: {value}" for name, value in fields(context, context.session).items())
-    return replies.explanation(_who(context), *now, utf8=mail is not None and mail.utf8)
+    return Reply(250, "2.0.0", (_who(context), *now), utf8=mail is not None and mail.utf8)
 
 
 def _who(context: Context) -> str:
-    return f"worker {context.rules.worker} step {context.seq}"
+    return f"worker {context.policy.worker} step {context.seq}"

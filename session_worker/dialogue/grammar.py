@@ -1,8 +1,8 @@
-"""The grammar of paths, parameters and names in commands; each expression stands under its ABNF rule.
+"""The grammar of parameters and names in commands, and which rule a path breaks; expressions stand under their ABNF.
 
 Pure functions from text to values. What breaks the form of a command raises `GrammarError`, what breaks the form of
 an address in it raises `mail.address.AddressError`: the replies differ. Whether a deviation that is understood is
-also tolerated is for the caller: a `Path` tells what it was like.
+also tolerated is for the caller.
 
 Input is text without control characters. Expressions that repeat are possessive, so that time is linear.
 """
@@ -14,19 +14,14 @@ from functools import lru_cache
 
 from mail import address
 from mail.address import Address, AddressError
-from wire.records import Record
 
 # RFC 5321 section 4.1.2 Quoted-string; what it may hold is checked when the address is parsed.
-_QUOTED = r'"(?:[^"\\]|\\.)*+"'
-# RFC 5321 section 4.1.2: Path = "<" [ A-d-l ":" ] Mailbox ">"
-_PATH = re.compile(rf'<((?:[^"<>]|{_QUOTED})*+)>')
-# The same without its brackets ends at a blank.
-_BARE_PATH = re.compile(rf'((?:[^" <>]|{_QUOTED})++)')
+QUOTED = r'"(?:[^"\\]|\\.)*+"'
 # RFC 5321 section 4.1.2: esmtp-param = esmtp-keyword ["=" esmtp-value]
 # esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-"); esmtp-value = 1*(%d33-60 / %d62-126), to which RFC 6531
 # section 3.3 adds UTF8-non-ascii.
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*+)(?:=([!-<>-~\x80-\U0010ffff]++))?")
-_QUOTED_TEXT = re.compile(_QUOTED)
+_QUOTED_TEXT = re.compile(QUOTED)
 
 # Of a word that is no parameter so many characters are shown.
 _SHOWN = 40
@@ -38,36 +33,7 @@ class GrammarError(ValueError):
     """The command does not have its form; the text says which part breaks it."""
 
 
-class Path(Record):
-    """A reverse-path or forward-path.
-
-    `text` is the mailbox as it was given, "" for the null path; `bracketed`: it stood in `<>`; `routed`: a source
-    route stood before it and is dropped (RFC 5321 appendix C).
-    """
-
-    text: str
-    bracketed: bool
-    routed: bool
-
-
-def path(text: str) -> tuple[Path, str]:
-    """Take a path off the beginning of an argument; gives it and what follows, the blank before it included.
-
-    :raises GrammarError: where no path can be seen.
-    :raises AddressError: where the source route is not one.
-    """
-    bracketed = text.startswith("<")
-    found = (_PATH if bracketed else _BARE_PATH).match(text)
-    if found is None:
-        raise GrammarError(_no_path(text, bracketed))
-    rest = text[found.end() :]
-    if (rest and not rest.startswith(" ")) or (not bracketed and "<" in rest):
-        raise GrammarError(_rule_behind(rest, bracketed))
-    mailbox, routed = _without_route(found[1])
-    return Path(mailbox, bracketed, routed), rest
-
-
-def _no_path(text: str, bracketed: bool) -> str:
+def no_path(text: str, *, bracketed: bool) -> str:
     """The rule that is broken by what is no path."""
     unquoted = _QUOTED_TEXT.sub("", text)
     if '"' in unquoted:
@@ -77,7 +43,7 @@ def _no_path(text: str, bracketed: bool) -> str:
     return "the closing > is missing" if "<" not in unquoted[1:] else "a < stands inside the <>"
 
 
-def _rule_behind(rest: str, bracketed: bool) -> str:
+def rule_behind_path(rest: str, *, bracketed: bool) -> str:
     """The rule that is broken by what follows a path."""
     if rest.startswith(","):
         return "one command takes one address, and the next one has a command of its own"
@@ -88,10 +54,12 @@ def _rule_behind(rest: str, bracketed: bool) -> str:
     return "a blank must follow the address"
 
 
-def _without_route(text: str) -> tuple[str, bool]:
+def without_route(text: str) -> str:
+    """The mailbox of a path that begins with a source route.
+
+    :raises AddressError: where the route is none.
+    """
     # A-d-l = At-domain *( "," At-domain );  At-domain = "@" Domain
-    if not text.startswith("@"):
-        return text, False
     route, colon, mailbox = text.partition(":")
     if not colon:
         raise AddressError("the part before the @ is missing")
@@ -99,15 +67,7 @@ def _without_route(text: str) -> tuple[str, bool]:
         if not at_domain.startswith("@"):
             raise AddressError("a source route is @host,@host: before the address")
         address.parse_domain(at_domain[1:])
-    return mailbox, True
-
-
-def mailbox(text: str) -> Address:
-    """An address with its domain, in canonical form.
-
-    :raises AddressError: naming the rule that is broken.
-    """
-    return address.parse(text)
+    return mailbox
 
 
 def sender(text: str, *, strict: bool) -> Address:

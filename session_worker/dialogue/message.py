@@ -12,7 +12,7 @@ from collections.abc import Generator
 from mail.address import fold
 from mail.trace import received
 from session_worker.dialogue import replies
-from session_worker.dialogue.replies import DELIVERED, Reply
+from session_worker.dialogue.replies import Reply
 from session_worker.dialogue.state import TIMED_OUT, Session, StateError, Transaction
 from session_worker.dialogue.turn import Context, Talk, Turn
 from wire.messages import Body, Close, Deliver, Discard, Question, ReadBody, Stage
@@ -29,12 +29,14 @@ def piece(context: Context, body: Body) -> Talk:
     if not mail.failure and body.offset != mail.staged:
         raise StateError(f"a piece at offset {body.offset}, and staged is {mail.staged}")
     if body.last:
+        turn = Turn(replace(context.session, transaction=None), None)
         reply = yield from _end_of_data(context, mail, body)
-        delivery = context.delivery if reply.code == DELIVERED else ""
-        return Turn(replace(context.session, transaction=None), reply, delivery=delivery)
+        if reply is None:
+            return replace(turn, reply=replies.delivered(context.delivery), delivery=context.delivery)
+        return replace(turn, reply=reply)
     if not mail.failure:
         mail = yield from _stage(context, mail, body)
-    remaining = 0 if mail.failure else max(0, context.rules.max_message_octets - mail.staged)
+    remaining = 0 if mail.failure else max(0, context.policy.max_message_octets - mail.staged)
     return Turn(replace(context.session, transaction=mail), None, ReadBody(remaining))
 
 
@@ -58,16 +60,17 @@ def _stage(context: Context, mail: Transaction, body: Body) -> Generator[Questio
     return replace(mail, failure=replies.failure_of(outcome))
 
 
-def _end_of_data(context: Context, mail: Transaction, body: Body) -> Generator[Question, Outcome, Reply]:
+def _end_of_data(context: Context, mail: Transaction, body: Body) -> Generator[Question, Outcome, Reply | None]:
+    """Deliver the message; gives why it was not, or None."""
     if mail.failure:
         yield from _discard(context, mail)
         return replies.failure(mail.failure)
     if body.too_big:
         yield from _discard(context, mail)
-        return replies.too_big(context.rules.max_message_octets)
-    if body.bare and context.rules.strict:
+        return replies.too_big(context.policy.max_message_octets)
+    if body.bare and context.policy.strict:
         yield from _discard(context, mail)
-        return replies.bare_line_ends()
+        return replies.BARE_LINE_ENDS
     outcome = yield Deliver(
         delivery=context.delivery,
         time=context.time,
@@ -79,7 +82,7 @@ def _end_of_data(context: Context, mail: Transaction, body: Body) -> Generator[Q
         originals=_originals(mail),
     )
     if isinstance(outcome, Delivered):
-        return replies.delivered(context.delivery)
+        return None
     failure = replies.failure_of(outcome)
     yield from _discard(context, replace(mail, failure=failure))
     return replies.failure(failure)
@@ -89,7 +92,7 @@ def _trace(context: Context, mail: Transaction) -> bytes:
     session = context.session
     only = mail.recipients[0].address if len(mail.recipients) == 1 else ""
     return received(
-        session.hello, context.client.address, context.rules.domain, context.delivery, context.time,
+        session.hello, context.client.address, context.policy.domain, context.delivery, context.time,
         extended=session.extended, utf8=mail.utf8, only=only,
     )  # fmt: skip
 

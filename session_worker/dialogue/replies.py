@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from session_worker.dialogue import grammar
 from session_worker.dialogue.state import TIMED_OUT
+from wire.limits import MAX_LINE
 from wire.outcomes import DISK_FULL, EXPIRED, TROUBLE, Failed, NoSuchUser, NotOurDomain, Outcome, TimedOut, Unwritable
 from wire.records import Record, replace
 
@@ -30,11 +31,6 @@ class Reply(Record):
     enhanced: str
     lines: tuple[str, ...]
     utf8: bool = False
-
-    @property
-    def is_error(self) -> bool:
-        """It counts against the session's limit of errors."""
-        return self.code >= 500
 
     def render(self) -> bytes:
         """The octets of the reply, CRLF included (RFC 5321 section 4.2.1, RFC 2034 section 3)."""
@@ -99,6 +95,8 @@ def in_own_name(reply: Reply, hello: str) -> Reply:
 
 # ---------------------------------------------------------------- the session
 
+NOOP = _reply(250, "2.0.0", "Ok, nothing was done")
+
 
 def greeting(domain: str) -> Reply:
     return _reply(220, "", f"{domain} ESMTP Correio is waiting for HELO, as in: HELO example.org")
@@ -121,44 +119,17 @@ def reset(*, greeted: bool) -> Reply:
     return _reply(250, "2.0.0", f"Ok, no mail is under way; {following}")
 
 
-def noop() -> Reply:
-    return _reply(250, "2.0.0", "Ok, nothing was done")
-
-
 def farewell(domain: str) -> Reply:
     return _reply(221, "2.0.0", f"{domain} says goodbye and closes the connection")
 
 
-def help_text(*lines: str, utf8: bool) -> Reply:
-    return _reply(214, "2.0.0", *lines, utf8=utf8)
-
-
-def no_help(verb: str, verbs: str) -> Reply:
-    return _reply(504, "5.5.4", f'No help on "{shown(verb)}". HELP alone, or HELP with one of {verbs}')
-
-
-def explaining(*, on: bool) -> Reply:
-    text = "From here on each reply tells what was done" if on else "Replies tell no more what was done"
-    return _reply(250, "2.0.0", text)
-
-
-def explanation(*lines: str, utf8: bool) -> Reply:
-    return _reply(250, "2.0.0", *lines, utf8=utf8)
-
-
 # ---------------------------------------------------------------- lines that are no command
 
-
-def line_too_long(limit: int) -> Reply:
-    return _reply(500, "5.5.2", f"Line too long: a command has at most {limit} octets; all of it was ignored")
-
-
-def empty_line() -> Reply:
-    return _reply(500, "5.5.2", "Empty line: type a command, for example HELP")
-
-
-def leading_blank() -> Reply:
-    return _reply(500, "5.5.2", "Command not recognized: it must begin its line, without blanks before it")
+TOO_LONG = _reply(500, "5.5.2", f"Line too long: a command has at most {MAX_LINE} octets; all of it was ignored")
+EMPTY_LINE = _reply(500, "5.5.2", "Empty line: type a command, for example HELP")
+LEADING_BLANK = _reply(500, "5.5.2", "Command not recognized: it must begin its line, without blanks before it")
+NOT_UTF8 = _reply(500, "5.5.2", "The line holds octets that are neither ASCII nor UTF-8")
+OTHER_PROTOCOL = _reply(502, "5.7.0", "This is an SMTP server, and that was another protocol; goodbye")
 
 
 def control_byte(octet: int) -> Reply:
@@ -177,10 +148,6 @@ _CONTROLS = {
 }
 
 
-def not_utf8() -> Reply:
-    return _reply(500, "5.5.2", "The line holds octets that are neither ASCII nor UTF-8")
-
-
 def not_recognized(verb: str, similar: str, example: str) -> Reply:
     guess = f" Did you mean {similar}?" if similar else ""
     return _reply(500, "5.5.2", f'Command not recognized: "{shown(verb)}".{guess} Next could be: {example}')
@@ -188,10 +155,6 @@ def not_recognized(verb: str, similar: str, example: str) -> Reply:
 
 def not_implemented(verb: str) -> Reply:
     return _reply(502, "5.5.1", f"{verb} is known but not offered here; HELP lists what is")
-
-
-def other_protocol() -> Reply:
-    return _reply(502, "5.7.0", "This is an SMTP server, and that was another protocol; goodbye")
 
 
 def too_many_errors(limit: int) -> Reply:
@@ -203,6 +166,9 @@ def our_fault(domain: str) -> Reply:
 
 
 # ---------------------------------------------------------------- syntax and order
+
+NESTED = _reply(503, "5.5.1", f"A mail is under way already: go on with {RCPT_FORM}, or drop it with RSET")
+NO_RECIPIENT = _reply(554, "5.5.1", f"No recipient was accepted: first {RCPT_FORM}, then DATA")
 
 
 def bad_form(verb: str, why: str, form: str) -> Reply:
@@ -221,15 +187,10 @@ def sender_first(verb: str) -> Reply:
     return _reply(503, "5.5.1", f"Before {verb} comes the sender: {MAIL_FORM}")
 
 
-def nested() -> Reply:
-    return _reply(503, "5.5.1", f"A mail is under way already: go on with {RCPT_FORM}, or drop it with RSET")
-
-
-def no_recipient() -> Reply:
-    return _reply(554, "5.5.1", f"No recipient was accepted: first {RCPT_FORM}, then DATA")
-
-
 # ---------------------------------------------------------------- sender and parameters
+
+_WITH_EHLO = "greet with EHLO instead of HELO to use them, as in: EHLO host.example.org"
+PARAMETERS_NEED_EHLO = _reply(555, "5.5.4", f"Parameters are an extension: {_WITH_EHLO}")
 
 
 def sender_ok(sender: str, hints: str, *, utf8: bool) -> Reply:
@@ -251,14 +212,6 @@ def unknown_parameter(verb: str, keyword: str, known: str) -> Reply:
     return _reply(555, "5.5.4", f"{verb} has no parameter {shown(keyword)} here; it takes: {known}")
 
 
-def parameters_need_ehlo() -> Reply:
-    return _reply(
-        555,
-        "5.5.4",
-        "Parameters are an extension: greet with EHLO instead of HELO to use them, as in: EHLO host.example.org",
-    )
-
-
 def declared_too_big(limit: int) -> Reply:
     return _reply(552, "5.3.4", f"Message too big: this server takes at most {limit} octets (SIZE in EHLO's reply)")
 
@@ -268,6 +221,12 @@ def needs_utf8(form: str) -> Reply:
 
 
 # ---------------------------------------------------------------- recipients
+
+# RFC 6531 section 3.7.4.2: a mailbox that takes UTF-8 to spell is told only to those who take UTF-8.
+VERIFIED_ONLY_IN_UTF8 = _reply(
+    252, "2.6.8", "The name is known, its address takes UTF-8 to spell: SMTPUTF8 behind the name shows it"
+)
+NOT_VERIFYING = _reply(252, "2.5.0", "VRFY is switched off here: try the address as a mail's recipient")
 
 
 def recipient_ok(address: str, hints: str, *, utf8: bool) -> Reply:
@@ -282,21 +241,6 @@ def too_many_recipients(limit: int) -> Reply:
     return _reply(452, "4.5.3", f"At most {limit} recipients in one mail: send the others in a next one")
 
 
-def verified(mailbox: str, *, utf8: bool) -> Reply:
-    return _reply(250, "2.1.5", f"<{mailbox}>", utf8=utf8)
-
-
-def verified_only_in_utf8() -> Reply:
-    # RFC 6531 section 3.7.4.2: a mailbox that takes UTF-8 to spell is told only to those who take UTF-8.
-    return _reply(
-        252, "2.6.8", "The name is known, its address takes UTF-8 to spell: SMTPUTF8 behind the name shows it"
-    )
-
-
-def not_verifying() -> Reply:
-    return _reply(252, "2.5.0", "VRFY is switched off here: try the address as a mail's recipient")
-
-
 def no_such_user(address: str, why: str = "") -> Reply:
     if why:
         return _reply(550, "5.1.1", f"<{shown(address)}> can have no mailbox here: {why}")
@@ -305,24 +249,16 @@ def no_such_user(address: str, why: str = "") -> Reply:
 
 # ---------------------------------------------------------------- the message
 
-
-def start_message() -> Reply:
-    return _reply(354, "", "Type the message; end it with a line that holds a single dot")
-
-
-DELIVERED = 250
+START_MESSAGE = _reply(354, "", "Type the message; end it with a line that holds a single dot")
+BARE_LINE_ENDS = _reply(550, "5.5.2", "A line of the message ended in a bare LF or CR: every line must end in CRLF")
 
 
 def delivered(delivery: str) -> Reply:
-    return _reply(DELIVERED, "2.0.0", f"Message delivered, id {delivery}")
+    return _reply(250, "2.0.0", f"Message delivered, id {delivery}")
 
 
 def too_big(limit: int) -> Reply:
     return _reply(552, "5.3.4", f"Message too big: at most {limit} octets; it was read to its end and not stored")
-
-
-def bare_line_ends() -> Reply:
-    return _reply(550, "5.5.2", "A line of the message ended in a bare LF or CR: every line must end in CRLF")
 
 
 # ---------------------------------------------------------------- from outcomes
@@ -342,13 +278,9 @@ def failure(kind: str) -> Reply:
 
 def failure_of(outcome: Outcome) -> str:
     """The failure that an outcome is when it is none of those hoped for; one that answers another question too."""
-    match outcome:
-        case Failed(kind=kind):
-            return kind
-        case TimedOut():
-            return TIMED_OUT
-        case _:
-            return TROUBLE
+    if isinstance(outcome, Failed):
+        return outcome.kind
+    return TIMED_OUT if isinstance(outcome, TimedOut) else TROUBLE
 
 
 def refused(outcome: Outcome, address: str) -> Reply:

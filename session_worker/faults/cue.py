@@ -10,7 +10,7 @@ chance is a hash of (seed, rule, number of the connection, how often the rule wa
 the same, and connections that come in the same order meet the same failures. Pausing, closing and logging are the
 gateway's: a turn's `next` says what (`wire.messages.Injected`).
 
-Gives: `connected`, `command` and `end`, each around what it is given. Fails: as what it is around does.
+Gives: `Faults`, whose `connected`, `command` and `end` are each around what they are given. Fails: as that does.
 Limits: no rule at rcpt is for a bare <postmaster> from <>: the question whether mail is taken. `_MAX_WORDS` words in
 a transaction; a word beyond them is a recipient like any other.
 """
@@ -21,12 +21,10 @@ import hashlib
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
-from session_worker.dialogue import transaction as commands
+from session_worker.dialogue import transaction
 from session_worker.dialogue.replies import Reply
-from session_worker.dialogue.rules import Faults
 from session_worker.dialogue.state import Session, Transaction
-from session_worker.dialogue.transaction import Command
-from session_worker.dialogue.turn import Context, Talk, Turn
+from session_worker.dialogue.turn import Command, Context, Talk, Turn
 from session_worker.faults import rules as fault_rules
 from session_worker.faults.rules import Delay, Drop, Fail, Rule
 from wire.messages import Body, Close, Discard, Injected, Lookup, ReadLines
@@ -47,56 +45,60 @@ class _Due(Record):
     what: tuple[str, ...]
 
 
-def connected(faults: Faults, context: Context, greeting: Turn) -> Turn:
-    """The greeting of a new session."""
-    turn = _apply(_due(faults, context, "connect"), context.session, greeting)
-    if isinstance(turn.next, Injected) and turn.reply is not greeting.reply:
-        # A client that was refused has nothing more to say (RFC 5321 section 3.1).
-        return replace(turn, next=replace(turn.next, then=Close()))
-    return turn
+class Faults(Record):
+    """What is to fail on cue: the rules of FAULT_RULES, and FAULT_SEED. The dialogue asks it at each turn."""
 
+    rules: tuple[Rule, ...] = ()
+    seed: int = 0
 
-def command(faults: Faults, context: Context, command: Command, serve: Callable[[Context, Command], Talk]) -> Talk:
-    """One command, served by `serve`."""
-    mail = context.session.transaction
-    stage = "helo" if command.verb == "EHLO" else command.verb.lower()
-    if command.verb != "RCPT" or mail is None:
-        turn = yield from serve(context, command)
-        sender = _sender(turn.session) if stage == "mail" else _sender(context.session)
-        to, words = (mail.addresses, mail.words) if mail else ((), ())
-        return _apply(_due(faults, context, stage, sender, to, words), context.session, turn)
-    wanted = commands.rcpt(context.rules, command, utf8=mail.utf8)
-    rule = fault_rules.word(wanted.local)
-    talk = serve(context, command)
-    turn = yield from (_to_postmaster(talk) if rule and "+" not in wanted.local else talk)
-    words = ()
-    if rule is not None:
-        words = (wanted.local,)
-        turn = replace(turn, session=_with_word(turn.session, wanted.local))
-    if not mail.sender and wanted.local.lower() == "postmaster" and not wanted.domain:
-        # So `make up`, the plugin and `correio status` ask whether mail is taken: a rule for all must not say no.
+    def connected(self, context: Context, greeting: Turn) -> Turn:
+        """The greeting of a new session."""
+        turn = _apply(_due(self, context, "connect"), context.session, greeting)
+        if isinstance(turn.next, Injected) and turn.reply is not greeting.reply:
+            # A client that was refused has nothing more to say (RFC 5321 section 3.1).
+            return replace(turn, next=replace(turn.next, then=Close()))
         return turn
-    return _apply(_due(faults, context, stage, mail.sender, (wanted.given,), words), context.session, turn)
 
+    def command(self, context: Context, command: Command, serve: Callable[[Context, Command], Talk]) -> Talk:
+        """One command, served by `serve`."""
+        mail = context.session.transaction
+        stage = "helo" if command.verb == "EHLO" else command.verb.lower()
+        if command.verb != "RCPT" or mail is None:
+            turn = yield from serve(context, command)
+            sender = _sender(turn.session) if stage == "mail" else _sender(context.session)
+            to, words = (mail.addresses, mail.words) if mail else ((), ())
+            return _apply(_due(self, context, stage, sender, to, words), context.session, turn)
+        wanted = transaction.rcpt(context.policy, command, utf8=mail.utf8)
+        rule = fault_rules.word(wanted.local)
+        talk = serve(context, command)
+        turn = yield from (_to_postmaster(talk) if rule and "+" not in wanted.local else talk)
+        words = ()
+        if rule is not None:
+            words = (wanted.local,)
+            turn = replace(turn, session=_with_word(turn.session, wanted.local))
+        if not mail.sender and wanted.local.lower() == "postmaster" and not wanted.domain:
+            # So `make up`, the plugin and `correio status` ask whether mail is taken: a rule for all must not say no.
+            return turn
+        return _apply(_due(self, context, stage, mail.sender, (wanted.given,), words), context.session, turn)
 
-def end(faults: Faults, context: Context, body: Body, serve: Callable[[Context, Body], Talk]) -> Talk:
-    """The end of data, served by `serve`."""
-    mail = context.session.transaction
-    if mail is None:
-        return (yield from serve(context, body))
-    about = (mail.sender, mail.addresses, mail.words)
-    before = _due(faults, context, "end", *about)
-    if before.action is not None:
-        if mail.staged:
-            yield Discard(context.delivery)
-        over = replace(context.session, transaction=None)
-        return _apply(before, over, Turn(over, None))
-    turn = yield from serve(context, body)
-    turn = _apply(before, context.session, turn)
-    if turn.reply is None or turn.reply.code != 250:
-        return turn
-    after = _due(faults, context.after(turn.session), "250", *about)
-    return _apply(after, turn.session, turn)
+    def end(self, context: Context, body: Body, serve: Callable[[Context, Body], Talk]) -> Talk:
+        """The end of data, served by `serve`."""
+        mail = context.session.transaction
+        if mail is None:
+            return (yield from serve(context, body))
+        about = (mail.sender, mail.addresses, mail.words)
+        before = _due(self, context, "end", *about)
+        if before.action is not None:
+            if mail.staged:
+                yield Discard(context.delivery)
+            over = replace(context.session, transaction=None)
+            return _apply(before, over, Turn(over, None))
+        turn = yield from serve(context, body)
+        turn = _apply(before, context.session, turn)
+        if turn.reply is None or turn.reply.code != 250:
+            return turn
+        after = _due(self, replace(context, session=turn.session), "250", *about)
+        return _apply(after, turn.session, turn)
 
 
 def _due(

@@ -8,7 +8,8 @@ import pytest
 
 from runtime.settings import load
 from session_worker.config import WorkerSettings
-from session_worker.dialogue.rules import Faults, Rules, SenderDomainRule
+from session_worker.dialogue.turn import Policy, SenderDomainRule
+from session_worker.faults.cue import Faults
 from session_worker.faults.rules import Drop, Rule
 
 
@@ -25,7 +26,7 @@ def test_every_setting_that_decides_replies_reaches_the_rules(monkeypatch: pytes
     }
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    assert WorkerSettings().rules() == Rules(
+    assert WorkerSettings().policy() == Policy(
         domain="mail.example.com",
         strict=True,
         sender_domain_rule=SenderDomainRule.NEVER,
@@ -35,6 +36,10 @@ def test_every_setting_that_decides_replies_reaches_the_rules(monkeypatch: pytes
         vrfy=False,
         explain=True,
     )
+
+
+def test_a_policy_without_settings_is_that_of_a_worker_without_settings() -> None:
+    assert Policy() == WorkerSettings().policy()
 
 
 def test_several_gateways_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,13 +82,13 @@ def test_a_bad_setting_ends_the_start_and_is_named(
 def test_failures_on_cue_are_off_and_their_rules_are_a_file_s_or_stand_in_the_setting(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert WorkerSettings().rules().faults is None
+    assert WorkerSettings().policy().faults is None
     monkeypatch.setenv("FAULTS", "on")
-    assert WorkerSettings().rules().faults == Faults()
+    assert WorkerSettings().policy().faults == Faults()
     (tmp_path / "rules").write_text("# a comment\nat noop drop\n")
     for given in (str(tmp_path / "rules"), "at noop drop"):
         monkeypatch.setenv("FAULT_RULES", given)
-        assert WorkerSettings().rules().faults == Faults((Rule("noop", Drop()),))
+        assert WorkerSettings().policy().faults == Faults((Rule("noop", Drop()),))
 
 
 @pytest.mark.parametrize(

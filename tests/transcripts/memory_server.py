@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from gateway.clients.framing import Framer
 from session_worker.dialogue import steps
-from session_worker.dialogue.rules import Rules
+from session_worker.dialogue.turn import Policy
 from tests.transcripts.memory_store import MemoryStore
 from wire.messages import (
     Body,
@@ -40,7 +40,7 @@ class MemoryServer:
 
     def __init__(
         self,
-        rules: Rules,
+        rules: Policy,
         users: Iterable[str],
         *,
         session: str = "0123456789ab-1",

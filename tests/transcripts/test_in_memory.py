@@ -41,7 +41,7 @@ _STEADY = pytest.mark.parametrize(
 
 def _server(transcript: Transcript, **more: Any) -> MemoryServer:
     settings = WorkerSettings(**{name.lower(): value for name, value in transcript.settings.items()})
-    return MemoryServer(settings.rules(), transcript.users, **more)
+    return MemoryServer(settings.policy(), transcript.users, **more)
 
 
 def _play(transcript: Transcript, server: MemoryServer, cut: int | None) -> None:

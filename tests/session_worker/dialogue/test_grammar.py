@@ -9,9 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mail.address import Address, AddressError
-from session_worker.dialogue import grammar
-from session_worker.dialogue.grammar import GrammarError, Path
+from mail.address import Address, AddressError, parse
+from session_worker.dialogue import grammar, transaction
+from session_worker.dialogue.grammar import GrammarError
+from session_worker.dialogue.transaction import Path
 
 _atoms = st.text("abcXYZ019!#$%&'*+-/=?^_`{|}~", min_size=1, max_size=10)
 _dot_strings = st.lists(_atoms, min_size=1, max_size=3).map(".".join)
@@ -35,15 +36,15 @@ def test_a_path_and_its_parameters_come_back_as_they_were_written(
     words += [keyword if value is None else f"{keyword}={value}" for keyword, value in parameters.items()]
     # Behind an address without its <> nothing can be told from the rest of an address.
     assume(bracketed or "<" not in " ".join(words[1:]))
-    path, rest = grammar.path(" ".join(words))
+    path, rest = transaction.path(" ".join(words))
     assert path == Path(str(address), bracketed, routed=bool(route))
-    assert grammar.mailbox(path.text) == address
+    assert parse(path.text) == address
     assert grammar.parameters(rest) == parameters
 
 
 @given(st.text(max_size=60) | st.text('<>@:,." \\ab[]=', max_size=30))
 def test_garbage_raises_nothing_but_the_two_errors_of_the_client(text: str) -> None:
-    for read in (grammar.path, grammar.mailbox, grammar.mailbox_or_local, grammar.parameters):
+    for read in (transaction.path, parse, grammar.mailbox_or_local, grammar.parameters):
         with contextlib.suppress(GrammarError, AddressError):
             read(text)
     for strict in (False, True):
@@ -71,22 +72,22 @@ def test_garbage_raises_nothing_but_the_two_errors_of_the_client(text: str) -> N
 )
 def test_what_is_no_path_is_told(text: str, why: str) -> None:
     with pytest.raises(GrammarError, match=why):
-        grammar.path(text)
+        transaction.path(text)
 
 
 @pytest.mark.parametrize("text", ["<@host>", "<@host,other:a@b>", "<@host,:a@b>", "<@-:a@b>"])
 def test_what_is_no_source_route_is_a_bad_address(text: str) -> None:
     with pytest.raises(AddressError):
-        grammar.path(text)
+        transaction.path(text)
 
 
 def test_the_null_path_is_a_path() -> None:
-    assert grammar.path("<> SIZE=1") == (Path("", bracketed=True, routed=False), " SIZE=1")
+    assert transaction.path("<> SIZE=1") == (Path("", bracketed=True, routed=False), " SIZE=1")
 
 
 def test_brackets_and_blanks_inside_quotes_end_nothing() -> None:
-    assert grammar.path(r'<"> \" <"@b> X')[0].text == r'"> \" <"@b'
-    assert grammar.path(r'"a b"@c X') == (Path('"a b"@c', bracketed=False, routed=False), " X")
+    assert transaction.path(r'<"> \" <"@b> X')[0].text == r'"> \" <"@b'
+    assert transaction.path(r'"a b"@c X') == (Path('"a b"@c', bracketed=False, routed=False), " X")
 
 
 def test_a_name_may_stand_without_domain_where_that_is_asked_for() -> None:
@@ -155,7 +156,7 @@ def test_an_underscore_excuses_nothing_else(text: str) -> None:
 @pytest.mark.parametrize("text", ['"' * 2000, "<" + '"a' * 1000, '"\\' * 1000, "<" + "@a," * 600, "A=" * 1000])
 def test_hostile_lines_take_no_time(text: str) -> None:
     begin = time.perf_counter()
-    for read in (grammar.path, grammar.parameters, grammar.mailbox_or_local):
+    for read in (transaction.path, grammar.parameters, grammar.mailbox_or_local):
         with contextlib.suppress(GrammarError, AddressError):
             read(text)
     assert time.perf_counter() - begin < 0.5

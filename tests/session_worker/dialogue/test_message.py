@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from session_worker.dialogue import message
-from session_worker.dialogue.rules import Rules
 from session_worker.dialogue.state import TIMED_OUT, Recipient, Session, StateError, Transaction
-from session_worker.dialogue.turn import Context, Talk, Turn
+from session_worker.dialogue.turn import Context, Policy, Talk, Turn
 from wire.messages import Body, Close, Deliver, Discard, Question, ReadBody, ReadLines, Stage
 from wire.outcomes import DISK_FULL, TROUBLE, Delivered, Discarded, Failed, Outcome, Staged, TimedOut
 from wire.records import replace
@@ -20,9 +19,9 @@ _SESSION = Session("example.org", transaction=_MAIL)
 _TIME = 1_795_417_555_000
 
 
-def _context(mail: Transaction = _MAIL, rules: Rules | None = None) -> Context:
+def _context(mail: Transaction = _MAIL, rules: Policy | None = None) -> Context:
     session = replace(_SESSION, transaction=mail)
-    return Context(rules or Rules(max_message_octets=100), "s-1", _TIME, session, message=2)
+    return Context(rules or Policy(max_message_octets=100), "s-1", _TIME, session, message=2)
 
 
 def _run(talk: Talk, outcomes: Sequence[Outcome]) -> tuple[list[Question], Turn]:
@@ -125,7 +124,7 @@ def test_a_message_too_big_is_discarded_where_something_was_staged(staged: int) 
 
 def test_bare_line_ends_are_refused_by_the_strict_profile_alone() -> None:
     body = Body(b"a\rb\n", 0, True, bare=True)
-    questions, turn = _run(message.piece(_context(rules=Rules(strict=True)), body), [])
+    questions, turn = _run(message.piece(_context(rules=Policy(strict=True)), body), [])
     assert (questions, _codes(turn)) == ([], "550 5.5.2")
     _, turn = _run(message.piece(_context(), body), [Delivered(False)])
     assert _codes(turn) == "250 2.0.0"

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from session_worker.dialogue.replies import shown
-from session_worker.dialogue.rules import Rules, SenderDomainRule
+from session_worker.dialogue.turn import Policy, SenderDomainRule
 from tests.transcripts.memory_server import MemoryServer
 
 _USERS = ("maria@example.com", "joão@example.com")
@@ -46,7 +46,7 @@ _PROPOSAL = re.compile(
 class Session:
     """A session that can be begun anew and brought to where it is."""
 
-    def __init__(self, rules: Rules, said: tuple[bytes, ...] = ()) -> None:
+    def __init__(self, rules: Policy, said: tuple[bytes, ...] = ()) -> None:
         self._rules = rules
         self._said = said
         self._server = MemoryServer(rules, _USERS)
@@ -80,7 +80,7 @@ def _try_proposals(session: Session, said: str, reply: str) -> None:
 
 
 def test_the_proposals_of_a_reply_are_found() -> None:
-    session = Session(Rules())
+    session = Session(Policy())
     assert _PROPOSAL.findall(session.say("DATA")) == ["HELO example.org", "EHLO host.example.org"]
     assert _PROPOSAL.findall(session.say("HELO b.example")) == ["MAIL FROM:<you@b.example>"]
     session.say("MAIL FROM:<>")
@@ -93,17 +93,17 @@ def test_the_proposals_of_a_reply_are_found() -> None:
 
 
 _RULES = [
-    Rules(max_errors=10_000, explain=True),
-    Rules(max_errors=10_000, sender_domain_rule=SenderDomainRule.ALWAYS, vrfy=False),
-    Rules(max_errors=10_000, sender_domain_rule=SenderDomainRule.NEVER, max_message_octets=5),
-    Rules(max_errors=10_000, strict=True),
+    Policy(max_errors=10_000, explain=True),
+    Policy(max_errors=10_000, sender_domain_rule=SenderDomainRule.ALWAYS, vrfy=False),
+    Policy(max_errors=10_000, sender_domain_rule=SenderDomainRule.NEVER, max_message_octets=5),
+    Policy(max_errors=10_000, strict=True),
 ]
 
 
 @pytest.mark.parametrize("rules", _RULES, ids=["friendly", "always", "never", "strict"])
 @pytest.mark.parametrize("verb", ["HELO", "EHLO"])
 @pytest.mark.parametrize("name", _NAMES, ids=range(len(_NAMES)))
-def test_what_is_proposed_to_a_name_is_accepted(rules: Rules, verb: str, name: str) -> None:
+def test_what_is_proposed_to_a_name_is_accepted(rules: Policy, verb: str, name: str) -> None:
     session = Session(rules)
     reply = session.say(f"{verb} {name}")
     assert reply.startswith("250") or (rules.strict and reply.startswith("501 5.5.4"))
@@ -122,7 +122,7 @@ def test_what_is_proposed_to_a_name_is_accepted(rules: Rules, verb: str, name: s
 @example(_RULES[1], "gmail.com", _SAID)
 @example(_RULES[3], "gmail.com", _SAID)
 def test_what_is_proposed_is_accepted_in_every_phase_and_after_every_refusal(
-    rules: Rules, name: str, said: list[str]
+    rules: Policy, name: str, said: list[str]
 ) -> None:
     session = Session(rules)
     for hello in ("", f"HELO {name}", f"EHLO {name}"):

@@ -79,12 +79,6 @@ def test_a_failure_has_its_reply_by_name() -> None:
     assert replies.failure(replies.failure_of(TimedOut())) == replies.failure(TIMED_OUT)
 
 
-def test_only_5xx_is_an_error_of_the_client() -> None:
-    assert Reply(500, "5.5.2", ("x",)).is_error
-    assert not Reply(452, "4.5.3", ("x",)).is_error
-    assert not Reply(250, "2.0.0", ("x",)).is_error
-
-
 @pytest.mark.parametrize(("name", "sender"), [("gmail.com", "you@gmail.com"), ("[127.0.0.1]", "you@[127.0.0.1]")])
 def test_the_welcome_shows_a_sender_that_would_be_accepted(name: str, sender: str) -> None:
     assert replies.helo("mail.example.com", name).lines[0].endswith(f"MAIL FROM:<{sender}>")
@@ -100,7 +94,7 @@ def test_the_welcome_shows_a_sender_that_would_be_accepted(name: str, sender: st
 )
 def test_the_example_of_mail_is_one_that_this_session_may_send(hello: str, form: str) -> None:
     assert replies.in_own_name(replies.sender_first("DATA"), hello).lines[0].endswith(f": {form}")
-    assert replies.in_own_name(replies.noop(), hello) == replies.noop()
+    assert replies.in_own_name(replies.NOOP, hello) == replies.NOOP
 
 
 def test_what_the_client_said_itself_is_shown_as_it_said_it() -> None:

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from session_worker.dialogue import state, steps
-from session_worker.dialogue.rules import Faults, Rules
 from session_worker.dialogue.state import NewerState, Recipient, Session, StateError, Transaction
-from session_worker.dialogue.turn import HOLDS
+from session_worker.dialogue.turn import HOLDS, Policy
+from session_worker.faults.cue import Faults
 from tests.transcripts.memory_store import MemoryStore
 from wire import limits
 from wire.messages import (
@@ -33,7 +33,7 @@ from wire.outcomes import Delivered, Discarded, Failed, Found, NoSuchUser, Stage
 from wire.records import replace
 
 _TIME = 1_795_417_555_000
-_RULES = Rules(max_recipients=100, max_errors=4)
+_RULES = Policy(max_recipients=100, max_errors=4)
 _USERS = ("maria@example.com", "josé@example.org")
 _OUTCOMES = [
     Found("m@b"), Found("é@b", True), NoSuchUser(), Writable(), Unwritable("m", "r"), Staged(1), Delivered(False),
@@ -60,7 +60,7 @@ def _after(done: StepDone, before: Session) -> Session:
     return state.decode(done.state, state.carry(before) if done.carry is None else done.carry)
 
 
-def _run(step: Step, store: MemoryStore | None = None, rules: Rules | None = None) -> StepDone:
+def _run(step: Step, store: MemoryStore | None = None, rules: Policy | None = None) -> StepDone:
     answers = store or MemoryStore(_USERS)
     talk = steps.run(rules or _RULES, step)
     try:
@@ -73,7 +73,7 @@ def _run(step: Step, store: MemoryStore | None = None, rules: Rules | None = Non
 
 def test_a_thousand_of_the_longest_addresses_of_one_mailbox_fit_a_state_and_a_delivery() -> None:
     """Each is named in the mailbox; one more is one too many."""
-    rules, store = Rules(max_recipients=1000), MemoryStore([f"*@{'d' * 63}.{'e' * 63}.{'f' * 63}.{'g' * 60}"])
+    rules, store = Policy(max_recipients=1000), MemoryStore([f"*@{'d' * 63}.{'e' * 63}.{'f' * 63}.{'g' * 60}"])
     domain = store.users[0][2:]
     session = Session("example.org", transaction=Transaction("a@example.org"))
     for begin in range(0, 1001, 100):
@@ -262,7 +262,7 @@ def test_a_fault_of_ours_is_apologised_for_unless_nobody_listens() -> None:
 
 def test_of_each_line_the_verb_and_the_code_are_told_and_whether_it_is_secret() -> None:
     lines = (b"mail FROM:<a@example.org>", b"AUTH PLAIN AGFuYQBwYXNz", b"RCPT TO:<who@else>", b"who", b"expn x", None)
-    told = _run(_step(Lines(lines), replace(_START, hello="example.org")), rules=Rules()).told
+    told = _run(_step(Lines(lines), replace(_START, hello="example.org")), rules=Policy()).told
     assert [(each.verb, each.code) for each in told] == [
         ("MAIL", 250), ("AUTH", 502), ("RCPT", 550), ("", 500), ("EXPN", 502), ("", 500),
     ]  # fmt: skip
@@ -318,3 +318,16 @@ def test_a_step_without_the_state_or_the_sender_that_it_needs_is_refused() -> No
     for wrong in (replace(ready, carry=b""), replace(ready, state=b"", seq=2), replace(ready, state=b"")):
         with pytest.raises(StateError):
             _run(wrong)
+
+
+@given(_lines.filter(bool), _sessions)
+def test_a_5xx_counts_against_the_session_and_after_too_many_it_ends(
+    lines: list[bytes | None], session: Session
+) -> None:
+    done = _run(_step(Lines(tuple(lines)), session))
+    errors = sum(each.code >= 500 for each in done.told)
+    last = done.told[-1].code
+    if last == 421:
+        assert errors == _RULES.max_errors - session.errors
+    elif not isinstance(done.next, Close):
+        assert _after(done, session).errors == session.errors + errors <= _RULES.max_errors

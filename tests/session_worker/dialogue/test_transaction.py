@@ -10,45 +10,44 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from session_worker.dialogue import transaction as commands
+from session_worker.dialogue import greeting, steps, transaction
 from session_worker.dialogue.replies import Refusal
-from session_worker.dialogue.rules import Rules
-from session_worker.dialogue.transaction import Command, Mail, Mailbox
+from session_worker.dialogue.transaction import Mail, Wanted
+from session_worker.dialogue.turn import Command, Policy
 
-_FRIENDLY = Rules()
-_STRICT = Rules(strict=True)
+_FRIENDLY = Policy()
+_STRICT = Policy(strict=True)
 
 
-def _mail(argument: str, rules: Rules = _FRIENDLY) -> Mail:
-    return commands.mail(rules, Command("MAIL", argument), extended=True)
+def _mail(argument: str, rules: Policy = _FRIENDLY) -> Mail:
+    return transaction.mail(rules, Command("MAIL", argument), extended=True)
 
 
 def test_a_line_is_a_verb_in_capitals_and_an_argument_without_blanks_around() -> None:
-    assert commands.parse(b"mail  FROM:<a@b>  \t") == Command("MAIL", "FROM:<a@b>")
-    assert commands.parse(b"QUIT") == Command("QUIT", "")
+    assert steps.read(b"mail  FROM:<a@b>  \t") == Command("MAIL", "FROM:<a@b>")
+    assert steps.read(b"QUIT") == Command("QUIT", "")
 
 
 def test_letters_that_only_become_ascii_in_capitals_make_no_verb() -> None:
-    assert commands.parse("R\u017fET".encode()).verb != "RSET"
+    assert steps.read("R\u017fET".encode()).verb != "RSET"
 
 
 @given(st.none() | st.binary(max_size=80))
 def test_a_line_is_a_command_or_refused(line: bytes | None) -> None:
-    command = _refused_at_most(commands.parse, line)
+    command = _refused_at_most(steps.read, line)
     if command is not None:
         assert command.verb
-        for read in (commands.nothing, commands.vrfy):
-            _refused_at_most(read, command)
+        _refused_at_most(transaction.vrfy, command)
         for rules in (_FRIENDLY, _STRICT):
-            _refused_at_most(commands.hello, rules, command)
-            _refused_at_most(commands.mail, rules, command, extended=True)
-            _refused_at_most(commands.rcpt, rules, command, utf8=True)
+            _refused_at_most(greeting.read_name, rules, command)
+            _refused_at_most(transaction.mail, rules, command, extended=True)
+            _refused_at_most(transaction.rcpt, rules, command, utf8=True)
 
 
 @given(st.text(max_size=40).map(lambda text: f"FROM:<a@b> {text}") | st.text('<>@:" \\=FROMfrom', max_size=30))
 def test_an_argument_of_mail_is_read_or_refused(argument: str) -> None:
-    _refused_at_most(commands.mail, _FRIENDLY, Command("MAIL", argument), extended=True)
-    _refused_at_most(commands.rcpt, _FRIENDLY, Command("RCPT", argument.replace("FROM", "TO")), utf8=True)
+    _refused_at_most(transaction.mail, _FRIENDLY, Command("MAIL", argument), extended=True)
+    _refused_at_most(transaction.rcpt, _FRIENDLY, Command("RCPT", argument.replace("FROM", "TO")), utf8=True)
 
 
 def _refused_at_most(read: Callable[..., Any], *arguments: object, **named: object) -> Any:
@@ -68,13 +67,13 @@ def test_parameters_are_read_whatever_their_order_and_letter_case() -> None:
 
 def test_a_recipient_is_kept_as_given_and_looked_up_in_canonical_form() -> None:
     command = Command("RCPT", 'TO:<"Joe"@Example.ORG>')
-    assert commands.rcpt(_FRIENDLY, command, utf8=False) == Mailbox('"Joe"@Example.ORG', "Joe", "example.org")
+    assert transaction.rcpt(_FRIENDLY, command, utf8=False) == Wanted('"Joe"@Example.ORG', "Joe", "example.org")
 
 
 def test_the_bare_postmaster_has_no_domain() -> None:
-    found = commands.rcpt(_STRICT, Command("RCPT", "TO:<PostMaster>"), utf8=False)
+    found = transaction.rcpt(_STRICT, Command("RCPT", "TO:<PostMaster>"), utf8=False)
     assert (found.given, found.local, found.domain) == ("PostMaster", "postmaster", "")
-    assert commands.vrfy(Command("VRFY", "POSTMASTER")).local == "postmaster"
+    assert transaction.vrfy(Command("VRFY", "POSTMASTER")).local == "postmaster"
 
 
 def test_what_is_tolerated_is_hinted_at() -> None:
@@ -94,5 +93,5 @@ def test_the_strict_profile_tolerates_none_of_it(argument: str) -> None:
 @pytest.mark.parametrize("verb", ["GET", "post", "HEAD", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"])
 def test_every_http_method_closes(verb: str) -> None:
     with pytest.raises(Refusal) as refused:
-        commands.parse(f"{verb} / HTTP/1.1".encode())
+        steps.read(f"{verb} / HTTP/1.1".encode())
     assert refused.value.close

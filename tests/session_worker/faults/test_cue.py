@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from session_worker.dialogue import state, steps
-from session_worker.dialogue.rules import Faults, Rules
+from session_worker.dialogue.turn import Policy
+from session_worker.faults.cue import Faults
 from session_worker.faults.rules import parse
 from tests.transcripts.memory_server import TIME, MemoryServer
 from tests.transcripts.memory_store import MemoryStore
@@ -19,15 +20,15 @@ _LINES = [
 ]  # fmt: skip
 
 
-def rules(text: str = "", seed: int = 0) -> Rules:
-    return Rules(faults=Faults(parse(text), seed))
+def rules(text: str = "", seed: int = 0) -> Policy:
+    return Policy(faults=Faults(parse(text), seed))
 
 
 def server(text: str = "", seed: int = 0) -> MemoryServer:
     return MemoryServer(rules(text, seed), _USERS)
 
 
-def run(about: Rules, step: Step) -> StepDone:
+def run(about: Policy, step: Step) -> StepDone:
     store = MemoryStore(_USERS)
     talk = steps.run(about, step)
     try:
@@ -38,7 +39,7 @@ def run(about: Rules, step: Step) -> StepDone:
         return end.value
 
 
-def session(about: Rules, number: int, *lines: bytes) -> bytes:
+def session(about: Policy, number: int, *lines: bytes) -> bytes:
     """The replies of a session that is the n-th of its gateway, every step of it run twice."""
     step = Step(f"9f3a-{number}", 0, TIME, b"", Connected("127.0.0.1"))
     done = run(about, step)
@@ -90,7 +91,7 @@ def test_a_command_that_fails_on_cue_has_not_happened() -> None:
 
 
 def test_a_failure_on_cue_counts_among_a_session_s_errors_as_any_5xx() -> None:
-    it = MemoryServer(Rules(max_errors=2, faults=Faults(parse("at noop fail 554"))), _USERS)
+    it = MemoryServer(Policy(max_errors=2, faults=Faults(parse("at noop fail 554"))), _USERS)
     it.feed(b"NOOP\r\nNOOP\r\nNOOP\r\n")
     assert it.said.splitlines()[-1].startswith(b"421 4.7.0")
     assert it.closed
