@@ -73,8 +73,8 @@ def fill_mailbox(folder: Path, mib: int) -> None:
 
 def fill_ledger(folder: Path, ids: int) -> None:
     """Have the journal remember that many deliveries, as recent as they can be."""
-    path = folder / "journal" / "journal.sqlite3"
-    path.parent.mkdir(mode=0o700)
+    path = folder / "run" / "journal" / "journal.sqlite3"
+    path.parent.mkdir(mode=0o700, parents=True)
     journal = SqliteJournal(path)
     now = time.time_ns() // 1_000_000
     for first in range(0, ids, _LEDGER_PORTION):

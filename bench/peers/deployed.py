@@ -15,8 +15,7 @@ from tests.stack import free_port
 
 # The first start in containers builds images.
 _START_SECONDS = 1200.0
-# The gateway, the store, and as many workers as there are by default.
-_PROCESSES = 4
+DEFAULT_WORKERS = 2
 # Of the engine: what carries connections to containers, and copies what they say.
 _ENGINE = frozenset({"dockerd", "containerd", "containerd-shim", "docker-proxy"})
 
@@ -35,6 +34,8 @@ class Deployed(Peer):
         super().__init__()
         self._checkout = checkout
         self._settings = settings
+        # The gateway, the store, and the workers.
+        self._processes = 2 + int(settings.get("WORKERS", DEFAULT_WORKERS))
         self._run = Path()
 
     def start(self, folder: Path, recipients: int) -> None:
@@ -49,7 +50,7 @@ class Deployed(Peer):
             raise PeerError(f"make up: {(done.stderr or done.stdout).strip()[-400:]}")
         # It returns with the first worker.
         end = time.monotonic() + START_SECONDS
-        while len(self.processes()) < _PROCESSES:
+        while len(self.processes()) < self._processes:
             if time.monotonic() > end:
                 self.stop()
                 raise PeerError("make up: not all workers are there")
