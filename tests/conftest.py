@@ -14,8 +14,10 @@ from hypothesis import HealthCheck, settings
 from deploy import engine
 from tests.stack import Stack
 
-# A shell has what it starts in the background ignore Ctrl-C, and all that tests start would inherit that.
+# A shell has what it starts in the background ignore Ctrl-C, and nohup the end of the terminal; all that tests start
+# would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A busy machine is slow, not wrong: no property test is judged by time.
 settings.register_profile("correio", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -11,7 +11,7 @@ from tests.faults.chaos import KINDS, run
 
 @pytest.mark.stack
 def test_worker_faults_cost_clients_nothing_but_time(folder: Path) -> None:
-    report = run(folder, "processes", 11, 10, connections=50, kinds=["workers"], mailboxes=200, largest=300_000)
+    report = run(folder, "processes", 11, 6, connections=50, kinds=["workers"], mailboxes=200, largest=300_000)
     print(report)
     assert report.good, str(report)
     assert not report.journal.errors
@@ -51,7 +51,7 @@ def test_hundreds_that_send_large_messages_at_once_cost_others_nothing_and_no_mo
 @pytest.mark.parametrize(
     ("seed", "seconds", "crowd", "acknowledged", "faults"),
     [
-        (12, 20, 300, 100, 5),
+        (12, 12, 300, 100, 5),
         pytest.param(14, 300, 600, 1000, 50, marks=[pytest.mark.long, pytest.mark.timeout(600)]),
     ],
 )

@@ -171,8 +171,8 @@ def test_it_does_not_matter_where_the_file_is_cut_for_reading(written: list[byte
 
 @pytest.mark.parametrize("unit", [b"\n", b"From \n", b">From \n", b">", b"\nFrom", b"\r\n", b"x"])
 def test_a_message_is_found_in_time_linear_in_its_size(unit: bytes) -> None:
-    octets = FROM + b"\n" + unit * (8 * 1024 * 1024 // len(unit))
-    pieces = [octets[start : start + 1024 * 1024] for start in range(0, len(octets), 1024 * 1024)]
+    octets = FROM + b"\n" + unit * (2 * 1024 * 1024 // len(unit))
+    pieces = [octets[start : start + 256 * 1024] for start in range(0, len(octets), 256 * 1024)]
     began = time.process_time()
     assert list(entries(pieces))
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 2

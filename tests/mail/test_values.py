@@ -166,7 +166,7 @@ def test_any_value_says_something(value: str) -> None:
         text.encode()
 
 
-HALF = 200_000
+HALF = 100_000
 WORST = [
     "=?u?q??=", "=?utf-8?q?a?= =?latin1?q?b?=", "=?a?q?", "=?", "=?utf-8?b?", "=?x1?q?a?=",
     ",", "a@b,", "(", "()", "(a", ")", "a:;", "<", "<>", "<@a,", "a.", "a .", "[", "[]", '"', '\\"', '"a', "\\", "@",
@@ -184,4 +184,4 @@ def test_time_is_linear_in_the_length(unit: str) -> None:
         displayed(prefix + value)
         addresses(prefix + value)
         parameters(prefix + value)
-    assert time.process_time() - began < 20
+    assert time.process_time() - began < 10

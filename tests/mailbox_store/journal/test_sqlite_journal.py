@@ -392,7 +392,7 @@ def test_a_file_system_without_a_write_ahead_log_is_refused(folder: Path, monkey
 @pytest.mark.parametrize("size", [LARGE - 1, 300_000])
 def test_neither_file_nor_log_nor_texts_grow_without_end(folder: Path, maintained: bool, size: int) -> None:
     journal = SqliteJournal(folder / "journal", full=1_000_000)
-    for number in range(120_000_000 // size):
+    for number in range(60_000_000 // size):
         with journal.transaction():
             entries = journal.add(_message(str(number), bytes(size)), [Place("a@b", 0, 0, 1)])
         with journal.transaction():
