@@ -18,10 +18,9 @@ from pathlib import Path
 
 import click
 
+from ..mail import ids
 from .smtp import Expects, ServerReply, verb_of
 
-# What a server tells with each delivery and never twice: "id 9f3ac2d17b04-12.3".
-_ID = re.compile(r"\bid ([0-9A-Za-z-]+\.[0-9]+)")
 _NOT_TEXT = "\x00"
 # Lines that would mean something else in such a file.
 _SPECIAL = ("(leaves)", "(closes)")
@@ -45,8 +44,8 @@ def server_lines(reply: ServerReply) -> list[str]:
     """What the server said; a delivery id and what is not text become `...`."""
     lines = []
     for text in str(reply).split("\n"):
-        lines += [f"# delivery {found[1]}" for found in _ID.finditer(text)]
-        text = "".join(char if char.isprintable() else _NOT_TEXT for char in _ID.sub(f"id {_NOT_TEXT}", text))
+        lines += [f"# delivery {found[1]}" for found in ids.TOLD.finditer(text)]
+        text = "".join(char if char.isprintable() else _NOT_TEXT for char in ids.TOLD.sub(f"id {_NOT_TEXT}", text))
         # With the dots beside it, for four in a row would not say where the three begin.
         shown = re.sub(rf"\.*{_NOT_TEXT}[.{_NOT_TEXT}]*", "...", text)
         lines.append(f"S: {shown}")

@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from ..language import Language, Phrase, counted
+from ..mail.ids import number_of, session_of, short
 from ..pattern import found
 from ..terminal import Paint, harmless_line
 
@@ -72,12 +73,6 @@ class Gaps:
         return max(0, missing)
 
 
-def short(session: str) -> str:
-    """The end of a session's id, which tells the sessions of one gateway apart and is easier on the eye."""
-    gateway, dash, number = session.rpartition("-")
-    return f"{gateway[-4:]}{dash}{number}"
-
-
 @dataclass(frozen=True, slots=True)
 class WantedSessions:
     """What a session must be like; what is empty asks for nothing.
@@ -96,7 +91,7 @@ class Chosen:
 
     def __init__(self, wanted: WantedSessions) -> None:
         self._wanted = wanted
-        self._ids = {wanted.session, wanted.session.rpartition(".")[0]} - {""}
+        self._ids = {wanted.session, session_of(wanted.session)} - {""}
         # The sessions that named such an address, and what is known of the others.
         self._named: dict[str, None] = {}
         self._kept: dict[str, deque[Event]] = {}
@@ -167,7 +162,7 @@ class Look:
         if said is None:
             return None
         session = str(event.get("session", ""))
-        named = self._paint.session(harmless_line(short(session)), _number(session))
+        named = self._paint.session(harmless_line(short(session)), number_of(session))
         return f"{self._paint.note(_clock(event.get('time')))} {named} {said}"
 
     def missed(self, count: int) -> str:
@@ -223,8 +218,3 @@ def _clock(time: object) -> str:
         return datetime.fromisoformat(str(time)).astimezone().strftime("%H:%M:%S.%f")[:-3]
     except ValueError:
         return "--:--:--.---"
-
-
-def _number(session: str) -> int:
-    number = session.rpartition("-")[2]
-    return int(number) if number.isascii() and number.isdigit() and len(number) < 20 else 0

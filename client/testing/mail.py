@@ -17,6 +17,7 @@ from email.utils import formatdate, make_msgid
 from pathlib import Path
 
 from ..mail.address import AddressError
+from ..mail.ids import told_in
 from ..mail.users import file_name, parse_entry, without_comment
 from ..mail.view import StoredMail
 from ..mailbox.files import file_names
@@ -78,7 +79,7 @@ class Mail:
             code, said = session.data(octets)
             if code != 250:
                 raise smtplib.SMTPDataError(code, said)
-        return said.decode().rpartition(" ")[2]
+        return told_in(said.decode())
 
     def wait(
         self,

@@ -21,6 +21,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
+from mail.ids import number_of
 from session_worker.dialogue import transaction
 from session_worker.dialogue.replies import Reply
 from session_worker.dialogue.state import Session, Transaction
@@ -111,7 +112,7 @@ def _due(
 ) -> _Due:
     met = list(context.session.met) + [0] * (len(faults.rules) - len(context.session.met))
     # FAULT_RULES may have been shorter before a restart; counts beyond it are of no rule.
-    connection = _ordinal(context.session_id)
+    connection = number_of(context.session_id)
     due = [rule for word in words if (rule := fault_rules.word(word)) is not None and rule.stage == stage]
     for index, rule in enumerate(faults.rules):
         if rule.stage == stage and _holds(rule, connection, sender, recipients):
@@ -158,12 +159,6 @@ def _holds(rule: Rule, connection: int, sender: str, recipients: Iterable[str]) 
     if rule.sender and not fnmatchcase(sender.lower(), rule.sender):
         return False
     return not rule.recipient or any(fnmatchcase(address.lower(), rule.recipient) for address in recipients)
-
-
-def _ordinal(session_id: str) -> int:
-    """The number of the connection: gateways mint ids that end with it."""
-    number = session_id.rpartition("-")[2]
-    return int(number) if number.isascii() and number.isdigit() else 0
 
 
 def _lot(seed: int, rule: int, connection: int, met: int) -> float:

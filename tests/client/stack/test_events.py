@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.stack.events import TOPIC, Chosen, Event, Gaps, Look, WantedSessions, parse, short
+from client.stack.events import TOPIC, Chosen, Event, Gaps, Look, WantedSessions, parse
 from client.terminal import Paint
 
 SESSION = "004eb9c81aa0-2"
@@ -185,10 +185,6 @@ def test_whatever_an_event_holds_its_line_is_one_and_harmless(kind: str, told: d
     line = Look(Paint()).line(event(kind) | told)
     assert line is not None
     assert not any(unicodedata.category(char) == "Cc" and char != "\t" for char in line)
-
-
-def test_short_is_the_end_of_the_id() -> None:
-    assert (short(SESSION), short("x"), short("")) == ("1aa0-2", "x", "")
 
 
 def test_a_pattern_that_would_take_years_holds_nothing_up() -> None:
