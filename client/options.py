@@ -19,12 +19,27 @@ from click.shell_completion import CompletionItem
 from .language import Language, language_of
 from .mail.users import SUFFIX
 from .mailbox.files import MailboxError
-from .run_folder import NoStack, Server, run_folder, takes_run
+from .run_folder import NoStack, Server, remember, run_folder
 from .terminal import COLOR_CHOICES, Paint, leave_lines_whole, wants_color
 
 # Where `make up` listens unless told otherwise.
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 12000
+
+
+def run_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --run, once; `run_folder` tells which folder that is."""
+    if any(parameter.name == "run" for parameter in getattr(function, "__click_params__", ())):
+        return function
+    return click.option(
+        "--run",
+        type=click.Path(path_type=Path),
+        # The other options ask it what they are.
+        is_eager=True,
+        expose_value=False,
+        callback=remember,
+        help="The stack's folder. [env RUN, else ./run]",
+    )(function)
 
 
 def server_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,7 +55,7 @@ def server_options(function: Callable[..., Any]) -> Callable[..., Any]:
         type=click.IntRange(1, 65535),
         help=f"Its TCP port. [env CORREIO_PORT, the stack's, {DEFAULT_PORT}]",
     )
-    @takes_run
+    @run_option
     @click.pass_context
     @functools.wraps(function)
     def with_server(context: click.Context, /, *args: Any, host: str | None, port: int | None, **rest: Any) -> Any:
@@ -84,7 +99,7 @@ def mailboxes_option(function: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Path(path_type=Path),
         callback=_mailboxes,
         help="The folder of the mailbox files. [env MAILBOXES, the stack's, ./mailboxes]",
-    )(takes_run(function))
+    )(run_option(function))
 
 
 def _mailboxes(_: click.Context, __: click.Parameter, given: Path | None) -> Path:

@@ -1,21 +1,17 @@
 """What a stack's RUN folder tells whoever is on its machine: how the stack was started, and where its sockets are.
 
-Gives: `Server`, where one listens; `Stack`, read from RUN/stack.json; `RunFolder`, which folder that is for this
-command: --run, else the environment's RUN, else ./run; `run_option`; `other_port` and `is_there`, for who found
-nobody at a port.
+Gives: `Server`, where one listens; `Stack`, read from RUN/stack.json; `run_folder`, which folder that is for this
+command: --run, else the environment's RUN, else ./run.
 Fails: `NoStack`, with what to do about it.
 Limits: the file tells what was started. Whether it still runs, only its services can tell.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -81,6 +77,14 @@ class RunFolder:
                 raise
             return None
 
+    @property
+    def port(self) -> int:
+        """Where the stack that was started in it takes mail; 0 where there is none."""
+        try:
+            return read_stack(self.path).port
+        except NoStack:
+            return 0
+
 
 def run_folder() -> RunFolder:
     """That of the command that is being done."""
@@ -89,34 +93,10 @@ def run_folder() -> RunFolder:
     return RunFolder(Path(named or "run"), bool(named))
 
 
-def takes_run(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --run, once; `run_folder` gives what was said, before the subcommand or behind it."""
-    if any(parameter.name == "run" for parameter in getattr(function, "__click_params__", ())):
-        return function
-    return click.option(
-        "--run",
-        type=click.Path(path_type=Path),
-        # The other options ask it what they are.
-        is_eager=True,
-        expose_value=False,
-        callback=_remember,
-        help="The stack's folder. [env RUN, else ./run]",
-    )(function)
-
-
-def _remember(context: click.Context, _: click.Parameter, value: Path | None) -> None:
+def remember(context: click.Context, _: click.Parameter, value: Path | None) -> None:
+    """For the option --run: `run_folder` gives what was said, before a subcommand or behind it."""
     if value is not None:
-        context.meta[_META] = str(value)
-
-
-def run_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --run; the function gets the folder as the keyword argument `run`."""
-
-    @functools.wraps(function)
-    def with_run(*args: Any, **given: Any) -> Any:
-        return function(*args, run=run_folder().path, **given)
-
-    return takes_run(with_run)
+        context.meta[_META] = value
 
 
 def read_stack(run: Path) -> Stack:
@@ -152,23 +132,3 @@ def read_stack(run: Path) -> Stack:
 
 def _path(told: object) -> Path | None:
     return Path(told) if isinstance(told, str) and told else None
-
-
-def other_port(port: int) -> tuple[Path, int] | None:
-    """For who found nobody at this port: RUN, and the port that the stack in it has, if that is another."""
-    run = run_folder().path
-    started = _started(run)
-    return None if started in (0, port) else (run, started)
-
-
-def is_there(port: int) -> Path | None:
-    """For who found nobody at this port: RUN, if a stack was started there that should have it."""
-    run = run_folder().path
-    return run if _started(run) == port else None
-
-
-def _started(run: Path) -> int:
-    try:
-        return read_stack(run).port
-    except NoStack:
-        return 0

@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 
 from ..language import Language
-from ..options import color_option, language_option
-from ..run_folder import run_option
+from ..options import color_option, language_option, run_option
+from ..run_folder import run_folder
 from ..stack.display import Display
 from ..stack.owned_stack import OwnedStack, StackError, table
 from ..terminal import Paint
@@ -58,7 +58,6 @@ def command(
     users: Path | None,
     paint: Paint,
     language: Language,
-    run: Path,
     **settings: str | None,
 ) -> None:
     """Run a whole server here until Ctrl-C, and show each conversation as it happens.
@@ -83,4 +82,5 @@ def command(
     # It needs ZeroMQ, which takes a moment to load.
     from ..stack.foreground import stay_in_foreground
 
-    context.exit(stay_in_foreground(OwnedStack(run, environment | chosen, chosen), Display(paint, language)))
+    stack = OwnedStack(run_folder().path, environment | chosen, chosen)
+    context.exit(stay_in_foreground(stack, Display(paint, language)))

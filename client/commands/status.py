@@ -6,13 +6,12 @@ Where the stack's RUN folder is at hand, its services' own figures are told as w
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
-from ..options import json_option, server_options
+from ..options import json_option, run_option, server_options
 from ..output import write_json
-from ..run_folder import EXIT_NO_SERVER, Server, run_option
+from ..run_folder import EXIT_NO_SERVER, Server, run_folder
 from ..stack.status import Probe, probe, services, table, versions
 from ..terminal import harmless_line, harmless_text
 
@@ -24,7 +23,7 @@ from ..terminal import harmless_line, harmless_text
 @server_options
 @run_option
 @json_option
-def command(server: Server, run: Path, as_json: bool) -> None:
+def command(server: Server, as_json: bool) -> None:
     """Tell whether the server takes mail: its greeting, its extensions, how long each reply took.
 
     Nothing is stored: the session goes as far as an accepted recipient. Where the stack's RUN folder can be read, it
@@ -39,7 +38,7 @@ def command(server: Server, run: Path, as_json: bool) -> None:
       $ until correio status >/dev/null 2>&1; do sleep 0.2; done
     """
     seen = probe(server)
-    found = services(run)
+    found = services(run_folder().path)
     if as_json:
         told = {
             **seen.as_json(),

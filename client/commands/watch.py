@@ -5,14 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from contextlib import suppress
-from pathlib import Path
 
 import click
 
-from ..options import color_option, json_option
+from ..options import color_option, json_option, run_option
 from ..output import write_json
 from ..pattern import Pattern
-from ..run_folder import run_option
+from ..run_folder import run_folder
 from ..stack.events import Chosen, Gaps, Look, Network, WantedSessions
 from ..terminal import Paint
 
@@ -44,7 +43,7 @@ class PeerNetwork(click.ParamType):  # type: ignore[type-arg]  # generic since c
 @run_option
 @json_option
 def command(
-    *, session: str, peer: Network | None, address: re.Pattern[str] | None, paint: Paint, run: Path, as_json: bool
+    *, session: str, peer: Network | None, address: re.Pattern[str] | None, paint: Paint, as_json: bool
 ) -> None:
     """Watch the conversations of a running stack as they happen; Ctrl-C ends it.
 
@@ -68,6 +67,7 @@ def command(
         Chosen(WantedSessions(session, peer, address)),
         Gaps(),
     )
+    run = run_folder().path
     with suppress(KeyboardInterrupt), FeedReader(run) as feed:
         click.echo(f"Watching the stack in RUN={run}; Ctrl-C ends it.", err=True)
         while True:

@@ -16,7 +16,7 @@ from typing import IO, Any, Self
 import click
 
 from ..language import Language, Phrase
-from ..run_folder import EXIT_NO_SERVER, is_there, other_port
+from ..run_folder import EXIT_NO_SERVER, run_folder
 from .smtp import ReplyError, ReplyReader, ServerReply
 
 # A host that drops packets shows itself only by silence; a working one answers in well under a second.
@@ -169,8 +169,9 @@ def reach(host: str, port: int) -> socket.socket:
 
 
 def _nobody(where: str, port: int) -> NoConnection:
-    if (run := is_there(port)) is not None:
-        return NoConnection(_NOBODY_ANY_MORE, where=where, run=run)
-    if (started := other_port(port)) is not None:
-        return NoConnection(_NOBODY_HERE, where=where, run=started[0], port=started[1])
+    run = run_folder()
+    if run.port == port:
+        return NoConnection(_NOBODY_ANY_MORE, where=where, run=run.path)
+    if run.port:
+        return NoConnection(_NOBODY_HERE, where=where, run=run.path, port=run.port)
     return NoConnection(_NOBODY, where=where)

@@ -20,7 +20,7 @@ from pathlib import Path
 from ..language import counted
 from ..mail.address import AddressError
 from ..mail.users import parse_entry
-from ..run_folder import Server, other_port
+from ..run_folder import Server, run_folder
 from .status import Probe, probe
 
 _OLDEST = (3, 11)
@@ -95,7 +95,9 @@ def _port(seen: Probe) -> Finding:
     by = f" by {'; '.join(who)}" if who else ""
     if not seen.listening:
         start = f"start it: make up PORT={port}, or correio serve --port {port}; or name another: --port"
-        return Finding("port", FAILED, seen.trouble, "name that port: --port" if other_port(port) else start)
+        return Finding(
+            "port", FAILED, seen.trouble, start if run_folder().port in (0, port) else "name that port: --port"
+        )
     return Finding("port", OK, f"{seen.server.host} port {port} is listened on{by}")
 
 

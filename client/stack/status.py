@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ..mail.asking import why_not
-from ..run_folder import NoStack, Server, is_there, read_stack
+from ..run_folder import NoStack, Server, read_stack, run_folder
 from ..session.connection import NoConnection, reach
 from ..session.smtp import ServerReply, extensions
 from ..terminal import harmless_line
@@ -171,10 +171,10 @@ def why_no_mail(server: Server) -> str:
 
     Only the stack in RUN can be asked: of a server elsewhere nothing is known.
     """
-    run = is_there(server.port)
-    if run is None or server.host not in _LOCAL:
+    run = run_folder()
+    if run.port != server.port or server.host not in _LOCAL:
         return ""
-    return next((why for service in services(run) if service.ready and (why := service.why_not)), "")
+    return next((why for service in services(run.path) if service.ready and (why := service.why_not)), "")
 
 
 def versions(found: list[ServiceState]) -> dict[str, list[str]]:

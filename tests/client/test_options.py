@@ -7,8 +7,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from client.options import complete_address, mailboxes_option, server_options
-from client.run_folder import Server, run_option
+from client.options import complete_address, mailboxes_option, run_option, server_options
+from client.run_folder import Server, run_folder
 
 
 @click.group(invoke_without_command=True)
@@ -30,8 +30,8 @@ def inner(server: Server) -> None:
 @server_options
 @mailboxes_option
 @run_option
-def both(server: Server, mailboxes: Path, run: Path) -> None:
-    click.echo(f"{server.host} {server.port} {mailboxes} {run}")
+def both(server: Server, mailboxes: Path) -> None:
+    click.echo(f"{server.host} {server.port} {mailboxes} {run_folder().path}")
 
 
 @outer.command()

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from client.run_folder import NoStack, Stack, other_port, read_stack
-from deploy import owner, run_folder
+from client.run_folder import NoStack, RunFolder, Stack, read_stack, run_folder
+from deploy import owner
+from deploy import run_folder as written
 
 SETTINGS = {"WORKERS": "3", "MAILBOXES": "/srv/mail", "USERS": "/srv/users.txt"}
 
 
 def test_it_reads_what_make_up_writes(tmp_path: Path) -> None:
-    remembered = run_folder.Remembered("processes", "", "/tmp/x", "127.0.0.1", 2525, 35, SETTINGS)
-    run_folder.save(tmp_path, remembered, owner.caller())
+    remembered = written.Remembered("processes", "", "/tmp/x", "127.0.0.1", 2525, 35, SETTINGS)
+    written.save(tmp_path, remembered, owner.caller())
     assert read_stack(tmp_path) == Stack(
         "processes", Path("/tmp/x"), 3, "127.0.0.1", 2525, Path("/srv/mail"), Path("/srv/users.txt")
     )
@@ -38,15 +39,15 @@ def test_a_file_that_is_none_of_ours_is_named(tmp_path: Path, text: str, said: s
         read_stack(tmp_path)
 
 
-def test_who_tried_the_wrong_port_is_told_the_one_of_the_stack_there(
+def test_where_the_stack_there_takes_mail_is_known_to_who_tries_another_port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUN", str(tmp_path))
-    assert other_port(12000) is None
-    remembered = run_folder.Remembered("processes", "", "/tmp/x", "127.0.0.1", 2525, 35, {})
-    run_folder.save(tmp_path, remembered, owner.caller())
-    assert other_port(12000) == (tmp_path, 2525)
-    assert other_port(2525) is None
+    assert run_folder() == RunFolder(tmp_path, named=True)
+    assert run_folder().port == 0
+    remembered = written.Remembered("processes", "", "/tmp/x", "127.0.0.1", 2525, 35, {})
+    written.save(tmp_path, remembered, owner.caller())
+    assert run_folder().port == 2525
 
 
 def test_no_stack_says_how_to_start_one(tmp_path: Path) -> None:
