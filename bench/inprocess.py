@@ -27,8 +27,6 @@ from gateway.telling.metrics import GatewayCounts
 from gateway.workers.attendance import Attendance
 from gateway.workers.dispatcher import Dispatcher
 from gateway.workers.poison import PoisonCabinet
-from mailbox_store.epoch import Epochs
-from mailbox_store.folder_watch import FolderWatch
 from mailbox_store.journal.sqlite_journal import SqliteJournal
 from mailbox_store.mailboxes.files import DiskFiles
 from mailbox_store.metrics import Totals
@@ -227,7 +225,7 @@ class Services:
         self._router.inbox.append([_WORKER, *encode([WorkerAlive("budget", 0)])])
 
     def _make_store(self, folder: Path, users: int) -> None:
-        files, self._watch = DiskFiles(self._mailboxes), FolderWatch(self._mailboxes)
+        files = DiskFiles(self._mailboxes)
 
         def now() -> int:
             return int(self._now * 1000)
@@ -236,7 +234,7 @@ class Services:
             return self._turns * _TURN_SECONDS
 
         totals = Totals()
-        lookups = Lookups(files, FixedUsers(users), totals, epochs=Epochs(self._watch, now, monotonic, totals.epochs))
+        lookups = Lookups(files, FixedUsers(users), totals)
         self._store = Store(
             SqliteJournal(folder / "journal"), files, lookups, AtOnce(), now, monotonic, totals, self._events["store"]
         )
@@ -248,7 +246,6 @@ class Services:
     def close(self) -> None:
         asyncio._set_running_loop(None)
         self._store.close()
-        self._watch.close()
 
     def stored(self) -> int:
         """How many messages are in the mailboxes."""

@@ -19,8 +19,6 @@ from pathlib import Path
 import zmq
 
 from mailbox_store.config import ConfigError, StoreSettings
-from mailbox_store.epoch import Epochs
-from mailbox_store.folder_watch import FolderWatch
 from mailbox_store.journal.durable import make_folder
 from mailbox_store.journal.journal import JournalError
 from mailbox_store.journal.sqlite_journal import SqliteJournal
@@ -87,11 +85,9 @@ def _serve(settings: StoreSettings, events: EventLog | None) -> None:
     users = UsersFile(settings.users, files, settings.domain, settings.postmaster, totals)
     vitals = Vitals("mailbox_store", settings.ready_file)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    watch = FolderWatch(mailboxes)
-    with closing(watch), closing(_probes(settings, vitals, totals)), ThreadPoolExecutor(1, "checkpoint") as executor:
+    with closing(_probes(settings, vitals, totals)), ThreadPoolExecutor(1, "checkpoint") as executor:
         journal = SqliteJournal(path, totals.commit)
-        epochs = Epochs(watch, _now, time.monotonic, totals.epochs)
-        lookups = Lookups(files, users, totals, _unlisted(settings, files, users), epochs)
+        lookups = Lookups(files, users, totals, _unlisted(settings, files, users))
         store = Store(journal, files, lookups, executor, _now, time.monotonic, totals, events)
         store.recover(this_boot())
         try:

@@ -154,7 +154,6 @@ class Batch:
             ]
             free = self._room()
         except OSError as error:
-            self._lookups.end()
             raise RefusedError(outcomes.TROUBLE, reason(error)) from None
         self._lookups.made(question.mailboxes)
         needed = sum(place.length for place in places)

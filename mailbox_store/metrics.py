@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 
 from prometheus_client.core import Metric
 
-from mailbox_store.epoch import AGE, FOLDER, MAILBOX, USERS
 from mailbox_store.journal.journal import Entry
 from runtime.metrics import Histogram, counter, figure, gauge, histogram
 from runtime.vitals import Figures
@@ -36,7 +35,6 @@ class Totals:
         # Of the second thread: a round of syncs, and each sync of a mailbox.
         self.round = Histogram()
         self.sync = Histogram()
-        self.epochs = {USERS: 0, FOLDER: 0, MAILBOX: 0, AGE: 0}
         self.reloads = 0
         self.reload_errors = 0
         self.dropped = 0
@@ -105,14 +103,6 @@ def families(totals: Totals, now: Figures) -> Iterator[Metric]:
         "correio_store_entries_waiting",
         "Copies that are acknowledged and in the journal, and not in their mailbox yet. Worry where it stays over 0.",
         figure(now, "entries_waiting"),
-    )
-    yield counter(
-        "correio_store_epochs",
-        "Times that what was known of addresses and mailboxes had to be asked for anew: users (the list is new), "
-        "folder (another program changed something in it), mailbox (one cannot be written), age. Worry where age "
-        "grows each second: the folder cannot be watched, see the log, and mail to many mailboxes costs more.",
-        dict(totals.epochs),
-        "why",
     )
     yield gauge("correio_store_users", "Mailboxes of the list of users.", figure(now, "users"))
     yield counter("correio_store_users_reloads", "Times that an edited list of users was taken over.", totals.reloads)

@@ -106,7 +106,7 @@ class Service:
                     pongs[peer] = Pong(self._instance)
         replies: dict[bytes, list[Message]] = {}
         for peer, ask, outcome in self._answer(asked):
-            replies.setdefault(peer, []).append(Answer(ask.request, outcome, self._lookups.epoch))
+            replies.setdefault(peer, []).append(Answer(ask.request, outcome))
         # It says that all that was asked before the Ping is answered, so it comes last.
         for peer, pong in pongs.items():
             replies.setdefault(peer, []).append(pong)
@@ -115,7 +115,6 @@ class Service:
 
     def _answer(self, asked: list[tuple[bytes, Ask]]) -> Iterator[tuple[bytes, Ask, Said]]:
         """What is only asked about is answered at once, what writes as one batch."""
-        self._lookups.begin()
         writes: list[tuple[bytes, Ask]] = []
         for peer, ask in asked:
             if isinstance(ask.question, Lookup | Check):

@@ -82,10 +82,6 @@ class Files(Protocol):
         """
         ...
 
-    def in_folder(self, mailbox: str) -> bool:
-        """Is it a file of the folder alone, not one that can be reached, and changed, by another path too?"""
-        ...
-
     def missing(self, mailboxes: Iterable[str]) -> list[str]:
         """Those that have no file."""
         ...
@@ -224,13 +220,6 @@ class DiskFiles:
             raise OSError(errno.EINVAL, "Not a regular file")
         if self._is_root and not status.st_mode & stat.S_IWUSR:
             raise OSError(errno.EACCES, os.strerror(errno.EACCES))
-
-    def in_folder(self, mailbox: str) -> bool:
-        try:
-            status = os.lstat(self._path(mailbox))
-        except OSError:
-            return False
-        return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
 
     def missing(self, mailboxes: Iterable[str]) -> list[str]:
         with os.scandir(self._folder) as entries:

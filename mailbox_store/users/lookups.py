@@ -24,7 +24,6 @@ from typing import Protocol
 
 from mail.address import AddressError, folded, parse, without_tag
 from mail.users import CATCH_ALL, EVERYTHING, file_name
-from mailbox_store.epoch import MAILBOX, Epochs
 from mailbox_store.mailboxes.files import Files
 from mailbox_store.metrics import UNWRITABLE, Totals
 from wire.messages import Check, Lookup
@@ -110,15 +109,12 @@ class Lookups:
         users: UsersSource,
         totals: Totals,
         unlisted: Unlisted | None = None,
-        epochs: Epochs | None = None,
     ) -> None:
         """:param unlisted: mailboxes of those who are no users; None: they have none."""
         self._files = files
         self._users = users
         self._totals = totals
         self._unlisted = unlisted
-        self._epochs = epochs
-        self.epoch = 0
         # Those of which it was told that they cannot be written.
         self._unwritable: set[str] = set()
 
@@ -127,15 +123,9 @@ class Lookups:
         """How many mailboxes the list of users has."""
         return len(self._users.current.mailboxes)
 
-    def begin(self) -> None:
-        if self._epochs is not None:
-            self.epoch = self._epochs.current(self._users.current)
-
     def answer(self, question: Lookup | Check) -> Said:
         if isinstance(question, Lookup):
             return self._lookup(question.local, question.domain)
-        if question.epoch and question.epoch == self.epoch:
-            return Writable(self.epoch)
         holds = WRITABLE_HOLDS
         for mailbox in question.mailboxes:
             why, lasts = self._look(mailbox)
@@ -143,8 +133,7 @@ class Lookups:
                 self._totals.refused[UNWRITABLE] += 1
                 return Unwritable(mailbox, why)
             holds = min(holds, lasts)
-        known = holds and all(map(self._files.in_folder, question.mailboxes))
-        return Writable(self.epoch if known else 0, holds)
+        return Writable(holds=holds)
 
     def _lookup(self, local: str, domain: str) -> Said:
         outcome: Said = self._users.current.lookup(local, domain)
@@ -154,12 +143,8 @@ class Lookups:
             return outcome
         # A local part alone is asked anew each time: by that, probes ask whether the store answers now.
         holds = ADDRESS_HOLDS if domain else 0
-        why, writable_for = self._look(outcome.mailbox)
-        if why:
-            writable_for = 0
-        epoch = self.epoch if writable_for or why else 0
-        writable = bool(writable_for) and self._files.in_folder(outcome.mailbox)
-        return Found(outcome.mailbox, writable, epoch, holds, writable_for)
+        _, writable_for = self._look(outcome.mailbox)
+        return Found(outcome.mailbox, holds=holds, writable_for=writable_for)
 
     def _look(self, mailbox: str) -> tuple[str, int]:
         """Why a mailbox cannot be written now, "" where it can, and for how long that holds, in ms."""
@@ -174,7 +159,6 @@ class Lookups:
             # Once, not for each client that tries again.
             if mailbox not in self._unwritable:
                 self._unwritable.add(mailbox)
-                self.end()
                 log.error("! %s cannot be written, mail for it is refused: %s", mailbox, why)  # noqa: TRY400
             return why, 0
         if self._unwritable and mailbox in self._unwritable:
@@ -182,10 +166,6 @@ class Lookups:
             log.info("= %s can be written again", mailbox)
         # Of one that is to be made nobody can tell but by making it.
         return "", WRITABLE_HOLDS if is_made else 0
-
-    def end(self) -> None:
-        if self._epochs is not None:
-            self._epochs.end(MAILBOX)
 
     def not_a_mailbox(self, mailboxes: Iterable[str]) -> str:
         """Of those that mail is for, the first that is nobody's and may not be made; "" where there is none."""

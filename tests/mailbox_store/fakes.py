@@ -246,11 +246,6 @@ class MemoryFiles:
         # Octets that can still be written before the disk is full; None: no end.
         self.room: int | None = None
         self.before: Callable[[str, str], None] = lambda _operation, _name: None
-        # Those that another path leads to as well.
-        self.links: set[str] = set()
-
-    def in_folder(self, mailbox: str) -> bool:
-        return mailbox not in self.links
 
     def open(self, mailbox: str) -> MemoryHandle:
         self.before("open", mailbox)
@@ -373,25 +368,6 @@ class AskedStore(Store):
         writes = [ask for ask in asks if ask not in said]
         given = iter(self.write(writes) if writes else ())
         return [said[ask] if ask in said else next(given) for ask in asks]
-
-
-class FakeWatch:
-    """Tells of changes as a test makes them."""
-
-    def __init__(self) -> None:
-        self.watching = True
-        self.renewed = 0
-        self._changed = False
-
-    def change(self) -> None:
-        self._changed = True
-
-    def renew(self) -> None:
-        self.renewed += 1
-
-    def changed(self) -> bool:
-        changed, self._changed = self._changed, False
-        return changed
 
 
 class Clock:

@@ -25,9 +25,9 @@ MIB = 1024 * 1024
 def test_outcomes_come_in_the_order_of_the_questions() -> None:
     bench = Bench()
     assert bench.ask(Lookup("A", "b.example"), deliver("one"), Check((A, B)), Discard("two")) == [
-        Found(A, True, 0, 300, 250),
+        Found(A, holds=300, writable_for=250),
         Delivered(False),
-        Writable(0, 250),
+        Writable(holds=250),
         Discarded(),
     ]
 

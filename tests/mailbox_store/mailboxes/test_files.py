@@ -42,18 +42,6 @@ def test_a_mailbox_is_made_for_its_owner_alone(files: DiskFiles, box: Path) -> N
     assert box.read_bytes() == b"abc"
 
 
-def test_a_file_that_another_path_leads_to_is_not_of_the_folder_alone(files: DiskFiles, box: Path) -> None:
-    assert not files.in_folder(BOX)
-    box.write_bytes(b"")
-    assert files.in_folder(BOX)
-    other = box.with_name("other")
-    other.hardlink_to(box)
-    assert not files.in_folder(BOX)
-    box.unlink()
-    box.symlink_to(other)
-    assert not files.in_folder(BOX)
-
-
 def test_writing_at_a_place_does_not_append(files: DiskFiles, box: Path) -> None:
     with files.open(BOX) as handle:
         handle.append(b"abcdef")

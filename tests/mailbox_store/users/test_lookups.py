@@ -29,15 +29,15 @@ def test_an_outcome_says_for_how_long_it_holds() -> None:
     bench = Bench()
     # A local part alone is asked anew each time, by whom it was asked before.
     assert bench.ask(Lookup("a", "b.example"), Lookup("a", ""), Check((A, B))) == [
-        Found(A, True, 0, 300, 250),
-        Found(A, True, 0, 0, 250),
-        Writable(0, 250),
+        Found(A, holds=300, writable_for=250),
+        Found(A, holds=0, writable_for=250),
+        Writable(holds=250),
     ]
     bench.files.before = refuse_b
     assert bench.ask(Lookup("b", "b.example"), Check((A, B)), Check((A,))) == [
-        Found(B, False, 0, 300, 0),
+        Found(B, holds=300, writable_for=0),
         Unwritable(B, "Permission denied"),
-        Writable(0, 250),
+        Writable(holds=250),
     ]
 
 

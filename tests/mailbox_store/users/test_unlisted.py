@@ -70,18 +70,18 @@ def _named(outcome: Outcome) -> str:
 
 def test_it_is_made_when_mail_for_it_is_taken_and_no_sooner() -> None:
     bench = Bench()
-    # Nothing of it holds for an epoch before it is there.
+    # That it can be written holds for no time before it is there.
     assert bench.ask(Lookup("New", "far.example"), Check((NEW,)), Check((ANA, NEW))) == [
         Found(NEW, holds=300),
-        Writable(0),
-        Writable(0),
+        Writable(),
+        Writable(),
     ]
     assert list(bench.files.content) == [ANA]
     assert bench.deliver("one.1", ANA, NEW) == Delivered(False)
     assert bytes(bench.files.content[NEW]).count(b"Received: id one.1\n") == 1
     assert bench.ask(Lookup("new", "far.example"), Check((NEW,))) == [
-        Found(NEW, True, 0, 300, 250),
-        Writable(0, 250),
+        Found(NEW, holds=300, writable_for=250),
+        Writable(holds=250),
     ]
 
 
@@ -159,7 +159,7 @@ def test_another_run_knows_them_and_has_what_was_under_way() -> None:
     again.store.tick()
     assert bytes(again.files.content[NEW]).count(b"Received: id one.1\n") == 1
     assert again.unlisted.is_made(NEW)
-    assert again.ask(Lookup("new", "far.example")) == [Found(NEW, True, 0, 300, 250)]
+    assert again.ask(Lookup("new", "far.example")) == [Found(NEW, holds=300, writable_for=250)]
 
 
 def test_there_are_so_many_at_most_and_those_go_on() -> None:
