@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections import defaultdict
 from functools import cache
+from graphlib import TopologicalSorter
 
 import grimp
 import pytest
@@ -22,20 +23,29 @@ BESIDE = {"bench"}
 
 
 @cache
-def imports() -> dict[str, set[str]]:
-    """Of each package those that it imports, for types alone too."""
+def module_imports() -> dict[str, set[str]]:
+    """Of each module those that it imports, for types alone too."""
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
     graph = grimp.build_graph(*packages, cache_dir=None)
+    return {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+
+
+def imports() -> dict[str, set[str]]:
+    """The same of packages."""
     found: defaultdict[str, set[str]] = defaultdict(set)
-    for module in graph.modules:
+    for module, imported in module_imports().items():
         package = module.partition(".")[0]
-        for imported in graph.find_modules_directly_imported_by(module):
-            found[package].add(imported.partition(".")[0])
-    return {package: found[package] - {package} for package in packages}
+        found[package] |= {name.partition(".")[0] for name in imported} - {package}
+    return dict(found)
 
 
 def test_the_picture_is_what_is_drawn_from_the_tables_and_the_folders_of_now() -> None:
     assert PICTURE.read_text("utf-8") == draw(), "make pictures"
+
+
+def test_no_module_comes_back_to_itself_not_even_through_its_package() -> None:
+    """import-linter's contract has it of siblings, between folders too, and not of a package with what lies in it."""
+    TopologicalSorter(module_imports()).prepare()
 
 
 def test_each_package_is_a_box() -> None:
