@@ -206,7 +206,10 @@ def _imports() -> Iterator[str]:
         box = BOXES[importer]
         for number, name in enumerate(imported):
             below = BOXES[name]
-            if box.width < 200:
+            if below.width < 200:
+                # From above, beside the arrow of its start.
+                x = below.x + below.width // 2 + 30
+            elif box.width < 200:
                 x = box.x + box.width // 2 + 26 * number - 13 * (len(imported) - 1)
             else:
                 # A floor has its legs at its left end, and deploy, which stands on top, at its right one.
