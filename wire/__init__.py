@@ -1,4 +1,4 @@
-"""The contract between the services: messages, their codec and the form of an address.
+"""The contract between the services: the messages, what the store can answer, the limits of both, and their codec.
 
-`SPEC.md` beside this file is the contract in words. This package imports msgpack and the standard library only.
+`SPEC.md` beside this file is the contract in words. Here are imported msgpack, msgspec and the standard library only.
 """
