@@ -32,7 +32,7 @@ from bench.load import by_generator
 from bench.options import OptionError, Options, from_environment
 from bench.peers import Correio, PeerError
 from bench.peers.base import INSTALLED, ROOT, address
-from mailbox_store.journal.journal import Forgotten, Message
+from mailbox_store.journal.journal import Forgotten, HeldMessage
 from mailbox_store.journal.sqlite_journal import SqliteJournal
 
 _SESSIONS = 100
@@ -81,7 +81,7 @@ def fill_ledger(folder: Path, ids: int) -> None:
         with journal.transaction():
             for number in range(first, first + _LEDGER_PORTION):
                 session = f"{number % 4096:012x}-{number}"
-                journal.add(Message(f"{session}.1", now, "", b"", 0, b""), [])
+                journal.add(HeldMessage(f"{session}.1", now, "", b"", 0, b""), [])
             journal.forget(Forgotten([], range(first + 1, first + _LEDGER_PORTION + 1)))
     journal.maintain()
     journal.close()

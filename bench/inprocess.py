@@ -30,9 +30,9 @@ from gateway.workers.poison import PoisonCabinet
 from mailbox_store.journal.sqlite_journal import SqliteJournal
 from mailbox_store.mailboxes.files import DiskFiles
 from mailbox_store.metrics import Totals
-from mailbox_store.service import Service
+from mailbox_store.service import StoreService
 from mailbox_store.store import Store
-from mailbox_store.users.lookups import Lookups, Users
+from mailbox_store.users.directory import Directory, Users
 from mailbox_store.users.parsing import parse_users
 from runtime.bus import Bus
 from runtime.event_log import EventLog, Form, Output
@@ -234,13 +234,20 @@ class Services:
             return self._turns * _TURN_SECONDS
 
         totals = Totals()
-        lookups = Lookups(files, FixedUsers(users), totals)
+        directory = Directory(files, FixedUsers(users), totals)
         self._store = Store(
-            SqliteJournal(folder / "journal"), files, lookups, AtOnce(), now, monotonic, totals, self._events["store"]
+            SqliteJournal(folder / "journal"),
+            files,
+            directory,
+            AtOnce(),
+            now,
+            monotonic,
+            totals,
+            self._events["store"],
         )
         self._store.recover("budget")
         context = ListContext()
-        self._service = Service(self._store, lookups, cast(Any, context), "")
+        self._service = StoreService(self._store, directory, cast(Any, context), "")
         (self._from_workers,) = context.sockets
 
     def close(self) -> None:

@@ -25,9 +25,9 @@ from mailbox_store.journal.sqlite_journal import SqliteJournal
 from mailbox_store.mailboxes.files import DiskFiles
 from mailbox_store.metrics import Totals, families
 from mailbox_store.recovery import this_boot
-from mailbox_store.service import Service
+from mailbox_store.service import StoreService
 from mailbox_store.store import Store
-from mailbox_store.users.lookups import Lookups, Unlisted
+from mailbox_store.users.directory import Directory, Unlisted
 from mailbox_store.users.users_file import UsersFile
 from runtime import counted, logs, process
 from runtime.event_log import EventLog
@@ -87,11 +87,11 @@ def _serve(settings: StoreSettings, events: EventLog | None) -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     with closing(_probes(settings, vitals, totals)), ThreadPoolExecutor(1, "checkpoint") as executor:
         journal = SqliteJournal(path, totals.commit)
-        lookups = Lookups(files, users, totals, _unlisted(settings, files, users))
-        store = Store(journal, files, lookups, executor, _now, time.monotonic, totals, events)
+        directory = Directory(files, users, totals, _unlisted(settings, files, users))
+        store = Store(journal, files, directory, executor, _now, time.monotonic, totals, events)
         store.recover(this_boot())
         try:
-            service = Service(store, lookups, context, settings.store_endpoint)
+            service = StoreService(store, directory, context, settings.store_endpoint)
         except zmq.ZMQError as error:
             store.close()
             raise StartError(f"STORE_ENDPOINT={settings.store_endpoint}: {error.strerror}") from None
@@ -122,7 +122,7 @@ def _probes(settings: StoreSettings, vitals: Vitals, totals: Totals) -> Probes:
         raise StartError(str(error)) from None
 
 
-def _run(service: Service, store: Store, users: UsersFile, vitals: Vitals) -> None:
+def _run(service: StoreService, store: Store, users: UsersFile, vitals: Vitals) -> None:
     for number in process.STOP:
         signal.signal(number, lambda *_: service.stop())
     beat = 0.0

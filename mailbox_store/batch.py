@@ -13,10 +13,10 @@ import re
 from collections.abc import Callable
 
 from mailbox_store.checkpoint import LEDGER_REACH
-from mailbox_store.journal.journal import Entry, Journal, Message
+from mailbox_store.journal.journal import HeldEntry, HeldMessage, Journal
 from mailbox_store.mailboxes.plan import Plan
 from mailbox_store.mailboxes.rendering import Lengths, Rendering
-from mailbox_store.users.lookups import Lookups, reason
+from mailbox_store.users.directory import Directory, reason
 from wire import outcomes
 from wire.limits import MAX_TEXT
 from wire.messages import Ask, Deliver, Discard, Stage
@@ -54,14 +54,14 @@ class Batch:
         self,
         journal: Journal,
         plan: Plan,
-        lookups: Lookups,
+        directory: Directory,
         lengths: Lengths,
         free_space: Callable[[], int],
         now: int,
     ) -> None:
         self._journal = journal
         self._plan = plan
-        self._lookups = lookups
+        self._directory = directory
         self._lengths = lengths
         self._free_space = free_space
         self._now = now
@@ -69,7 +69,7 @@ class Batch:
         # The first moment at which one who asks may have given up.
         self._until = _NEVER
         # What is new once this is committed: deliveries, pieces, and messages of which no more will come.
-        self.deliveries: list[tuple[Rendering, list[Entry]]] = []
+        self.deliveries: list[tuple[Rendering, list[HeldEntry]]] = []
         self.pieces: list[Stage] = []
         self.ended: list[str] = []
 
@@ -133,7 +133,7 @@ class Batch:
         self._check(question)
         named = question.originals
         originals = tuple((question.mailboxes[place], address) for place, address in named) if named else ()
-        message = Message(
+        message = HeldMessage(
             question.delivery,
             question.time,
             question.sender,
@@ -155,7 +155,7 @@ class Batch:
             free = self._room()
         except OSError as error:
             raise RefusedError(outcomes.TROUBLE, reason(error)) from None
-        self._lookups.made(question.mailboxes)
+        self._directory.made(question.mailboxes)
         needed = sum(place.length for place in places)
         if needed + SPACE_MARGIN > free:
             raise RefusedError(outcomes.DISK_FULL, f"octets needed: {needed}, free in the mailbox folder: {free}")
@@ -171,7 +171,7 @@ class Batch:
         """Does it make sense, and is all of it here?"""
         if abs(self._now - question.time) > LEDGER_REACH:
             raise RefusedError(outcomes.EXPIRED, f"the message's time, {question.time}, is too far from {self._now}")
-        if none := self._lookups.not_a_mailbox(question.mailboxes):
+        if none := self._directory.not_a_mailbox(question.mailboxes):
             raise RefusedError(outcomes.TROUBLE, f"no such mailbox: {none}")
         if _CONTROL.search(question.sender):
             raise RefusedError(outcomes.TROUBLE, "the sender holds a control character")

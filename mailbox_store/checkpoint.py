@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 
-from mailbox_store.journal.journal import Entry, Forgotten, Journal, JournalError
+from mailbox_store.journal.journal import Forgotten, HeldEntry, Journal, JournalError
 from mailbox_store.mailboxes.files import Files
 from mailbox_store.mailboxes.mailboxes import Mailboxes, Unsynced
 from mailbox_store.metrics import Totals
@@ -80,7 +80,7 @@ class Checkpoint:
         # Entries of each message that are not on disk yet.
         self._open: dict[int, int] = {}
         # On disk, and to be forgotten.
-        self._synced: list[Entry] = []
+        self._synced: list[HeldEntry] = []
 
     @property
     def unrecorded(self) -> bool:
@@ -102,12 +102,12 @@ class Checkpoint:
         """Has the journal nothing left that could still be forgotten?"""
         return not (self.unrecorded or self._mailboxes.dirty or self._round)
 
-    def hold(self, entries: list[Entry]) -> None:
+    def hold(self, entries: list[HeldEntry]) -> None:
         """The journal holds these from now on."""
         for entry in entries:
             self._open[entry.number] = self._open.get(entry.number, 0) + 1
 
-    def record(self) -> list[Entry]:
+    def record(self) -> list[HeldEntry]:
         """Tell the journal what has been appended, and have it forget what is on disk. Inside a transaction.
 
         :returns: what is forgotten once that is committed, for `recorded`.
@@ -124,7 +124,7 @@ class Checkpoint:
             self._journal.forget(Forgotten(synced, last))
         return synced
 
-    def recorded(self, synced: list[Entry]) -> None:
+    def recorded(self, synced: list[HeldEntry]) -> None:
         """What `record` has told is committed, and need not be told again."""
         for entry in synced:
             left = self._open[entry.number] - 1

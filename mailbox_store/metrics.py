@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from prometheus_client.core import Metric
 
-from mailbox_store.journal.journal import Entry
+from mailbox_store.journal.journal import HeldEntry
 from runtime.metrics import Histogram, counter, figure, gauge, histogram
 from runtime.vitals import Figures
 from wire.outcomes import DISK_FULL, EXPIRED, TROUBLE, Delivered, Failed, Outcome
@@ -39,7 +39,7 @@ class Totals:
         self.reload_errors = 0
         self.dropped = 0
 
-    def committed(self, outcomes: Sequence[Outcome], deliveries: Sequence[Sequence[Entry]]) -> None:
+    def committed(self, outcomes: Sequence[Outcome], deliveries: Sequence[Sequence[HeldEntry]]) -> None:
         """A transaction is on disk: its outcomes, and the entries of each new delivery."""
         self.batch.add(len(outcomes))
         self.deliveries += len(deliveries)

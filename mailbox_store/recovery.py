@@ -28,7 +28,7 @@ from pathlib import Path
 from mailbox_store.checkpoint import Checkpoint
 from mailbox_store.journal.journal import Journal
 from mailbox_store.mailboxes.mailboxes import Mailboxes
-from mailbox_store.mailboxes.visit import Doubt, Task
+from mailbox_store.mailboxes.visit import Doubt, ToAppend
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +48,10 @@ def recover(journal: Journal, mailboxes: Mailboxes, checkpoint: Checkpoint, boot
     same_boot = journal.boot() == boot
     pending = journal.pending()
     for mailbox, group in groupby(pending, key=lambda pending: pending.entry.mailbox):
-        tasks: list[Task] = []
+        tasks: list[ToAppend] = []
         for each in group:
             checkpoint.hold([each.entry])
-            tasks.append(Task(each.entry, Doubt.UNSYNCED if each.appended and same_boot else Doubt.ANY))
+            tasks.append(ToAppend(each.entry, Doubt.UNSYNCED if each.appended and same_boot else Doubt.ANY))
         mailboxes.wait(mailbox, tasks)
     mailboxes.work(_AT_START)
     return len(pending)

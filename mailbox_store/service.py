@@ -19,7 +19,7 @@ from itertools import count
 import zmq
 
 from mailbox_store.store import Store
-from mailbox_store.users.lookups import Lookups
+from mailbox_store.users.directory import Directory
 from runtime import counted
 from runtime.bus import open_socket
 from wire.codec import decode, encode
@@ -48,16 +48,16 @@ _IDLE_MS = 200
 _TOLD_REJECTS = 20
 
 
-class Service:
+class StoreService:
     """The store on its socket."""
 
     def __init__(
-        self, store: Store, lookups: Lookups, context: zmq.Context[zmq.Socket[bytes]], endpoint: str
+        self, store: Store, directory: Directory, context: zmq.Context[zmq.Socket[bytes]], endpoint: str
     ) -> None:
         """:raises zmq.ZMQError: where the endpoint cannot be bound."""
         self.rejected = 0
         self._store = store
-        self._lookups = lookups
+        self._directory = directory
         self._instance = uuid.uuid4().hex
         self._stopping = False
         # Mails to many that have not had their turn: how many copies are made before each, in the order in which they
@@ -118,7 +118,7 @@ class Service:
         writes: list[tuple[bytes, Ask]] = []
         for peer, ask in asked:
             if isinstance(ask.question, Lookup | Check):
-                yield peer, ask, self._lookups.answer(ask.question)
+                yield peer, ask, self._directory.answer(ask.question)
             else:
                 writes.append((peer, ask))
         if writes:

@@ -20,14 +20,14 @@ from concurrent.futures import Executor
 from mail.ids import session_of
 from mailbox_store.batch import SPACE_MARGIN, Batch, RefusedError, failed
 from mailbox_store.checkpoint import Checkpoint, Tidying
-from mailbox_store.journal.journal import Entry, Journal, JournalError, JournalFull
+from mailbox_store.journal.journal import HeldEntry, Journal, JournalError, JournalFull
 from mailbox_store.mailboxes.files import Files
 from mailbox_store.mailboxes.mailboxes import Mailboxes
 from mailbox_store.mailboxes.plan import Plan
 from mailbox_store.mailboxes.rendering import Lengths, Rendering
 from mailbox_store.metrics import Totals
 from mailbox_store.recovery import name_boot, recover
-from mailbox_store.users.lookups import Lookups
+from mailbox_store.users.directory import Directory
 from runtime import counted
 from runtime.event_log import EventLog, escaped, members
 from runtime.vitals import Figures
@@ -54,7 +54,7 @@ class Store:
         self,
         journal: Journal,
         files: Files,
-        lookups: Lookups,
+        directory: Directory,
         executor: Executor,
         clock: Callable[[], int],
         monotonic: Callable[[], float],
@@ -62,7 +62,7 @@ class Store:
         events: EventLog | None = None,
     ) -> None:
         """
-        :param lookups: whose mailboxes there are.
+        :param directory: whose mailboxes there are.
         :param executor: one thread, for the checkpoint.
         :param clock: ms since the epoch.
         :param monotonic: seconds, for pauses.
@@ -72,7 +72,7 @@ class Store:
         self.totals = totals or Totals()
         self._journal = journal
         self._files = files
-        self._lookups = lookups
+        self._directory = directory
         self._clock = clock
         self._monotonic = monotonic
         self._events = events
@@ -116,7 +116,7 @@ class Store:
             "journal_messages": self._checkpoint.held,
             "journal_oldest_seconds": 0.0 if received is None else max(0, self._clock() - received) / 1000,
             "entries_waiting": self.waiting,
-            "users": self._lookups.users,
+            "users": self._directory.users,
         }
 
     def why_no_mail(self) -> str:
@@ -226,7 +226,7 @@ class Store:
     def write(self, asks: Sequence[Ask]) -> list[Said]:
         """One outcome for each Stage, Deliver or Discard, in order."""
         with Plan(self._mailboxes, self._files) as plan:
-            batch = Batch(self._journal, plan, self._lookups, self._lengths, self._free_space, self._clock())
+            batch = Batch(self._journal, plan, self._directory, self._lengths, self._free_space, self._clock())
             try:
                 given = self._commit(asks, batch)
             except RefusedError as late:
@@ -287,7 +287,7 @@ class Store:
             return False
 
 
-def _tell(events: EventLog, deliveries: list[tuple[Rendering, list[Entry]]]) -> None:
+def _tell(events: EventLog, deliveries: list[tuple[Rendering, list[HeldEntry]]]) -> None:
     for rendering, entries in deliveries:
         delivery, octets = escaped(rendering.delivery), sum(entry.length for entry in entries)
         events.tell(

@@ -31,7 +31,7 @@ class JournalFull(JournalError):
     """No space is left for the journal; nothing of the transaction was kept."""
 
 
-class Message(Record):
+class HeldMessage(Record):
     """One delivery as it was asked for; its text is `staged` octets of pieces, then `data`.
 
     `originals` are the recipients that have another address than their mailbox: (mailbox, address).
@@ -46,7 +46,7 @@ class Message(Record):
     originals: tuple[tuple[str, str], ...] = ()
 
 
-class Entry(Record):
+class HeldEntry(Record):
     """Where one message goes in one mailbox: at `start`, `lead` newlines and the rendered text, `length` octets.
 
     `length` counts the newlines too. `number` is the message's, growing with each delivery; `rank` tells the entries
@@ -73,14 +73,14 @@ class Place(Record):
 class Pending(Record):
     """An entry that is not known to be on disk; `appended`: it was in the mailbox file, by this boot's memory."""
 
-    entry: Entry
+    entry: HeldEntry
     appended: bool
 
 
 class Forgotten(Record):
     """What a checkpoint found on disk: entries, and the messages of which those were the last."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[HeldEntry]
     messages: Sequence[int]
 
 
@@ -93,17 +93,17 @@ class Journal(Protocol):
         """Is it held, or in the ledger?"""
         ...
 
-    def add(self, message: Message, places: Sequence[Place]) -> list[Entry]:
+    def add(self, message: HeldMessage, places: Sequence[Place]) -> list[HeldEntry]:
         """Hold a message, whose id is not known yet, and its entries."""
         ...
 
-    def message(self, number: int) -> Message: ...
+    def message(self, number: int) -> HeldMessage: ...
 
     def received(self, number: int) -> int | None:
         """The time of a message; None where it is not kept (any more)."""
         ...
 
-    def pieces(self, message: Message) -> Iterator[bytes]:
+    def pieces(self, message: HeldMessage) -> Iterator[bytes]:
         """The message's text, staged pieces first, each read when it is asked for."""
         ...
 
@@ -119,11 +119,11 @@ class Journal(Protocol):
         """Drop the staged pieces of a delivery."""
         ...
 
-    def move(self, entries: Sequence[Entry]) -> None:
+    def move(self, entries: Sequence[HeldEntry]) -> None:
         """Record new places of entries."""
         ...
 
-    def set_appended(self, entries: Iterable[Entry]) -> None: ...
+    def set_appended(self, entries: Iterable[HeldEntry]) -> None: ...
 
     def forget(self, done: Forgotten) -> None:
         """Drop what is on disk in the mailboxes: entries, and whole messages with their pieces.

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from mailbox_store.journal.database import Database, disk_translated, sqlite_translated
-from mailbox_store.journal.journal import Entry, Forgotten, JournalError, JournalFull, Message, Pending, Place
+from mailbox_store.journal.journal import Forgotten, HeldEntry, HeldMessage, JournalError, JournalFull, Pending, Place
 from mailbox_store.journal.texts import Spot
 from runtime.metrics import Histogram
 
@@ -126,11 +126,11 @@ class SqliteJournal:
         with sqlite_translated:
             return self._ledger.knows(delivery)
 
-    def add(self, message: Message, places: Sequence[Place]) -> list[Entry]:
+    def add(self, message: HeldMessage, places: Sequence[Place]) -> list[HeldEntry]:
         self._take_in()
         number = self._next
         entries = [
-            Entry(number, rank, place.mailbox, place.start, place.lead, place.length)
+            HeldEntry(number, rank, place.mailbox, place.start, place.lead, place.length)
             for rank, place in enumerate(places)
         ]
         with sqlite_translated:
@@ -163,7 +163,7 @@ class SqliteJournal:
             spot = self._database.texts.put(data)
         return b"", spot.file, spot.place, spot.size
 
-    def message(self, number: int) -> Message:
+    def message(self, number: int) -> HeldMessage:
         query = """SELECT delivery, time, sender, trace, staged, data, file, place, size, originals
                    FROM message WHERE number=?"""
         with sqlite_translated:
@@ -172,7 +172,7 @@ class SqliteJournal:
             raise JournalError(f"journal: there is no message {number}")
         delivery, time_, sender, trace, staged, data, file, place, size, originals = row
         text = data if file is None else self._get(Spot(file, place, size))
-        return Message(delivery, time_, sender, trace, staged, text, _decode(originals) if originals else ())
+        return HeldMessage(delivery, time_, sender, trace, staged, text, _decode(originals) if originals else ())
 
     def _get(self, spot: Spot) -> bytes:
         with disk_translated:
@@ -183,7 +183,7 @@ class SqliteJournal:
             row = self._db.execute("SELECT time FROM message WHERE number=?", (number,)).fetchone()
         return row[0] if row else None
 
-    def pieces(self, message: Message) -> Iterator[bytes]:
+    def pieces(self, message: HeldMessage) -> Iterator[bytes]:
         if message.staged:
             query = "SELECT file, place, size FROM piece WHERE delivery=? ORDER BY offset"
             with sqlite_translated:
@@ -215,14 +215,14 @@ class SqliteJournal:
         with sqlite_translated:
             self._db.execute("DELETE FROM piece WHERE delivery=?", (delivery,))
 
-    def move(self, entries: Sequence[Entry]) -> None:
+    def move(self, entries: Sequence[HeldEntry]) -> None:
         with sqlite_translated:
             self._db.executemany(
                 "UPDATE entry SET start=?, lead=?, length=? WHERE number=? AND rank=?",
                 [(entry.start, entry.lead, entry.length, entry.number, entry.rank) for entry in entries],
             )
 
-    def set_appended(self, entries: Iterable[Entry]) -> None:
+    def set_appended(self, entries: Iterable[HeldEntry]) -> None:
         with sqlite_translated:
             self._db.executemany(
                 "UPDATE entry SET appended=1 WHERE number=? AND rank=?",
@@ -246,7 +246,7 @@ class SqliteJournal:
     def pending(self) -> list[Pending]:
         query = "SELECT number, rank, mailbox, start, lead, length, appended FROM entry ORDER BY mailbox, number"
         with sqlite_translated:
-            return [Pending(Entry(*row[:6]), bool(row[6])) for row in self._db.execute(query)]
+            return [Pending(HeldEntry(*row[:6]), bool(row[6])) for row in self._db.execute(query)]
 
     def prune(self, before: int, after: int, limit: int) -> int:
         with sqlite_translated:

@@ -19,11 +19,11 @@ from collections.abc import Callable, Collection, Generator, Iterable
 from dataclasses import dataclass
 from itertools import chain
 
-from mailbox_store.journal.journal import Entry, Journal
+from mailbox_store.journal.journal import HeldEntry, Journal
 from mailbox_store.mailboxes.files import Files
 from mailbox_store.mailboxes.rendering import Rendering
 from mailbox_store.mailboxes.turns import Turns
-from mailbox_store.mailboxes.visit import LOCKED, Doubt, Settled, Task, Visit
+from mailbox_store.mailboxes.visit import LOCKED, Doubt, Settled, ToAppend, Visit
 from mailbox_store.mailboxes.writing import REPLACED
 from wire.records import Record
 
@@ -49,7 +49,7 @@ _ERROR_RETRY_MAX = 5.0
 class Waiting:
     """The entries of one mailbox that are still to be appended, in order; never none."""
 
-    tasks: deque[Task]
+    tasks: deque[ToAppend]
     pause: float = _ERROR_RETRY_MIN
     told: str = ""
 
@@ -57,7 +57,7 @@ class Waiting:
 class Unsynced(Record):
     """What one round of syncs is to bring to the disk: entries by their mailbox, and how many octets they are."""
 
-    entries: dict[str, list[Entry]]
+    entries: dict[str, list[HeldEntry]]
     octets: int
 
 
@@ -75,9 +75,9 @@ class Mailboxes:
         # Octets that the waiting entries will take of the disk.
         self.promised = 0
         # What has been appended and is not marked so in the journal; whoever has marked it clears this.
-        self.unmarked: list[Entry] = []
+        self.unmarked: list[HeldEntry] = []
         # What has been appended since the last round of syncs began.
-        self.dirty: dict[str, list[Entry]] = {}
+        self.dirty: dict[str, list[HeldEntry]] = {}
         # Octets that are not known to be on the disk, those that a round is about to sync included.
         self.unsynced = 0
         # Mailboxes that gave an error when they were closed: what a sync says of them since does not count.
@@ -112,7 +112,7 @@ class Mailboxes:
 
     # ------------------------------------------------------------ what was appended
 
-    def appended(self, mailbox: str, entries: list[Entry], octets: int) -> None:
+    def appended(self, mailbox: str, entries: list[HeldEntry], octets: int) -> None:
         """A mailbox has got these; neither does the journal know it yet, nor are they on disk by themselves."""
         self.unmarked += entries
         self.dirty.setdefault(mailbox, []).extend(entries)
@@ -125,13 +125,13 @@ class Mailboxes:
         dirty, self.dirty = self.dirty, {}
         return Unsynced(dirty, self.unsynced)
 
-    def end_sync(self, unsynced: Unsynced, failed: Collection[str]) -> list[Entry]:
+    def end_sync(self, unsynced: Unsynced, failed: Collection[str]) -> list[HeldEntry]:
         """Take in what became of it: gives the entries that are on disk, and has the others written again.
 
         :param failed: the mailboxes that could not be synced.
         """
         self.unsynced -= unsynced.octets
-        synced: list[Entry] = []
+        synced: list[HeldEntry] = []
         for mailbox, entries in unsynced.entries.items():
             if mailbox in failed or mailbox in self._distrusted:
                 log.error("! %s could not be synced; its last entries are written again", mailbox)
@@ -167,7 +167,7 @@ class Mailboxes:
         last = waiting.tasks[-1].entry
         return last.start + last.length
 
-    def wait(self, mailbox: str, tasks: Iterable[Task]) -> None:
+    def wait(self, mailbox: str, tasks: Iterable[ToAppend]) -> None:
         """Have entries appended behind what waits for their mailbox already."""
         tasks = deque(tasks)
         self.promised += sum(_text(task.entry) for task in tasks)
@@ -178,12 +178,12 @@ class Mailboxes:
             self._waiting[mailbox] = Waiting(tasks)
             self._turns.add(mailbox)
 
-    def _doubt(self, mailbox: str, entries: Iterable[Entry], pause: float) -> None:
+    def _doubt(self, mailbox: str, entries: Iterable[HeldEntry], pause: float) -> None:
         self._break_off(mailbox)
         # Those that were appended since may have been part of what failed as well.
         since = self.dirty.pop(mailbox, [])
         self.unsynced -= sum(entry.length for entry in since)
-        again = [Task(entry, Doubt.UNSYNCED) for entry in chain(entries, since)]
+        again = [ToAppend(entry, Doubt.UNSYNCED) for entry in chain(entries, since)]
         if not again:
             return
         self.promised += sum(_text(task.entry) for task in again)
@@ -289,6 +289,6 @@ class Mailboxes:
         return entry.number, entry.length
 
 
-def _text(entry: Entry) -> int:
+def _text(entry: HeldEntry) -> int:
     """The octets of an entry without the newlines before it, which depend on its place."""
     return entry.length - entry.lead

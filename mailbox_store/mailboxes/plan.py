@@ -17,11 +17,11 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Self
 
-from mailbox_store.journal.journal import Entry, JournalError, Place
+from mailbox_store.journal.journal import HeldEntry, JournalError, Place
 from mailbox_store.mailboxes.files import Files, Handle
 from mailbox_store.mailboxes.mailboxes import Mailboxes
 from mailbox_store.mailboxes.rendering import Rendering
-from mailbox_store.mailboxes.visit import Doubt, Task
+from mailbox_store.mailboxes.visit import Doubt, ToAppend
 from mailbox_store.mailboxes.writing import append_whole, end_of, together
 
 log = logging.getLogger(__name__)
@@ -92,9 +92,9 @@ class Plan:
 
     # ------------------------------------------------------------ after the commit
 
-    def append(self, deliveries: Iterable[tuple[Rendering, list[Entry]]]) -> None:
+    def append(self, deliveries: Iterable[tuple[Rendering, list[HeldEntry]]]) -> None:
         """Put entries that the journal has into their mailboxes, or have them wait."""
-        queues: dict[str, list[tuple[Rendering, Entry]]] = {}
+        queues: dict[str, list[tuple[Rendering, HeldEntry]]] = {}
         for rendering, entries in deliveries:
             for entry in entries:
                 queues.setdefault(entry.mailbox, []).append((rendering, entry))
@@ -112,9 +112,9 @@ class Plan:
             else:
                 for rendering, entry in queue:
                     mailboxes.keep(entry.number, rendering)
-                mailboxes.wait(mailbox, [Task(entry, doubt) for _, entry in queue])
+                mailboxes.wait(mailbox, [ToAppend(entry, doubt) for _, entry in queue])
 
-    def _append_at_once(self, mailbox: str, queue: list[tuple[Rendering, Entry]]) -> Doubt | None:
+    def _append_at_once(self, mailbox: str, queue: list[tuple[Rendering, HeldEntry]]) -> Doubt | None:
         """Append to a mailbox that is as it was planned, and close it. Where it is not, or cannot be appended to:
         what may be in it of that."""
         first = queue[0][1]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 
 from mail import mbox, trace
-from mailbox_store.journal.journal import Entry, Journal, Message
+from mailbox_store.journal.journal import HeldEntry, HeldMessage, Journal
 
 # Octets of a text up to which it is held from its first reading on, for the next mailbox that gets it.
 HELD = 4 * 1024 * 1024
@@ -28,7 +28,7 @@ class Rendering:
     Fails: with JournalError where pieces are read.
     """
 
-    def __init__(self, journal: Journal, message: Message, length: int | None = None) -> None:
+    def __init__(self, journal: Journal, message: HeldMessage, length: int | None = None) -> None:
         """:param length: octets of the text, where that is known already."""
         self._journal = journal
         self._message = message
@@ -58,7 +58,7 @@ class Rendering:
             head = self._heads[mailbox] = mbox.head(message.time, message.sender, mailbox, message.trace, originals)
         return head
 
-    def pieces(self, entry: Entry) -> Iterator[bytes]:
+    def pieces(self, entry: HeldEntry) -> Iterator[bytes]:
         """The octets of one entry, the newlines before it included."""
         start = b"\n" * entry.lead + self.head(entry.mailbox)
         for piece in self._read():

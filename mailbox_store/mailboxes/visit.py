@@ -10,7 +10,7 @@ does not may have changed the file meanwhile; whatever writes looks for that, an
 Where the file's end is another one than was planned, the plan is corrected in the journal first, by a commit of its
 own. So whatever is cut short, the journal knows where every octet of the store's was to go.
 
-Gives: `Visit`, with what became of the entries; `Task` and `Doubt`, what waits.
+Gives: `Visit`, with what became of the entries; `ToAppend` and `Doubt`, what waits.
 Fails: never. `trouble` says why the rest waits, and every entry is among those that wait or those that are done.
 Limits: one visit looks at all entries in doubt, and appends `_ENTRIES` or `_OCTETS`, or a single one.
 """
@@ -23,7 +23,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 
-from mailbox_store.journal.journal import Entry, Journal, JournalError
+from mailbox_store.journal.journal import HeldEntry, Journal, JournalError
 from mailbox_store.mailboxes.evidence import Evidence, compare, follows, search
 from mailbox_store.mailboxes.files import Files, Handle
 from mailbox_store.mailboxes.rendering import Rendering
@@ -50,13 +50,13 @@ class Doubt(enum.Enum):
     UNSYNCED = enum.auto()
 
 
-class Task(Record):
+class ToAppend(Record):
     """An entry to append."""
 
-    entry: Entry
+    entry: HeldEntry
     doubt: Doubt = Doubt.NOTHING
 
-    def tried(self) -> Task:
+    def tried(self) -> ToAppend:
         """The same after a try of which nobody knows what is left. Of one that was there once, that stays known."""
         return replace(self, doubt=Doubt.PART) if self.doubt is Doubt.NOTHING else self
 
@@ -82,7 +82,7 @@ class Visit:
     def __init__(
         self,
         mailbox: str,
-        tasks: deque[Task],
+        tasks: deque[ToAppend],
         files: Files,
         journal: Journal,
         rendering: Callable[[int], Rendering],
@@ -92,7 +92,7 @@ class Visit:
     ) -> None:
         self.mailbox = mailbox
         # What the mailbox has, or has had and its user has removed.
-        self.done: list[Entry] = []
+        self.done: list[HeldEntry] = []
         # Why it ended before its time, if it did, and whether that was the close.
         self.trouble = ""
         self.close_failed = False
@@ -102,7 +102,7 @@ class Visit:
         self._rendering = rendering
         self._settled = settled
         self._alone = alone
-        self._did: list[Task] = []
+        self._did: list[ToAppend] = []
         # Those that were written to, by their place in `_did`.
         self._wrote: set[int] = set()
         # So many tasks in doubt are known not to be in this file.
@@ -157,7 +157,7 @@ class Visit:
         self._did = [task for index, task in enumerate(self._did) if index not in self._wrote]
         self._tasks.extendleft(reversed(wrote))
 
-    def _again(self, tasks: list[Task]) -> None:
+    def _again(self, tasks: list[ToAppend]) -> None:
         self._tasks.extendleft(reversed(tasks))
         self._did.clear()
         self._wrote.clear()
@@ -173,7 +173,7 @@ class Visit:
         found = yield from self._look_for(handle, list(islice(self._tasks, doubtful)), size)
         if handle.size() != size or not handle.lock():
             raise OSError(LOCKED if handle.size() == size else "another program has written to it meanwhile")
-        missing: list[Task] = []
+        missing: list[ToAppend] = []
         try:
             for evidence in found:
                 task = self._tasks[0]
@@ -191,7 +191,7 @@ class Visit:
         self._settled.appended += sum(task.doubt is Doubt.ANY for task in missing)
         self._missing = len(missing)
 
-    def _put_right(self, handle: Handle, task: Task, evidence: Evidence) -> Generator[int, None, None]:
+    def _put_right(self, handle: Handle, task: ToAppend, evidence: Evidence) -> Generator[int, None, None]:
         """Have an entry be there whole, unless its user has moved or removed it."""
         if evidence in (Evidence.WHOLE, Evidence.TORN):
             # What can be read of it need not be on the disk.
@@ -201,7 +201,7 @@ class Visit:
         self._settled.completed += evidence is Evidence.TORN
         self._settled.whole += evidence is not Evidence.TORN
 
-    def _look_for(self, handle: Handle, tasks: list[Task], size: int) -> Generator[int, None, list[Evidence]]:
+    def _look_for(self, handle: Handle, tasks: list[ToAppend], size: int) -> Generator[int, None, list[Evidence]]:
         """What the mailbox has of each entry."""
         at_place: list[Evidence | None] = []
         # Where the file ends once those before are put right, and from where on to look for those not at their place.
@@ -226,9 +226,9 @@ class Visit:
         others = (Evidence.ELSEWHERE if task.entry.number in elsewhere else Evidence.ABSENT for task in tasks)
         return [there or other for there, other in zip(at_place, others, strict=True)]
 
-    def _search(self, handle: Handle, start: int, entries: list[Entry]) -> Generator[int, None, set[int]]:
+    def _search(self, handle: Handle, start: int, entries: list[HeldEntry]) -> Generator[int, None, set[int]]:
         """The messages among those of the entries that are in the mailbox behind `start`."""
-        marks: dict[bytes, Entry] = {}
+        marks: dict[bytes, HeldEntry] = {}
         for entry in entries:
             if mark := self._rendering(entry.number).mark():
                 marks[mark] = entry
@@ -250,7 +250,7 @@ class Visit:
         for _ in range(0, count, at_once):
             yield from self._write(handle, list(islice(self._tasks, at_once)))
 
-    def _write(self, handle: Handle, run: list[Task]) -> Generator[int, None, None]:
+    def _write(self, handle: Handle, run: list[ToAppend]) -> Generator[int, None, None]:
         """Append the first tasks' entries together."""
         pieces = chain.from_iterable(map(self._pieces, run))
         try:
@@ -265,13 +265,13 @@ class Visit:
             self._tasks.popleft()
         self._missing = max(0, self._missing - len(run))
 
-    def _pieces(self, task: Task) -> Iterator[bytes]:
+    def _pieces(self, task: ToAppend) -> Iterator[bytes]:
         return self._rendering(task.entry.number).pieces(task.entry)
 
     def _plan(self, handle: Handle) -> int:
         """How many are next. Those whose place is another one than was planned get it in the journal first."""
         size, lead = end_of(handle)
-        moved: dict[int, Entry] = {}
+        moved: dict[int, HeldEntry] = {}
         octets = count = 0
         for count, task in enumerate(islice(self._tasks, _ENTRIES)):
             entry = task.entry
@@ -292,7 +292,7 @@ class Visit:
         return count
 
 
-def _in_doubt(tasks: deque[Task]) -> Iterator[Task]:
+def _in_doubt(tasks: deque[ToAppend]) -> Iterator[ToAppend]:
     for task in tasks:
         if task.doubt is Doubt.NOTHING:
             return

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from mail.address import AddressError
 from mail.users import file_name, parse_entry
-from mailbox_store.users.lookups import Users
+from mailbox_store.users.directory import Users
 
 _BOM = "\ufeff"
 

@@ -5,6 +5,8 @@ half of a copy that is being written, is read, parsed, and takes the place of th
 the new users' mailboxes were made. That is so too where another file has its name by now, as with an editor that
 saves without a pause. Where one file is written and never rests, what two looks have found in it, one after the
 other, is added to the list; nobody is dropped before it rests, for what is missing may be about to be written.
+No library watches it: the kernel could not say either when a writer has finished, so the second look would stay, and
+a network's file system tells nothing at all. One file costs one system call for a look.
 
 An edit that breaks a rule, or a file that is gone, is reported, and the old list stays. What cannot be read or made
 for another reason is tried again.
@@ -28,13 +30,13 @@ from pathlib import Path
 from mailbox_store.config import ConfigError
 from mailbox_store.mailboxes.files import Files
 from mailbox_store.metrics import Totals
-from mailbox_store.users.lookups import Users
+from mailbox_store.users.directory import Users
 from mailbox_store.users.parsing import UsersError, parse_users
 from runtime import counted
 
 log = logging.getLogger(__name__)
 
-# A change is taken over within two of it, and the workers remember for a quarter of a second: within a second.
+# A change is taken over within two of it, and what was said before holds for ADDRESS_HOLDS: within a second in all.
 _INTERVAL = 0.2
 # Files that the start waits for, 0.1 to 0.5 s of it. Were there more to make (the first start of a large site), they
 # are made while mail is taken already: a delivery makes the file it needs.

@@ -122,11 +122,11 @@ files.DiskHandle.append = append
 from mailbox_store import service
 from wire.messages import Answer
 from wire.outcomes import Delivered
-def send(self, peer, messages, real=service.Service._send):
+def send(self, peer, messages, real=service.StoreService._send):
     if any(isinstance(each, Answer) and isinstance(each.outcome, Delivered) for each in messages):
         die()
     real(self, peer, messages)
-service.Service._send = send
+service.StoreService._send = send
 """,
     "after the mailboxes were synced": """
 from mailbox_store import checkpoint
@@ -314,11 +314,11 @@ _STORE_LOSES_AN_ANSWER = """
 from mailbox_store import service
 from wire.messages import Answer
 from wire.outcomes import Delivered
-def send(self, peer, messages, real=service.Service._send):
+def send(self, peer, messages, real=service.StoreService._send):
     if any(isinstance(each, Answer) and isinstance(each.outcome, Delivered) for each in messages) and once():
         return
     real(self, peer, messages)
-service.Service._send = send
+service.StoreService._send = send
 """
 
 

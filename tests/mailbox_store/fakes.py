@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from mailbox_store.journal.journal import Entry, Forgotten, Journal, JournalError, Message, Pending, Place
+from mailbox_store.journal.journal import Forgotten, HeldEntry, HeldMessage, Journal, JournalError, Pending, Place
 from mailbox_store.mailboxes.files import Files
 from mailbox_store.metrics import Totals
 from mailbox_store.store import Store
-from mailbox_store.users.lookups import Lookups, Unlisted, Users, UsersSource
+from mailbox_store.users.directory import Directory, Unlisted, Users, UsersSource
 from mailbox_store.users.parsing import parse_users
 from runtime.event_log import EventLog
 from wire.messages import Ask, Check, Lookup
@@ -30,7 +30,7 @@ class State:
 
     # The number and time of each delivery that is known, those that are held included.
     ledger: dict[str, tuple[int, int]] = field(default_factory=dict)
-    messages: dict[int, Message] = field(default_factory=dict)
+    messages: dict[int, HeldMessage] = field(default_factory=dict)
     entries: dict[tuple[int, int], Pending] = field(default_factory=dict)
     pieces: dict[str, dict[int, tuple[bytes, int]]] = field(default_factory=dict)
     boot: str = ""
@@ -68,17 +68,17 @@ class MemoryJournal:
     def known(self, delivery: str) -> bool:
         return delivery in self.state.ledger
 
-    def add(self, message: Message, places: Sequence[Place]) -> list[Entry]:
+    def add(self, message: HeldMessage, places: Sequence[Place]) -> list[HeldEntry]:
         self._changes()
         assert message.delivery not in self.state.ledger
         number, self.state.next = self.state.next, self.state.next + 1
-        entries = [Entry(number, rank, p.mailbox, p.start, p.lead, p.length) for rank, p in enumerate(places)]
+        entries = [HeldEntry(number, rank, p.mailbox, p.start, p.lead, p.length) for rank, p in enumerate(places)]
         self.state.ledger[message.delivery] = (number, message.time)
         self.state.messages[number] = message
         self.state.entries |= {(number, entry.rank): Pending(entry, False) for entry in entries}
         return entries
 
-    def message(self, number: int) -> Message:
+    def message(self, number: int) -> HeldMessage:
         try:
             return self.state.messages[number]
         except KeyError:
@@ -88,7 +88,7 @@ class MemoryJournal:
         message = self.state.messages.get(number)
         return message.time if message else None
 
-    def pieces(self, message: Message) -> Iterator[bytes]:
+    def pieces(self, message: HeldMessage) -> Iterator[bytes]:
         if message.staged:
             for _, (data, _) in sorted(self.state.pieces[message.delivery].items()):
                 yield data
@@ -107,13 +107,13 @@ class MemoryJournal:
         self._changes()
         self.state.pieces.pop(delivery, None)
 
-    def move(self, entries: Sequence[Entry]) -> None:
+    def move(self, entries: Sequence[HeldEntry]) -> None:
         self._changes()
         for entry in entries:
             key = (entry.number, entry.rank)
             self.state.entries[key] = replace(self.state.entries[key], entry=entry)
 
-    def set_appended(self, entries: Iterable[Entry]) -> None:
+    def set_appended(self, entries: Iterable[HeldEntry]) -> None:
         self._changes()
         for entry in entries:
             key = (entry.number, entry.rank)
@@ -359,12 +359,12 @@ class AskedStore(Store):
         events: EventLog | None = None,
     ) -> None:
         totals = totals or Totals()
-        self.lookups = Lookups(files, users, totals, unlisted)
-        super().__init__(journal, files, self.lookups, executor, clock, monotonic, totals, events)
+        self.directory = Directory(files, users, totals, unlisted)
+        super().__init__(journal, files, self.directory, executor, clock, monotonic, totals, events)
 
     def answer(self, asks: Sequence[Ask]) -> list[Said]:
         """One outcome for each question, in order."""
-        said = {ask: self.lookups.answer(ask.question) for ask in asks if isinstance(ask.question, Lookup | Check)}
+        said = {ask: self.directory.answer(ask.question) for ask in asks if isinstance(ask.question, Lookup | Check)}
         writes = [ask for ask in asks if ask not in said]
         given = iter(self.write(writes) if writes else ())
         return [said[ask] if ask in said else next(given) for ask in asks]

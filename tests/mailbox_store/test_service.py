@@ -20,9 +20,9 @@ import zmq
 
 from bench.inprocess import ListContext
 from mailbox_store.metrics import Totals
-from mailbox_store.service import Service
+from mailbox_store.service import StoreService
 from mailbox_store.store import Store
-from mailbox_store.users.lookups import Lookups
+from mailbox_store.users.directory import Directory
 from runtime.bus import open_socket
 from tests.conditions import wait_until
 from tests.mailbox_store.fakes import FixedUsers, MemoryFiles
@@ -276,7 +276,7 @@ def test_the_group_may_read_mailboxes_where_it_is_told_so_and_never_the_journal(
     assert (of_mailboxes, set(of_journal.values())) == ({int(mode, 8)}, {0o600})
 
 
-LOOKUPS = Lookups(MemoryFiles(), FixedUsers("a@b.example"), Totals())
+DIRECTORY = Directory(MemoryFiles(), FixedUsers("a@b.example"), Totals())
 
 
 class _Batches:
@@ -292,7 +292,7 @@ class _Batches:
 
 def test_mails_to_many_take_turns_and_nobody_waits_behind_them() -> None:
     store, context = _Batches(), ListContext()
-    service = Service(cast(Store, store), LOOKUPS, cast(Any, context), "")
+    service = StoreService(cast(Store, store), DIRECTORY, cast(Any, context), "")
     (socket,) = context.sockets
 
     def ask(peer: bytes, name: str, copies: int, *others: Message) -> None:
@@ -330,7 +330,7 @@ def test_mails_to_many_take_turns_and_nobody_waits_behind_them() -> None:
 
 def test_those_who_send_to_some_do_not_keep_those_who_send_to_more_waiting_for_ever() -> None:
     store, context = _Batches(), ListContext()
-    service = Service(cast(Store, store), LOOKUPS, cast(Any, context), "")
+    service = StoreService(cast(Store, store), DIRECTORY, cast(Any, context), "")
     (socket,) = context.sockets
 
     def ask(name: str, copies: int) -> None:

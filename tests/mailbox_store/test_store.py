@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mailbox_store.checkpoint import LEDGER_KEPT, LEDGER_REACH, PIECES_KEPT
-from mailbox_store.journal.journal import JournalError, JournalFull, Message
+from mailbox_store.journal.journal import HeldMessage, JournalError, JournalFull
 from tests.event_lines import event_log
 from tests.mailbox_store.bench import A, B, Bench, deliver, failure, refuse_b
 from tests.mailbox_store.fakes import NOW, AskedStore, Clock, FixedUsers, InlineExecutor, MemoryFiles, MemoryJournal
@@ -106,7 +106,7 @@ def test_large_messages_are_read_to_be_appended_and_never_to_be_measured(monkeyp
     read: list[str] = []
 
     def pieces(
-        message: Message, whole: Callable[[Message], Iterator[bytes]] = bench.journal.pieces
+        message: HeldMessage, whole: Callable[[HeldMessage], Iterator[bytes]] = bench.journal.pieces
     ) -> Iterator[bytes]:
         read.append(message.delivery)
         return whole(message)

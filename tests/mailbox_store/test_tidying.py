@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mailbox_store.checkpoint import LEDGER_KEPT, PIECES_KEPT, Tidying
-from mailbox_store.journal.journal import Forgotten, JournalError, Message, Place
+from mailbox_store.journal.journal import Forgotten, HeldMessage, JournalError, Place
 from tests.mailbox_store.fakes import NOW, Clock, MemoryJournal
 
 
@@ -19,7 +19,7 @@ class Bench:
         with self.journal.transaction():
             for _ in range(ids):
                 name = f"s.{len(self.journal.state.ledger)}"
-                entries = self.journal.add(Message(name, since, "", b"", 0, b""), [Place("a@b.example", 0, 0, 1)])
+                entries = self.journal.add(HeldMessage(name, since, "", b"", 0, b""), [Place("a@b.example", 0, 0, 1)])
                 self.journal.forget(Forgotten(entries, [entries[0].number]))
 
     def step(self, seconds: float = 0.0) -> int:

@@ -265,7 +265,7 @@ def test_ten_thousand_recipients_are_known_and_however_many_there_are_not_all() 
 
 
 def test_users_txt_is_taken_over_within_a_second_whatever_is_known() -> None:
-    from mailbox_store.users.lookups import ADDRESS_HOLDS
+    from mailbox_store.users.directory import ADDRESS_HOLDS
     from mailbox_store.users.users_file import _INTERVAL
 
     # A file that is never at rest is read at every second look.

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from mailbox_store.journal.journal import Forgotten, Journal, JournalError, Message, Pending, Place
+from mailbox_store.journal.journal import Forgotten, HeldMessage, Journal, JournalError, Pending, Place
 from mailbox_store.journal.sqlite_journal import SqliteJournal
 from tests.mailbox_store.fakes import MemoryJournal
 from wire.records import replace
@@ -112,7 +112,7 @@ class Both(RuleBasedStateMachine):
         if not self.model.known(delivery):
             octets = sum(size for _, size in self.model.extents(delivery)) if staged else 0
             originals = tuple((box, f"{delivery}+{number}@e") for box in boxes for number in range(len(data) % 3))
-            message = Message(delivery, self.now, "s@e", b"t\n", octets, data, originals)
+            message = HeldMessage(delivery, self.now, "s@e", b"t\n", octets, data, originals)
             places = [Place(box, 10, 0, 20) for box in boxes]
             self._do(lambda journal: journal.add(message, places), give_up)
 

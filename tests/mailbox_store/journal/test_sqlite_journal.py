@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from mailbox_store.journal.journal import Forgotten, JournalError, JournalFull, Message, Place
+from mailbox_store.journal.journal import Forgotten, HeldMessage, JournalError, JournalFull, Place
 from mailbox_store.journal.sqlite_journal import LARGE, SqliteJournal
 from mailbox_store.journal.texts import Spot
 from tests.mailbox_store.page_cache import PageCache, put_back
 
 
-def _message(name: str, data: bytes = b"x", time: int = 1) -> Message:
-    return Message(name, time, "s@e", b"", 0, data)
+def _message(name: str, data: bytes = b"x", time: int = 1) -> HeldMessage:
+    return HeldMessage(name, time, "s@e", b"", 0, data)
 
 
 def test_what_is_no_journal_is_told(folder: Path) -> None:
@@ -309,7 +309,7 @@ def test_a_text_that_is_gone_is_the_journal_s_error_and_names_the_file(folder: P
     journal = SqliteJournal(folder / "journal")
     with journal.transaction():
         journal.stage("large", 0, b"x", 1)
-        journal.add(Message("large", 1, "s@e", b"", 1, b""), [Place("a@b", 0, 0, 1)])
+        journal.add(HeldMessage("large", 1, "s@e", b"", 1, b""), [Place("a@b", 0, 0, 1)])
     journal.close()
     (path,) = (folder / "journal.texts").iterdir()
     path.unlink()

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mail.mbox import whole
-from mailbox_store.journal.journal import Entry
+from mailbox_store.journal.journal import HeldEntry
 from mailbox_store.mailboxes.evidence import Evidence
 from mailbox_store.mailboxes.rendering import Rendering
-from mailbox_store.mailboxes.visit import Doubt, Settled, Task, Visit
+from mailbox_store.mailboxes.visit import Doubt, Settled, ToAppend, Visit
 from tests.mailbox_store.fakes import MemoryFiles, MemoryJournal
 
 BOX = "a@b.example"
@@ -29,7 +29,7 @@ class _Rendered:
     def __init__(self, entry: bytes, pieces: int) -> None:
         self._cut = [entry[at : at + pieces] for at in range(0, len(entry), pieces)]
 
-    def pieces(self, _entry: Entry) -> Iterator[bytes]:
+    def pieces(self, _entry: HeldEntry) -> Iterator[bytes]:
         return iter(self._cut)
 
     def mark(self) -> bytes:
@@ -42,7 +42,7 @@ def _examine(
     """What a visit finds of an entry."""
     files, rendered = MemoryFiles({BOX: content}), cast(Rendering, _Rendered(entry, pieces))
     visit = Visit(BOX, deque(), files, MemoryJournal(), lambda _: rendered, Settled())
-    task = Task(Entry(1, 0, BOX, start, 0, len(entry)), Doubt.ANY if power_lost else Doubt.PART)
+    task = ToAppend(HeldEntry(1, 0, BOX, start, 0, len(entry)), Doubt.ANY if power_lost else Doubt.PART)
     with files.open(BOX) as handle:
         looking = visit._look_for(handle, [task], handle.size())
         while True:

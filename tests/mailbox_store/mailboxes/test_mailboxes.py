@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from mailbox_store.journal.journal import Entry, Message
+from mailbox_store.journal.journal import HeldEntry, HeldMessage
 from mailbox_store.mailboxes import mailboxes as module
 from mailbox_store.mailboxes import plan as plan_module
 from mailbox_store.mailboxes.mailboxes import Mailboxes
@@ -30,7 +30,7 @@ class Bench:
 
     def commit(
         self, *names: str, octets: int = 0, to: str | list[str] = BOX, staged: int = 0
-    ) -> list[tuple[Rendering, list[Entry]]]:
+    ) -> list[tuple[Rendering, list[HeldEntry]]]:
         """Plan and commit; the mailboxes stay open, as they do in the store.
 
         :param staged: the text comes in pieces of so many octets.
@@ -44,7 +44,7 @@ class Bench:
                 for place in range(0, len(text) if staged else 0, staged or 1):
                     self.journal.stage(name, place, text[place : place + staged], 1)
             trace = f"Received: id {name};\n".encode()
-            message = Message(name, 0, "s@e", trace, len(text) if staged else 0, b"" if staged else text)
+            message = HeldMessage(name, 0, "s@e", trace, len(text) if staged else 0, b"" if staged else text)
             rendering = Rendering(self.journal, message)
             length = rendering.text_length()
             places = [plan.place(box, len(rendering.head(box)) + length) for box in boxes]
@@ -56,7 +56,7 @@ class Bench:
     def deliver(self, *names: str, octets: int = 0, to: str | list[str] = BOX, staged: int = 0) -> None:
         self.append(self.commit(*names, octets=octets, to=to, staged=staged))
 
-    def append(self, batch: list[tuple[Rendering, list[Entry]]]) -> None:
+    def append(self, batch: list[tuple[Rendering, list[HeldEntry]]]) -> None:
         with self.plan as plan:
             plan.append(batch)
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from mail.mbox import head
-from mailbox_store.journal.journal import Entry, Message
+from mailbox_store.journal.journal import HeldEntry, HeldMessage
 from mailbox_store.mailboxes import rendering as rendering_module
 from mailbox_store.mailboxes.rendering import Rendering
 from tests.mailbox_store.fakes import MemoryJournal
 
 TRACE = b"Received: from a\n\tby b with SMTP id s.1;\n\tdate\n"
 BODY = b"Subject: x\n\nFrom here\nto there"
-ENTRY = Entry(1, 0, "c@d.example", 10, 2, 0)
+ENTRY = HeldEntry(1, 0, "c@d.example", 10, 2, 0)
 
 
 class Journal(MemoryJournal):
@@ -22,7 +22,7 @@ class Journal(MemoryJournal):
 
     read = 0
 
-    def pieces(self, message: Message) -> Iterator[bytes]:
+    def pieces(self, message: HeldMessage) -> Iterator[bytes]:
         self.read += 1
         return super().pieces(message)
 
@@ -32,11 +32,11 @@ def _staged(journal: MemoryJournal | None = None, length: int | None = None) -> 
     with journal.transaction():
         journal.stage("s.1", 0, BODY[:14], 1)
         journal.stage("s.1", 14, BODY[14:20], 1)
-    return Rendering(journal, Message("s.1", 0, "a@b", TRACE, 20, BODY[20:]), length)
+    return Rendering(journal, HeldMessage("s.1", 0, "a@b", TRACE, 20, BODY[20:]), length)
 
 
 def test_pieces_and_whole_render_the_same() -> None:
-    whole = Rendering(MemoryJournal(), Message("s.1", 0, "a@b", TRACE, 0, BODY))
+    whole = Rendering(MemoryJournal(), HeldMessage("s.1", 0, "a@b", TRACE, 0, BODY))
     octets = b"".join(whole.pieces(ENTRY))
     assert octets == b"\n\n" + head(0, "a@b", "c@d.example", TRACE) + b"Subject: x\n\n>From here\nto there\n\n"
     assert b"".join(_staged().pieces(ENTRY)) == octets
@@ -68,4 +68,4 @@ def test_nothing_is_read_for_a_length_that_is_known() -> None:
 
 def test_the_mark_is_the_line_with_the_delivery_id() -> None:
     assert _staged().mark() == b"\tby b with SMTP id s.1;\n"
-    assert Rendering(MemoryJournal(), Message("s.2", 0, "", TRACE, 0, b"")).mark() == b""
+    assert Rendering(MemoryJournal(), HeldMessage("s.2", 0, "", TRACE, 0, b"")).mark() == b""

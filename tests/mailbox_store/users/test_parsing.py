@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailbox_store.users.lookups import Users
+from mailbox_store.users.directory import Users
 from mailbox_store.users.parsing import UsersError, parse_users
 from wire.outcomes import Found, NoSuchUser, NotOurDomain
 

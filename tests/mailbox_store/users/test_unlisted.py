@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mailbox_store.mailboxes.files import DiskFiles
 from mailbox_store.metrics import Totals
-from mailbox_store.users.lookups import Lookups, Unlisted
+from mailbox_store.users.directory import Directory, Unlisted
 from tests.mailbox_store.fakes import (
     NOW,
     AskedStore,
@@ -140,12 +140,12 @@ def test_a_name_that_something_else_has_is_refused_before_there_is_mail_for_it(
     folder: Path, in_its_place: Callable[[Path], None]
 ) -> None:
     files, users = DiskFiles(folder), FixedUsers(ANA)
-    lookups = Lookups(files, users, Totals(), Unlisted(files, users, Clock()))
+    directory = Directory(files, users, Totals(), Unlisted(files, users, Clock()))
     in_its_place(folder / f"{NEW}.txt")
-    found = lookups.answer(Lookup("new", "far.example"))
+    found = directory.answer(Lookup("new", "far.example"))
     assert isinstance(found, Found)
     assert found.writable_for == 0
-    assert lookups.answer(Check((ANA, NEW))) == Unwritable(NEW, "Not a regular file")
+    assert directory.answer(Check((ANA, NEW))) == Unwritable(NEW, "Not a regular file")
 
 
 def test_another_run_knows_them_and_has_what_was_under_way() -> None:

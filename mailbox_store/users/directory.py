@@ -9,7 +9,7 @@ server's wish: whatever address a program under test writes to, of any domain, h
 be; `user+tag@domain` is that of `user@domain`. It is made when it is first written to, and looked up before, by RCPT
 and VRFY, nothing is made. A start finds those of earlier runs in the folder.
 
-Gives: `Lookups`, which answers; `Users`, one reading of the users file; `Unlisted`, for UNKNOWN=create.
+Gives: `Directory`, which answers; `Users`, one reading of the users file; `Unlisted`, for UNKNOWN=create.
 Fails: with outcomes. A mailbox that cannot be written is told on the log once. A folder that cannot be listed counts
 as it was.
 Limits: a look-up is a few dictionary look-ups, however many users there are. There are MOST unlisted mailboxes, which
@@ -100,7 +100,7 @@ class UsersSource(Protocol):
         ...
 
 
-class Lookups:
+class Directory:
     """Over the list of users and the mailboxes as they are now."""
 
     def __init__(
