@@ -209,7 +209,7 @@ class StoredMail:
         return trace.read(self._header.value("received"))
 
     def summary(self) -> dict[str, Any]:
-        """What `correio list --json` says of it."""
+        """What a list of messages says of it, in values that JSON has."""
         return {
             "number": self.number,
             "id": self.id,
@@ -222,7 +222,7 @@ class StoredMail:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """What `correio show --json` says of it: the summary, every header field, the texts, the parts."""
+        """All that it says, in values that JSON has: the summary, every header field, the texts, the parts."""
         return {
             **self.summary(),
             "headers": [[field.name, field.text] for field in self._header.fields],
