@@ -21,7 +21,7 @@ import pytest
 
 from .mail.view import StoredMail
 from .stack.owned_stack import StackError
-from .testing.mail import Mail, MailTimeout, NoMailbox
+from .testing.fixture import Mail, MailTimeout, NoMailbox
 from .testing.private_stack import PrivateStack
 
 __all__ = ["Mail", "MailTimeout", "NoMailbox", "StoredMail"]

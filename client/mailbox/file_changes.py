@@ -1,7 +1,8 @@
 """Sleep until one of some files of a folder changes; the kernel says when (inotify; kqueue and FSEvents elsewhere).
 
-Gives: `Changes`. Fails: never; where the kernel tells nothing, for the folder is not there yet, lies on a network or
-every watch is taken, `wait` returns every `_LOOK` seconds and the caller looks for itself.
+Gives: `Changes`. The house has no other watcher: the store's users file must be found at rest by two looks anyway.
+Fails: never; where the kernel tells nothing, for the folder is not there yet, lies on a network or every watch is
+taken, `wait` returns every `_LOOK` seconds and the caller looks for itself.
 Limits: one thread of the library `watchdog` for each. It may wake without a change, and never misses one for longer
 than `_CHECK` seconds.
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from client.pytest_plugin import Mail, MailTimeout
-from client.testing import mail
+from client.testing import fixture
 from client.testing.private_stack import PrivateStack
 from tests.stack import ROOT
 
@@ -132,11 +132,11 @@ def test_a_user_is_added_once_the_server_takes_its_mail(tmp_path: Path, monkeypa
     stack.users_file.write_text("ana@example.com\n")
     (tmp_path / "eva@example.com.txt").touch()
     answers = [True, False]
-    monkeypatch.setattr(mail, "takes_mail", lambda *_: answers.pop())
+    monkeypatch.setattr(fixture, "takes_mail", lambda *_: answers.pop())
     Mail(stack).add_user("eva@example.com")
     assert answers == []
-    monkeypatch.setattr(mail, "takes_mail", lambda *_: False)
-    monkeypatch.setattr(mail, "_RELOAD_SECONDS", 0.0)
+    monkeypatch.setattr(fixture, "takes_mail", lambda *_: False)
+    monkeypatch.setattr(fixture, "_RELOAD_SECONDS", 0.0)
     with pytest.raises(MailTimeout, match=r"the server takes no mail for eva@example\.com after 0 s"):
         Mail(stack).add_user("eva@example.com")
 

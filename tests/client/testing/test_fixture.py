@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.mail.address import AddressError
-from client.testing.mail import add_user, users
+from client.testing.fixture import add_user, users
 from mailbox_store.users.parsing import parse_users
 
 FIRST = "\ufeff# of the course\n\nAna@example.com  # the first\r\na#b@example.com\n*@catch.example"

@@ -1,6 +1,6 @@
-"""A test's mail: a server of its own, and what is in its mailboxes.
+"""What the fixture `mail` gives a test: a server of its own, and what is in its mailboxes.
 
-Gives: `Mail`, which the fixture `mail` is; `users` and `add_user`, who is in the users file of the server, and one
+Gives: `Mail`, which that fixture is; `users` and `add_user`, who is in the users file of the server, and one
 address more. What an entry of it is, and which ones the store refuses, is said in `mail/users.py`.
 Fails: `NoMailbox` and `MailTimeout` fail the test that asked; `add_user` with `AddressError` for what the store would
 refuse, for then it keeps the whole list as it was.
