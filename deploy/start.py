@@ -181,7 +181,7 @@ def why_no_mail(host: str, port: int, seconds: float) -> str:
     """
     try:
         with socket.create_connection((host, port), seconds) as connection, connection.makefile("rb") as replies:
-            return asking.why_not(connection.sendall, replies)
+            return asking.why_not(asking.over(connection.sendall, replies))
     except OSError as error:
         return f"{host} port {port}: {error.strerror or error}"
 

@@ -145,19 +145,14 @@ class Connection:
 
 
 def connect(host: str, port: int) -> Connection:
-    """As `reach`."""
-    return Connection(reach(host, port))
-
-
-def reach(host: str, port: int) -> socket.socket:
     """Connect to a server; blocks.
 
     :param host: a name or an IP address.
-    :raises Unreachable: with what to do about it.
+    :raises NoConnection: with what to do about it.
     """
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        return socket.create_connection((host, port), CONNECT_SECONDS)
+        return Connection(socket.create_connection((host, port), CONNECT_SECONDS))
     except ConnectionRefusedError:
         raise _nobody(where, port) from None
     except (socket.gaierror, UnicodeError):

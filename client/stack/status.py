@@ -11,19 +11,19 @@ container that is not ready it is only known that one is missing.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..mail.asking import why_not
+from ..mail.asking import over, why_not
 from ..run_folder import NoStack, Server, read_stack, run_folder
-from ..session.connection import NoConnection, reach
-from ..session.smtp import ServerReply, extensions
+from ..session.connection import Connection, ConnectionLost, NoConnection, connect
+from ..session.smtp import CRLF, extensions
 from ..terminal import harmless_line
 
 # A server that takes longer than this for a greeting or a look-up is in trouble, and so is whoever waits for it.
@@ -60,50 +60,46 @@ def probe(server: Server) -> Probe:
     """Hold the session: greeting, EHLO, and up to a recipient that every server takes; then QUIT."""
     seen = Probe(server)
     began = time.monotonic()
-
-    def note(name: str) -> None:
-        nonlocal began
-        began, before = time.monotonic(), began
-        seen.times[name] = (began - before) * 1000
-
-    def told(line: str, reply: list[str]) -> None:
-        note(line.partition(" ")[0].lower() or "greeting")
-        if not line:
-            seen.greeting = "\n".join(reply)
-        elif line.startswith("EHLO") and reply[0].startswith("2"):
-            seen.extensions = extensions(ServerReply(250, tuple(text[4:] for text in reply)))
-
     try:
-        connection = reach(server.host, server.port)
+        connection = connect(server.host, server.port)
     except NoConnection as error:
         seen.trouble = error.message
         return seen
     seen.listening = True
-    note("connect")
+    seen.times["connect"] = (time.monotonic() - began) * 1000
     try:
-        seen.trouble = _held(connection, told=told)
-    except OSError as error:
-        seen.trouble = f"the connection was lost: {error.strerror or error}"
+        with asyncio.Runner() as runner:
+            seen.trouble = why_not(lambda line: runner.run(_ask(connection, line, seen)), lost=ConnectionLost)
+    except ConnectionLost as error:
+        seen.trouble = error.message
+    finally:
+        connection.close()
     # What a session that stores nothing cannot see.
     seen.trouble = seen.trouble or why_no_mail(server)
     seen.takes_mail = not seen.trouble
     return seen
 
 
+async def _ask(connection: Connection, line: str, seen: Probe) -> str:
+    began = time.monotonic()
+    if line:
+        await connection.send(line.encode() + CRLF, SECONDS)
+    reply = await connection.reply(SECONDS)
+    seen.times[line[:4].lower() or "greeting"] = (time.monotonic() - began) * 1000
+    if not line:
+        seen.greeting = str(reply)
+    elif line.startswith("EHLO") and reply.positive:
+        seen.extensions = extensions(reply)
+    return str(reply)
+
+
 def takes_mail(host: str, port: int, address: str) -> bool:
     """Whether the server takes mail for this address, as far as can be seen without sending any."""
     try:
-        return not _held(socket.create_connection((host, port), SECONDS), address)
+        with socket.create_connection((host, port), SECONDS) as connection, connection.makefile("rb") as replies:
+            return not why_not(over(connection.sendall, replies), address)
     except OSError:
         return False
-
-
-def _held(
-    connection: socket.socket, recipient: str = "postmaster", told: Callable[[str, list[str]], None] | None = None
-) -> str:
-    connection.settimeout(SECONDS)
-    with connection, connection.makefile("rb") as replies:
-        return why_not(connection.sendall, replies, recipient, told)
 
 
 # Services write their file each second while they are ready.

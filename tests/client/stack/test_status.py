@@ -37,11 +37,37 @@ def test_a_server_that_refuses_says_why(serve: Serve, answers: Answers) -> None:
     assert seen.trouble == "RCPT TO:<postmaster> was answered: 451 4.3.2 The store does not answer"
 
 
-@pytest.mark.parametrize("greeting", ["554 no", "SSH-2.0-OpenSSH_9"])
-def test_what_is_no_smtp_server_or_none_for_us_is_told(serve: Serve, greeting: str) -> None:
-    seen = probe(Server("127.0.0.1", serve(lambda peer: peer.say(greeting))))
-    assert (seen.listening, seen.takes_mail) == (True, False)
-    assert seen.trouble
+@pytest.mark.parametrize(
+    ("said", "greeting", "trouble"),
+    [
+        ("554 no", "554 no", "the greeting is a refusal: 554 no"),
+        (
+            "SSH-2.0-OpenSSH_9",
+            "",
+            "This is not an SMTP server, or it is broken: not a reply line (code, blank or hyphen, ",
+        ),
+        ("", "", "The server closed the connection"),
+        ("220 hi", "220 hi", "The server closed the connection"),
+    ],
+)
+def test_what_is_no_smtp_server_or_none_for_us_is_told(serve: Serve, said: str, greeting: str, trouble: str) -> None:
+    def peer_says(peer: Peer) -> None:
+        if said:
+            peer.say(said)
+            peer.hear()
+
+    seen = probe(Server("127.0.0.1", serve(peer_says)))
+    assert (seen.listening, seen.takes_mail, seen.greeting) == (True, False, greeting)
+    assert seen.trouble.startswith(trouble)
+
+
+def test_a_refusal_is_told_whole_and_a_server_without_ehlo_takes_mail(serve: Serve, answers: Answers) -> None:
+    answers.changed["RCPT"] = "550-5.1.1 Nobody\n550 5.1.1 of this name"
+    refusal = "RCPT TO:<postmaster> was answered: 550-5.1.1 Nobody\n550 5.1.1 of this name"
+    assert probe(Server("127.0.0.1", serve(answers))).trouble == refusal
+    answers.changed = {"EHLO": "502 what?"}
+    seen = probe(Server("127.0.0.1", serve(answers)))
+    assert (seen.takes_mail, seen.extensions, seen.trouble) == (True, {}, "")
 
 
 def test_nobody_is_nobody() -> None:
