@@ -1,8 +1,9 @@
 """Who is there to do steps: workers that come, leave, fall silent or are cut off, and steps that nobody does in time.
 
 Gives: an `Attendance`, which hears what workers say of themselves and what the bus knows of them, and looks at the
-clock. What it finds it tells the pool, and whose step is given up is told.
-Limits: a step waits for a worker at most `patience` seconds.
+clock. `WorkerPool.lose` (`pool.py`) keeps the steps of a worker that is gone, for another one.
+Limits: that a worker was killed is known at once, for its connection ends (`runtime/bus.py`); that one hangs, after
+1.2 s, three heartbeats of 400 ms. A step waits for a worker at most `patience` seconds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Steps of sessions to workers, and their answers back: the pool's book-keeping tied to the bus and a clock.
 
-Gives: a `Dispatcher`. Whoever has a `Progress` asks whether an answer is `known`; else a step is submitted and later
-gets, exactly once, the answer or the farewell with which the session must end. `attendance.py` sees to who is there.
+Gives: a `Dispatcher`. A connection first asks it whether the answer is `known`. If not, it submits a step, and later
+gets, exactly once, the answer or the farewell with which its session must end. `attendance.py` sees who is there.
 Fails: what a worker says that makes no sense is counted in `dropped`, logged and dropped. An answer that nobody
 waits for is late: its worker was believed lost. An answer to the right step that cannot be, such as more lines used
 than there were, counts as if the step had lost its worker.
@@ -22,6 +22,7 @@ from gateway.telling.metrics import GatewayCounts
 from gateway.workers.pool import WorkerPool
 from runtime import counted
 from runtime.bus import Peer
+from wire.limits import SMALL_STEP
 from wire.messages import Body, Client, Close, Injected, Input, Lines, Message, ReadLines, Step, StepDone
 from wire.records import replace
 
@@ -31,8 +32,10 @@ log = logging.getLogger(__name__)
 _WAITED = 1.0
 # Of a flood of nonsense this many are told in full between two summaries.
 _TOLD_DROPS = 20
-# Octets of known answers. Each holds for a second at most, and this is what a second can bring.
+# Octets of known answers. Each holds for a second at most, and this is what a second can bring. One that is larger
+# than a small step, for the state names hundreds of recipients, is nobody else's, and not worth the room of others.
 _ANSWERS = 16 * 1024 * 1024
+_ANSWER = SMALL_STEP
 # What the interpreter needs for one, and for each line of it, beside its octets.
 _OVERHEAD = 1100
 _OVERHEAD_OF_LINE = 200
@@ -105,7 +108,7 @@ class Progress:
 
 
 class StepOwner(Protocol):
-    """Who submits steps: a session. `submitted` is the dispatcher's: when, by its clock."""
+    """Who submits steps: a client's connection. `submitted` is the dispatcher's: when, by its clock."""
 
     submitted: float
 
@@ -139,10 +142,13 @@ class KnownAnswers:
         spoken = step.input
         if not done.holds or not isinstance(spoken, Lines) or isinstance(done.next, Injected):
             return
-        lines = sum(len(line or b"") + _OVERHEAD_OF_LINE for line in spoken.lines)
-        self._octets += _OVERHEAD + len(step.state) + lines + len(done.state) + len(done.replies)
-        if self._octets > _ANSWERS:
+        octets = _OVERHEAD + len(step.state) + len(done.state) + len(done.carry or b"") + len(done.replies)
+        octets += sum(len(line or b"") + _OVERHEAD_OF_LINE for line in spoken.lines)
+        if octets > _ANSWER:
+            return
+        if self._octets + octets > _ANSWERS:
             self.forget()
+        self._octets += octets
         self._answers[step.state, spoken.lines] = Known(done, worker, begun + done.holds / 1000)
 
     def find(self, state: bytes, lines: _Lines, now: float) -> Known | None:

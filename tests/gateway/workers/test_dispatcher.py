@@ -14,7 +14,7 @@ from runtime.bus import open_socket
 from tests.conditions import until
 from tests.gateway.fakes import gateway, mute, parrot
 from wire.codec import encode
-from wire.limits import MAX_ID
+from wire.limits import MAX_ID, SMALL_STEP
 from wire.messages import (
     Body,
     Client,
@@ -169,12 +169,15 @@ def test_it_is_given_to_exactly_the_same_lines_in_the_same_state(other: Step) ->
     ("step", "done"),
     [
         (STEP, replace(DONE, holds=0)),
+        (STEP, replace(DONE, state=bytes(SMALL_STEP))),
         (STEP, replace(DONE, next=Injected(1, "delay", ReadLines()))),
         (replace(STEP, input=Body(b"", 0, last=True)), replace(DONE, consumed=0)),
         (replace(STEP, input=Connected("::1")), replace(DONE, consumed=0)),
     ],
 )
-def test_what_does_not_hold_is_late_or_answers_no_lines_is_not_given_again(step: Step, done: StepDone) -> None:
+def test_what_does_not_hold_or_is_large_or_late_or_answers_no_lines_is_not_given_again(
+    step: Step, done: StepDone
+) -> None:
     assert find(known(step, done)) is None
 
 
