@@ -23,15 +23,14 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from wire import limits
-from wire.messages import Ask, Body, Deliver, Foreseen, Input, Message, Next, Question, Stage, Step
+from wire.messages import Ask, Body, Deliver, Input, Message, Next, Question, Stage, Step
 from wire.outcomes import Said
 from wire.records import Record, replace
 
 PROTOCOL = b"correio/1"
 # Kind → class, of all that an envelope may hold.
 KINDS: dict[str, type[Any]] = {
-    cls.__struct_config__.tag: cls
-    for cls in (Foreseen, *(cls for union in (Message, Input, Next, Question, Said) for cls in get_args(union)))
+    cls.__struct_config__.tag: cls for union in (Message, Input, Next, Question, Said) for cls in get_args(union)
 }
 # The fields that hold a value with a kind.
 _UNIONS = frozenset({"input", "next", "then", "question", "outcome"})

@@ -24,7 +24,6 @@ Line: TypeAlias = Annotated[bytes, Meta(max_length=limits.MAX_LINE)]
 SomeLines: TypeAlias = Annotated[tuple[Line | None, ...], Meta(min_length=1, max_length=limits.MAX_LINES)]
 Mailboxes: TypeAlias = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=limits.MAX_RECIPIENTS)]
 Originals: TypeAlias = Annotated[tuple[tuple[Number, Text], ...], Meta(max_length=limits.MAX_RECIPIENTS)]
-Spellings: TypeAlias = Annotated[tuple[Line, ...], Meta(min_length=1, max_length=limits.MAX_FORESEEN)]
 Sessions: TypeAlias = tuple[Id, ...] | None
 
 # Octets of mail. In an envelope the index of their frame stands in their place; `codec.py` puts them there.

@@ -20,12 +20,9 @@ MAX_STATE = 1024 * 1024
 MAX_REPLIES = 1024 * 1024
 MAX_CARRY = 4096
 MAX_RECIPIENTS = 1000
-MAX_FORESEEN = 8  # answers in advance, and ways of writing the line that one is for
 MAX_ID = 64  # session and delivery ids
 MAX_TEXT = 1024  # addresses, mailbox names, reasons
 MAX_TRACE = 4096
-# For how long, in seconds, an epoch of the store is taken for its own after the question was asked that told of it.
-EPOCH_SECONDS = 0.25
 # Messages in one frame set: what one turn of a loop gathers.
 MAX_BATCH = 10_000
 # The first frame after the version: all messages of a batch without their bodies.

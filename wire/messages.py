@@ -26,7 +26,6 @@ from wire.fields import (
     Replies,
     Sessions,
     SomeLines,
-    Spellings,
     State,
     Text,
     Trace,
@@ -37,9 +36,7 @@ from wire.outcomes import Said
 
 
 class Connected(Part, tag="connected"):
-    """A client has connected; `peer` is its IP address in text form, without a port."""
-
-    peer: Name
+    """A client has connected."""
 
 
 class Lines(Part, tag="lines"):
@@ -79,11 +76,11 @@ class Client(Part):
 class Step(Part, tag="step"):
     """One step of one session: the state it had and what its client did next.
 
-    `time` is when the gateway read the input, and is the same however often the step is run. `peer` is the client's
-    IP address where the session has no state yet, for the gateway greeted it with an `opening`. `message` is the
-    number, from 1, that the message under way has in the session or, between two, the next one. `waited` is how long,
-    in ms, the step had waited when it was sent to this worker: for any worker, or with others that were lost.
-    `carry` is what the session's latest StepDone with a `carry` wanted back; empty before there was one.
+    `time` is when the gateway read the input, and is the same however often the step is run. `client` is who the
+    client is, and `carry` what the session's latest StepDone with a `carry` wanted back; empty before there was one.
+    `message` is the number, from 1, that the message under way has in the session or, between two, the next one.
+    `waited` is how long, in ms, the step had waited when it was sent to this worker: for any worker, or with others
+    that were lost.
     """
 
     session: Id
@@ -91,11 +88,10 @@ class Step(Part, tag="step"):
     time: Number
     state: State
     input: Input
-    peer: Text = ""
-    message: Number = 0
-    waited: Number = 0
     client: Client = Client()
     carry: Carry = b""
+    message: Number = 0
+    waited: Number = 0
 
 
 # ---------------------------------------------------------------- worker → gateway: what to do next
@@ -126,23 +122,6 @@ class Injected(Part, tag="injected"):
 Next: TypeAlias = ReadLines | ReadBody | Close | Injected
 
 
-class Foreseen(Part, tag="foreseen"):
-    """The answer to a line that the client may say next, given before it does; `lines` are ways of writing that one.
-
-    Were exactly one of `lines` the next one of the session, at `until` (ms since the Unix epoch) at the latest, or
-    while `epoch` is the store's where it is not 0, its step would be answered so: with these replies, this state, and
-    so on as in StepDone.
-    """
-
-    lines: Spellings
-    until: Number
-    state: State
-    replies: Replies
-    next: ReadLines | ReadBody | Close
-    in_transaction: bool = False
-    epoch: Number = 0
-
-
 class Told(Part):
     """What became of one line or message, for whoever counts or shows it.
 
@@ -161,14 +140,9 @@ class StepDone(Part, tag="done"):
     `consumed`: how many of its Lines were used (the rest is body, or comes again); 0 for other inputs.
     `replies`: the reply lines for the client, CRLF included, possibly none.
     `in_transaction`: a mail transaction is under way, so a gateway that shuts down lets it end.
-    `foreseen`: answers to what the client may say next; a gateway may use one of them, or none.
-    `again`: for so many ms from the step's beginning, any step of Lines with the same state, peer and input would be
-    answered the same, whatever its session; a gateway may spare it.
-    `epoch`: or so long as this is the store's epoch, where it is not 0.
-    `heard`: the store's epoch, where it has answered a question of this step; 0: it has not.
+    `carry`: octets that the next step of the session is to bring back; None: those that this one brought.
     `holds`: for so many ms, from when the gateway began the step, the same Lines in the same state would be answered
     the same in any session, by any worker.
-    `carry`: octets that the next step of the session is to bring back; None: those that this one brought.
     `told`: one for each line that was consumed, or for the message that has ended.
     `delivery`: the id of the message, where the replies say that it was delivered.
     """
@@ -180,12 +154,8 @@ class StepDone(Part, tag="done"):
     replies: Replies
     next: Next
     in_transaction: bool = False
-    foreseen: Annotated[tuple[Foreseen, ...], Meta(max_length=limits.MAX_FORESEEN)] = ()
-    again: Number = 0
-    epoch: Number = 0
-    heard: Number = 0
-    holds: Number = 0
     carry: Carry | None = None
+    holds: Number = 0
     told: Annotated[tuple[Told, ...], Meta(max_length=limits.MAX_LINES)] = ()
     delivery: Text = ""
 
@@ -236,10 +206,9 @@ class Lookup(Part, tag="lookup"):
 
 
 class Check(Part, tag="check"):
-    """Can each of these mailboxes be written now? While `epoch` was the store's they could; 0: that is not known."""
+    """Can each of these mailboxes be written now?"""
 
     mailboxes: Mailboxes
-    epoch: Number = 0
 
 
 class Stage(Part, tag="stage"):
@@ -299,14 +268,10 @@ class Ping(Part, tag="ping"):
 
 
 class Answer(Part, tag="answer"):
-    """The outcome of the Ask with the same `request` number of the same worker, and the store's epoch before it.
-
-    As long as it is the same, every `Found` and `Writable` that carries it would be said again; 0 says nothing.
-    """
+    """The outcome of the Ask with the same `request` number of the same worker."""
 
     request: Number
     outcome: Said
-    epoch: Number = 0
 
 
 class Pong(Part, tag="pong"):

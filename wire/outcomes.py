@@ -14,16 +14,13 @@ Failure: TypeAlias = Literal["trouble", "disk_full", "expired"]
 
 
 class Found(Part, tag="found"):
-    """The address delivers to this mailbox. `writable`: it can be written now, so a Check could be spared.
+    """The address delivers to this mailbox.
 
-    It would be said again as long as the store's `epoch` is this one; 0: nobody knows for how long.
-    `holds`: for so many ms from when it was asked for, the address may be taken to deliver there; `writable_for`: and
-    the mailbox to be one that can be written, so that no Check need ask; 0: not known.
+    `holds`: for so many ms from when it was asked for, that may be taken to be so. `writable_for`: and for so many,
+    the mailbox may be taken to be one that can be written, so that no Check need ask; 0: not known.
     """
 
     mailbox: Name
-    writable: bool = False
-    epoch: Number = 0
     holds: Number = 0
     writable_for: Number = 0
 
@@ -39,12 +36,8 @@ class NotOurDomain(Part, tag="not-ours"):
 
 
 class Writable(Part, tag="writable"):
-    """Every mailbox asked about can be written, and that would be said again as long as `epoch` is the store's.
+    """Every mailbox asked about can be written; for `holds` ms from when it was asked, that may be taken to be so."""
 
-    `holds`: for so many ms from when it was asked, they may be taken to be writable.
-    """
-
-    epoch: Number = 0
     holds: Number = 0
 
 

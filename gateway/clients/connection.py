@@ -131,7 +131,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._ending.say(opening)
             self._counts.greeting.add(self._dispatcher.clock() - began)
         else:
-            self._submit(Connected(peer))
+            self._submit(Connected())
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # it is the reader's buffer that says
         flow = self._flow

@@ -49,8 +49,8 @@ def parrot(step: Step) -> StepDone:
     count = int(step.state or b"0") + 1
     done = StepDone(step.session, step.seq, 0, b"%d" % count, b"", ReadLines())
     match step.input:
-        case Connected(peer):
-            return replace(done, replies=b"220 %s\r\n" % peer.encode())
+        case Connected():
+            return replace(done, replies=b"220 %s\r\n" % step.client.address.encode())
         case Lines(lines):
             replies = b""
             for used, line in enumerate(lines, 1):

@@ -30,7 +30,7 @@ from wire.outcomes import Found
 
 async def test_it_announces_itself_and_answers_a_step_that_asks_nothing(folder: Path) -> None:
     async with staged(folder) as stage:
-        stage.gateway.send(step(0, Connected("127.0.0.1")))
+        stage.gateway.send(step(0, Connected()))
         done = await stage.answered(0)
         assert done.replies.startswith(b"220 ")
         assert isinstance(stage.gateway.received[0], WorkerAlive)

@@ -64,7 +64,7 @@ class MemoryServer:
         self._seq = 0
         self._message = 1
         self._in_message = False
-        self._step(Connected("127.0.0.1"))
+        self._step(Connected())
 
     def feed(self, octets: bytes) -> None:
         """The client sends."""

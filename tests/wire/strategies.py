@@ -21,27 +21,25 @@ clients = st.builds(messages.Client, texts)
 told = st.lists(st.builds(messages.Told, texts, numbers, st.booleans()), max_size=3).map(tuple)
 served = st.none() | st.lists(ids, max_size=3).map(tuple)
 inputs = st.one_of(
-    st.builds(messages.Connected, names),
+    st.just(messages.Connected()),
     st.builds(messages.Lines, lines),
     st.builds(messages.Body, octets, numbers, st.booleans(), st.booleans(), st.booleans()),
     st.just(messages.Disconnected()),
 )
 ends = st.one_of(st.just(messages.ReadLines()), st.builds(messages.ReadBody, numbers), st.just(messages.Close()))
 nexts = ends | st.builds(messages.Injected, numbers, names, ends)
-spellings = st.lists(octets, min_size=1, max_size=2).map(tuple)
-foreseen = st.builds(messages.Foreseen, spellings, numbers, octets, octets, ends, st.booleans(), numbers)
 questions = st.one_of(
     st.builds(messages.Lookup, texts, texts),
-    st.builds(messages.Check, mailboxes, numbers),
+    st.builds(messages.Check, mailboxes),
     st.builds(messages.Stage, ids, numbers, octets),
     st.builds(messages.Deliver, ids, numbers, texts, mailboxes, octets, numbers, octets, originals),
     st.builds(messages.Discard, ids),
 )
 answers = st.one_of(
-    st.builds(outcomes.Found, names, st.booleans(), numbers, numbers, numbers),
+    st.builds(outcomes.Found, names, numbers, numbers),
     st.builds(outcomes.NoSuchUser, texts),
     st.just(outcomes.NotOurDomain()),
-    st.builds(outcomes.Writable, numbers, numbers),
+    st.builds(outcomes.Writable, numbers),
     st.builds(outcomes.Unwritable, names, texts),
     st.builds(outcomes.Staged, numbers),
     st.builds(outcomes.Delivered, st.booleans()),
@@ -49,7 +47,7 @@ answers = st.one_of(
     st.builds(outcomes.Failed, st.sampled_from(get_args(outcomes.Failure)), texts),
 )
 any_message = st.one_of(
-    st.builds(messages.Step, ids, numbers, numbers, octets, inputs, texts, numbers, numbers, clients, octets),
+    st.builds(messages.Step, ids, numbers, numbers, octets, inputs, clients, octets, numbers, numbers),
     st.builds(
         messages.StepDone,
         ids,
@@ -59,12 +57,8 @@ any_message = st.one_of(
         octets,
         nexts,
         st.booleans(),
-        st.lists(foreseen, max_size=2).map(tuple),
-        numbers,
-        numbers,
-        numbers,
-        numbers,
         st.none() | octets,
+        numbers,
         told,
         texts,
     ),
@@ -72,7 +66,7 @@ any_message = st.one_of(
     st.builds(messages.WorkerAlive, names, numbers, st.booleans(), served, octets, numbers),
     st.just(messages.WorkerGone()),
     st.builds(messages.Ask, numbers, numbers, questions),
-    st.builds(messages.Answer, numbers, answers, numbers),
+    st.builds(messages.Answer, numbers, answers),
     st.builds(messages.Ping, numbers),
     st.builds(messages.Pong, names, numbers),
 )

@@ -44,7 +44,7 @@ async def test_a_session_is_a_sequence_of_steps_that_carry_their_state() -> None
         assert await client.rest() == b""
         assert [step.seq for step in worker.steps] == [0, 1, 2, 3]
         assert [step.state for step in worker.steps] == [b"", b"1", b"2", b"3"]
-        assert worker.steps[0].input == Connected("127.0.0.1")
+        assert worker.steps[0].input == Connected()
         assert len({step.session for step in worker.steps}) == 1
 
 
@@ -305,7 +305,7 @@ async def test_a_failure_on_cue_holds_replies_back_is_logged_and_does_what_comes
     told = (messages.Told("NOOP", 250),)
 
     def answer(step: Step) -> StepDone:
-        if step.input == Connected("127.0.0.1"):
+        if step.input == Connected():
             return StepDone(step.session, step.seq, 0, b"", b"220 127.0.0.1\r\n", ReadLines())
         if step.seq == 1:
             late = Injected(150, "delay 150 ms at noop", ReadLines())

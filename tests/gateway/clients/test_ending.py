@@ -106,7 +106,7 @@ async def test_one_that_is_gone_is_forgotten(monkeypatch: pytest.MonkeyPatch) ->
 async def test_a_client_is_idle_only_while_nobody_waits_for_the_server() -> None:
     transport = FakeTransport(0)
     scene = Scene(transport, 0.02)
-    scene.session.begin(Connected("192.0.2.1"))
+    scene.session.begin(Connected())
     loop = asyncio.get_running_loop()
     begun = loop.time()
     await until(lambda: loop.time() - begun > 0.06)

@@ -45,7 +45,7 @@ def speak(conversation: Conversation) -> None:
     begun = conversation.clock()
     conversation.connected("s-1", "192.0.2.1")
     for spoken, replies, told, delivery in (
-        (Connected("192.0.2.1"), b"", (), ""),
+        (Connected(), b"", (), ""),
         (Lines((b"HELO a", None, b"later")), b"250-a\r\n250 b\r\n", (Told("HELO", 250), Told("", 500)), ""),
         (Body(b"secret", 0, last=False), b"", (), ""),
         (Body(b"secret", 6, last=True), b"250 2.0.0 stored\r\n", (Told("message", 250),), "s-1.1"),

@@ -155,14 +155,14 @@ def test_garbage_for_a_state_is_told_apart_and_nothing_else_is_raised(octets: by
 
 
 def test_a_session_begins_with_a_greeting_and_whatever_state_came_along_is_nothing() -> None:
-    done = _run(replace(_step(Connected("192.0.2.1")), state=b"garbage"))
+    done = _run(replace(_step(Connected()), state=b"garbage"))
     assert done.replies.startswith(b"220 correio.localhost ESMTP ")
     assert _after(done, Session()) == Session()
     assert not done.in_transaction
 
 
 def test_a_session_that_the_gateway_greeted_goes_on_like_any_other() -> None:
-    greeted = _run(_step(Connected("192.0.2.1")))
+    greeted = _run(_step(Connected()))
     assert steps.opening(_RULES) == greeted.replies
     line = Lines((b"EHLO example.org",))
     assert _run(Step("s-1", 1, 0, b"", line, "192.0.2.1")) == _run(Step("s-1", 1, 0, greeted.state, line))
