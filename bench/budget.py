@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 from bench.inprocess import HERE as HARNESS
 from bench.inprocess import Services
-from runtime.event_log import Form
+from runtime.telling import Form
 
 BUDGET = Path(__file__).with_name("budget.json")
 # What the budget may exceed the count by, and on another Python the count the budget.

@@ -35,8 +35,8 @@ from mailbox_store.store import Store
 from mailbox_store.users.directory import Directory, Users
 from mailbox_store.users.parsing import parse_users
 from runtime.bus import Bus
-from runtime.event_log import EventLog, Form, Output
 from runtime.logs import open_destination
+from runtime.telling import EventLog, Form, Output
 from session_worker.config import WorkerSettings
 from session_worker.worker import Worker
 from wire.codec import encode

@@ -10,9 +10,9 @@ import uvloop
 from gateway.config import GatewaySettings
 from gateway.server import CannotStart, serve
 from runtime import process
-from runtime.event_log import EventLog
 from runtime.logs import configure
 from runtime.settings import load
+from runtime.telling import EventLog
 
 
 async def _run(settings: GatewaySettings, events: EventLog | None) -> None:

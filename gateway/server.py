@@ -35,9 +35,9 @@ from gateway.workers.dispatcher import Dispatcher, Progress, session_ids
 from gateway.workers.poison import PoisonCabinet
 from runtime import counted, logs, process
 from runtime.bus import Bus, open_socket
-from runtime.event_log import EventLog
 from runtime.metrics import Exposition
 from runtime.probes import Probes, ProbesError
+from runtime.telling import EventLog
 from runtime.vitals import Figures, Vitals
 
 log = logging.getLogger(__name__)

@@ -30,10 +30,10 @@ from mailbox_store.store import Store
 from mailbox_store.users.directory import Directory, Unlisted
 from mailbox_store.users.users_file import UsersFile
 from runtime import counted, logs, process
-from runtime.event_log import EventLog
 from runtime.metrics import Exposition
 from runtime.probes import Probes, ProbesError
 from runtime.settings import EX_CONFIG, load
+from runtime.telling import EventLog
 from runtime.vitals import Vitals
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from prometheus_client.core import Metric
 
 from mailbox_store.journal.journal import HeldEntry
-from runtime.metrics import Histogram, counter, figure, gauge, histogram
+from runtime.metrics import counter, figure, gauge, histogram
+from runtime.telling import Histogram
 from runtime.vitals import Figures
 from wire.outcomes import DISK_FULL, EXPIRED, TROUBLE, Delivered, Failed, Outcome
 

@@ -29,7 +29,7 @@ from mailbox_store.metrics import Totals
 from mailbox_store.recovery import name_boot, recover
 from mailbox_store.users.directory import Directory
 from runtime import counted
-from runtime.event_log import EventLog, escaped, members
+from runtime.telling import EventLog, escaped, members
 from runtime.vitals import Figures
 from wire import outcomes
 from wire.messages import Ask, Deliver

@@ -4,7 +4,7 @@ Gives: `configure`, which has the logging module write to the log, and gives the
 line and each message. Lines are for people (`human`), or JSON objects for programs (`json`): `time` (RFC 3339, UTC,
 milliseconds), `level`, `service`, `pid`, `message`, the trace of an exception as `exc_info`, and whatever the call
 gave as `extra`: what is about a session or a delivery carries `session`, `delivery` and `event` there. `catch_up` and
-`lost` are about lines that could not be written (`event_log.Output`); `open_destination` gives a file of the
+`lost` are about lines that could not be written (`telling.Output`); `open_destination` gives a file of the
 process's own, which is rotated, or whatever its standard output is.
 Fails: a log file that cannot be opened is told, and the log goes to standard output.
 Limits: JSON is ASCII without a control character, so no text can break out of its line; in human lines the caller
@@ -32,7 +32,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from runtime import counted
-from runtime.event_log import MOST_WAITING, EventLog, Form, Output, Write
+from runtime.telling import MOST_WAITING, EventLog, Form, Output, Write
 
 # What supervisord does with the logs of what it runs: "10MB", and so many backups.
 MOST_OCTETS = 10 * 1024 * 1024

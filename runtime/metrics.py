@@ -13,7 +13,6 @@ is one operation of the interpreter, so nothing is locked; numbers of one scrape
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias, cast
 
@@ -29,39 +28,14 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from runtime import VERSION, logs
+from runtime.telling import Histogram
 from runtime.vitals import Figures, Vitals
 
-# From what a step takes on an idle machine to the longest that anybody is made to wait.
-SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-# From a line by hand to the default limit of a message.
-OCTETS = (256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 33554432)
 # A scrape takes milliseconds of the interpreter, which the service's loop needs: more of them get the same text.
 _FRESH_SECONDS = 0.2
 _OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 # One number, or one for each value of a label, or of two.
 Numbers: TypeAlias = float | Mapping[str, int] | Mapping[tuple[str, str], int]
-
-
-class Histogram:
-    """How often a value fell into each of some ranges: what a distribution costs on the way of every message.
-
-    Written from one thread; another one that reads it meanwhile may miss the value that is being added.
-
-    :param bounds: the upper bounds of the ranges, rising; each belongs to its range. One more range is above them.
-    """
-
-    __slots__ = ("bounds", "counts", "sum")
-
-    def __init__(self, bounds: tuple[float, ...] = SECONDS) -> None:
-        self.bounds = bounds
-        # One number for each range, and one for what is above the last bound.
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
-
-    def add(self, value: float) -> None:
-        """Count one value, in the unit of the bounds."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
 
 
 def counter(name: str, text: str, values: Numbers, *labels: str) -> Metric:

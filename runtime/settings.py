@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 from pydantic import ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from runtime.event_log import Form
+from runtime.telling import Form
 
 # sysexits.h EX_CONFIG: supervisors and people can tell a bad setting from a crash.
 EX_CONFIG = 78

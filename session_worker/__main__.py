@@ -9,10 +9,10 @@ import uvloop
 import zmq
 
 from runtime import logs, process
-from runtime.event_log import EventLog
 from runtime.metrics import Exposition
 from runtime.probes import Probes, ProbesError
 from runtime.settings import load
+from runtime.telling import EventLog
 from session_worker.config import WorkerSettings
 from session_worker.worker import HEARTBEAT_SECONDS, Worker
 

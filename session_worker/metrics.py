@@ -14,7 +14,8 @@ from typing import cast
 
 from prometheus_client.core import Metric
 
-from runtime.metrics import OCTETS, Histogram, counter, gauge, histogram
+from runtime.metrics import counter, gauge, histogram
+from runtime.telling import OCTETS, Histogram
 from runtime.vitals import Figures
 from wire.messages import Check, Deliver, Discard, Lookup, Question, Stage
 from wire.outcomes import Failed, Outcome, TimedOut

@@ -19,7 +19,7 @@ import zmq
 
 from runtime import VERSION, counted
 from runtime.bus import Bus, Peer
-from runtime.event_log import EventLog, escaped, members
+from runtime.telling import EventLog, escaped, members
 from session_worker.dialogue import steps
 from session_worker.dialogue.state import NewerState, StateError
 from session_worker.dialogue.turn import Policy

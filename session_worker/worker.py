@@ -18,7 +18,7 @@ from prometheus_client.core import Metric
 
 from runtime import counted, logs
 from runtime.bus import open_socket
-from runtime.event_log import EventLog
+from runtime.telling import EventLog
 from runtime.vitals import Vitals
 from session_worker.config import WorkerSettings
 from session_worker.metrics import Counts, families, figures

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
-from runtime.event_log import EventLog, Form, Output
+from runtime.telling import EventLog, Form, Output
 
 
 class Lines:

@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from gateway.telling.feed import Feed
 from runtime import counted
-from runtime.event_log import EventLog, escaped, members, quoted
+from runtime.telling import EventLog, escaped, members, quoted
 from wire.messages import Body, Input, Lines, StepDone
 
 log = logging.getLogger(__name__)

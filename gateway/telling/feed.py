@@ -18,8 +18,8 @@ from collections.abc import Callable
 import zmq
 
 from runtime.bus import open_socket
-from runtime.event_log import members, plain
 from runtime.logs import rfc3339
+from runtime.telling import members, plain
 
 log = logging.getLogger(__name__)
 

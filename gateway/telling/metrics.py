@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from prometheus_client.core import Metric
 
 from gateway.telling.farewells import Farewell
-from runtime.metrics import Histogram, counter, figure, gauge, histogram
+from runtime.metrics import counter, figure, gauge, histogram
+from runtime.telling import Histogram
 from runtime.vitals import Figures
 from wire.messages import Told
 

@@ -35,7 +35,7 @@ from mailbox_store.journal.durable import FULL as FULL_DISK
 from mailbox_store.journal.durable import rewrite, sync_path
 from mailbox_store.journal.journal import JournalError, JournalFull
 from mailbox_store.journal.texts import FULL, Texts
-from runtime.metrics import Histogram
+from runtime.telling import Histogram
 
 VERSION = 4
 # Half a second of the fastest deliveries measured; above it a commit writes the log back itself.

@@ -19,7 +19,7 @@ import msgspec
 from mailbox_store.journal.database import Database, disk_translated, sqlite_translated
 from mailbox_store.journal.journal import Forgotten, HeldEntry, HeldMessage, JournalError, JournalFull, Pending, Place
 from mailbox_store.journal.texts import Spot
-from runtime.metrics import Histogram
+from runtime.telling import Histogram
 
 # Texts of so many octets are kept beside the database.
 LARGE = 32 * 1024

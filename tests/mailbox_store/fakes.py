@@ -16,7 +16,7 @@ from mailbox_store.metrics import Totals
 from mailbox_store.store import Store
 from mailbox_store.users.directory import Directory, Unlisted, Users, UsersSource
 from mailbox_store.users.parsing import parse_users
-from runtime.event_log import EventLog
+from runtime.telling import EventLog
 from wire.messages import Ask, Check, Lookup
 from wire.outcomes import Said
 from wire.records import replace

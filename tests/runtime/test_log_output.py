@@ -1,6 +1,6 @@
 """The way out of log lines: in order, whole, rotated; what cannot be written is dropped and told, never waited for.
 
-`event_log.Output`, on what `logs.open_destination` opens.
+`telling.Output`, on what `logs.open_destination` opens.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from typing import Any
 
 import pytest
 
-from runtime import event_log, logs
-from runtime.event_log import MOST_WAITING, Output
+from runtime import logs, telling
 from runtime.logs import BACKUPS, open_destination
+from runtime.telling import MOST_WAITING, Output
 from tests.conditions import wait_until
 from tests.faults.test_disk import fill, small_disk
 
@@ -121,9 +121,9 @@ def test_what_is_no_plain_file_is_refused(tmp_path: Path, make: Callable[[Path],
 
 _CRASH = """
 import ctypes, faulthandler, os, sys
-from runtime import event_log, logs
+from runtime import logs, telling
 logs.MOST_OCTETS = 1000
-output = event_log.Output(logs.open_destination(sys.argv[1]), lambda *_: b"")
+output = telling.Output(logs.open_destination(sys.argv[1]), lambda *_: b"")
 print("printed", flush=True)
 os.write(2, b"written\\n")
 for _ in range(40):
@@ -148,7 +148,7 @@ def test_what_a_crashing_interpreter_says_is_in_the_file_rotated_or_not(tmp_path
 def test_a_full_disk_drops_lines_and_the_gap_is_told_where_it_is(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_log, "_ERROR_PAUSE", 0)
+    monkeypatch.setattr(telling, "_ERROR_PAUSE", 0)
     # What the output holds open is closed before the disk goes.
     with small_disk(folder / "disk", 4 * 1024 * 1024) as disk, ExitStack() as cleanup:
         path = disk / "service.log"
@@ -180,7 +180,7 @@ def test_a_disk_that_failed_is_not_tried_again_at_once() -> None:
         output._write = lambda octets: tries.append(len(octets)) or real(octets)
         write(output, 0, 1000)
         assert len(tries) == 1
-        output._failed -= event_log._ERROR_PAUSE
+        output._failed -= telling._ERROR_PAUSE
         output.catch_up()
         assert len(tries) == 2
         assert output.lost == 0

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 from runtime import VERSION
-from runtime.metrics import OCTETS, SECONDS, Exposition, Histogram, counter, figure, gauge, histogram
+from runtime.metrics import Exposition, counter, figure, gauge, histogram
+from runtime.telling import Histogram
 from runtime.vitals import Vitals
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -99,24 +97,3 @@ def test_a_flood_of_scrapes_makes_the_families_once(monkeypatch: pytest.MonkeyPa
 
 def test_a_figure_that_was_not_told_yet_is_0() -> None:
     assert (figure({"users": 3}, "users"), figure({}, "users")) == (3, 0)
-
-
-def test_a_bound_belongs_to_the_range_below_it() -> None:
-    histogram = Histogram((1, 10))
-    for value in (0, 1, 1.5, 10, 10.5, 1e9):
-        histogram.add(value)
-    assert histogram.counts == [2, 2, 2]
-
-
-@given(st.lists(st.floats(0, 1e6)))
-def test_every_value_is_counted_once_and_summed(values: list[float]) -> None:
-    histogram = Histogram()
-    for value in values:
-        histogram.add(value)
-    assert sum(histogram.counts) == len(values)
-    assert abs(histogram.sum - sum(values)) <= 1e-6 * max(1.0, sum(values))
-
-
-def test_the_bounds_rise() -> None:
-    for bounds in (SECONDS, OCTETS):
-        assert all(lower < upper for lower, upper in pairwise(bounds))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.telling.conversation import Conversation, printable
-from runtime.event_log import Form
+from runtime.telling import Form
 from tests.event_lines import Lines as EventLines
 from tests.event_lines import event_log
 from tests.gateway.fakes import gateway

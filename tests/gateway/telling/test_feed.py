@@ -16,7 +16,7 @@ import zmq
 
 from gateway.telling.conversation import Conversation
 from gateway.telling.feed import TOPIC, Feed, open_feed
-from runtime.event_log import members
+from runtime.telling import members
 from tests.conditions import DEADLINE, until
 from tests.gateway.fakes import gateway
 from wire.messages import Body, Lines, ReadLines, StepDone, Told

@@ -13,7 +13,7 @@ from mailbox_store.config import ConfigError
 from mailbox_store.journal.database import BATCH, VERSION, Database, disk_translated, sqlite_translated
 from mailbox_store.journal.journal import JournalError, JournalFull
 from mailbox_store.journal.sqlite_journal import LARGE
-from runtime.metrics import Histogram
+from runtime.telling import Histogram
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from mailbox_store.journal.database import Database
 from mailbox_store.journal.sqlite_journal import Ledger
-from runtime.metrics import Histogram
+from runtime.telling import Histogram
 
 
 @pytest.fixture

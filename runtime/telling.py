@@ -1,4 +1,4 @@
-"""The log lines that are many: of each line of a conversation, of each delivery.
+"""What a service tells on the way of every message: log lines, and how values are distributed.
 
 The logging module makes an object of each line, asks filters and handlers about it, and writes it: some ten times a
 message that costs more than to deliver the message. An event is a line at once, and those of one turn of a service's
@@ -6,7 +6,7 @@ loop are written together.
 
 Gives: `EventLog`, for people or for programs; its lines look as those of `logs.py`, have the level INFO, and are in
 one order with them. `Output`, by which both leave the process. `escaped`, for what comes from elsewhere; `quoted` and
-`members`, for programs.
+`members`, for programs. `Histogram`, which `metrics.py` shows.
 Fails: never, with text that is `escaped`. A process that is killed loses the lines of the turn under way.
 Limits: an `EventLog` is for the thread of the loop alone. In lines for people the caller escapes; those for programs
 are ASCII without a control character whatever they tell.
@@ -18,12 +18,17 @@ import os
 import re
 import threading
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import msgspec
 
+# From what a step takes on an idle machine to the longest that anybody is made to wait.
+SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+# From a line by hand to the default limit of a message.
+OCTETS = (256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 33554432)
 # LOG_FORMAT.
 Form = Literal["human", "json"]
 # C0, DEL and C1 control characters, the Unicode line ends, those that turn the direction of text around, and the
@@ -245,6 +250,28 @@ class Output:
         except OSError as error:
             self._why, self._failed = error.strerror or str(error), time.monotonic()
         return sent
+
+
+class Histogram:
+    """How often a value fell into each of some ranges: what a distribution costs on the way of every message.
+
+    Written from one thread; another one that reads it meanwhile may miss the value that is being added.
+
+    :param bounds: the upper bounds of the ranges, rising; each belongs to its range. One more range is above them.
+    """
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: tuple[float, ...] = SECONDS) -> None:
+        self.bounds = bounds
+        # One number for each range, and one for what is above the last bound.
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def add(self, value: float) -> None:
+        """Count one value, in the unit of the bounds."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
 
 
 def _as_escape(found: re.Match[str]) -> str:

@@ -10,15 +10,16 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runtime import event_log as module
 from runtime import logs
-from runtime.event_log import EventLog, Form, escaped, members
+from runtime import telling as module
+from runtime.telling import OCTETS, SECONDS, EventLog, Form, Histogram, escaped, members
 from tests.event_lines import event_log
 
 FORMS = pytest.mark.parametrize("form", ["human", "json"])
@@ -157,7 +158,7 @@ def test_events_and_other_lines_are_in_one_order(configured: tuple[EventLog, Pat
 
 _SERVICE = """
 import asyncio, os, signal, sys
-from runtime.event_log import members
+from runtime.telling import members
 from runtime.logs import configure
 
 async def serve():
@@ -188,3 +189,24 @@ def test_a_process_that_is_killed_loses_the_turn_under_way_and_nothing_else(
     told = [f"{turn}.{number}" for turn in range(9) for number in range(5)]
     assert lines.pop() == ""
     assert [json.loads(line)["message"] if form == "json" else line.split()[-1] for line in lines] == told
+
+
+def test_a_bound_belongs_to_the_range_below_it() -> None:
+    histogram = Histogram((1, 10))
+    for value in (0, 1, 1.5, 10, 10.5, 1e9):
+        histogram.add(value)
+    assert histogram.counts == [2, 2, 2]
+
+
+@given(st.lists(st.floats(0, 1e6)))
+def test_every_value_is_counted_once_and_summed(values: list[float]) -> None:
+    histogram = Histogram()
+    for value in values:
+        histogram.add(value)
+    assert sum(histogram.counts) == len(values)
+    assert abs(histogram.sum - sum(values)) <= 1e-6 * max(1.0, sum(values))
+
+
+def test_the_bounds_rise() -> None:
+    for bounds in (SECONDS, OCTETS):
+        assert all(lower < upper for lower, upper in pairwise(bounds))
