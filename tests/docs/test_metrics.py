@@ -35,8 +35,13 @@ def _labels(row: str) -> set[str]:
 def told() -> Iterator[dict[str, Family]]:
     """By name as documented, all that three running services tell after a mail."""
     with tempfile.TemporaryDirectory(prefix="correio-") as name, Stack(Path(name), workers=1, metrics=True) as stack:
-        with smtplib.SMTP("127.0.0.1", stack.port, timeout=30) as client:
-            client.sendmail("carla@example.net", ["maria@example.com"], b"Subject: hello\r\n\r\nhello\r\n")
+        client = smtplib.SMTP("127.0.0.1", stack.port, timeout=30)
+        client.sendmail("carla@example.net", ["maria@example.com"], b"Subject: hello\r\n\r\nhello\r\n")
+
+        def answer_is_known() -> bool:
+            """One that was given a moment ago takes no step."""
+            client.ehlo()
+            return bool(seen()["correio_gateway_replies_known_total"][1])
 
         def seen() -> dict[str, Family]:
             found: dict[str, Family] = {}
@@ -49,6 +54,8 @@ def told() -> Iterator[dict[str, Family]]:
             return found
 
         wait_until(lambda: seen()["correio_worker_replies_total"][1], "the replies are counted")
+        wait_until(answer_is_known, "an answer is known")
+        client.quit()
         yield seen()
 
 
