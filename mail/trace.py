@@ -23,7 +23,7 @@ _UNFIT = re.compile(r'[^!-~]|[()<>,;"\\]')
 _FIELD = re.compile(r"from\s+\S+\s+\(\S+\)\s+by\s+\S+\s+with\s+\S+\s+id\s+([^\s;]+)(?:\s+for\s+<(.*)>)?\s*;")
 
 
-class Trace(NamedTuple):
+class TraceParts(NamedTuple):
     """What a Received field of ours says: the delivery id, and the recipient where it was the only one, else ""."""
 
     delivery: str
@@ -57,10 +57,10 @@ def mark(field: bytes, delivery: str) -> bytes:
     return next((line + b"\n" for line in field.split(b"\n")[:-1] if id in line), b"")
 
 
-def read(value: str) -> Trace | None:
+def read(value: str) -> TraceParts | None:
     """What a Received field says, given its unfolded value; None for one that is not ours."""
     found = _FIELD.match(value)
-    return Trace(found[1], found[2] or "") if found else None
+    return TraceParts(found[1], found[2] or "") if found else None
 
 
 def received_at(value: str) -> datetime | None:

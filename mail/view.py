@@ -204,7 +204,7 @@ class StoredMail:
         return next((field.text for field in self._header.all(name.lower())), "")
 
     @cached_property
-    def _trace(self) -> trace.Trace | None:
+    def _trace(self) -> trace.TraceParts | None:
         # As it stands: what looks like an encoded word is a name or an address here.
         return trace.read(self._header.value("received"))
 

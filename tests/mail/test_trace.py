@@ -74,7 +74,7 @@ def test_the_longest_names_stay_within_the_contract() -> None:
 
 def test_what_was_written_is_read() -> None:
     value = _received().removeprefix("Received: ").replace("\n", "")
-    assert trace.read(value) == trace.Trace("s-1.1", "Maria@Example.com")
+    assert trace.read(value) == trace.TraceParts("s-1.1", "Maria@Example.com")
     assert trace.received_at(value) == datetime(2026, 11, 23, 7, 5, 55, tzinfo=UTC)
     assert trace.mark(_received().encode(), "s-1.1") == b"\tby mail.example.com with SMTP id s-1.1\n"
 
