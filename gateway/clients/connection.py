@@ -126,7 +126,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         refusal = self._crowd.enter(self, peer)
         if refusal is not None:
             self._ending.farewell(refusal)
-        elif opening := self._dispatcher.pool.members.opening:
+        elif opening := self._dispatcher.opening:
             self._progress.skip()
             self._ending.say(opening)
             self._counts.greeting.add(self._dispatcher.clock() - began)

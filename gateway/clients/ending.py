@@ -23,7 +23,7 @@ LINGER = 2.0
 _LINGERS = 15
 
 
-class Heard(Protocol):
+class Ended(Protocol):
     """A connection, as its ending sees it."""
 
     def drop_input(self) -> None:
@@ -55,7 +55,7 @@ class Ending:
     )  # fmt: skip
 
     def __init__(
-        self, connection: Heard, progress: Progress, flow: Flow, outbox: Writer, conversation: Conversation,
+        self, connection: Ended, progress: Progress, flow: Flow, outbox: Writer, conversation: Conversation,
         counts: GatewayCounts, domain: str, idle_seconds: float,
     ) -> None:  # fmt: skip
         self.open = True

@@ -204,6 +204,11 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._assign_due = False
 
+    @property
+    def opening(self) -> bytes:
+        """What any worker would greet a client with; empty where they differ, or there are none: that takes a step."""
+        return self.pool.members.opening
+
     def known(self, progress: Progress, lines: _Lines) -> Known | None:
         """What a step of these lines would be answered now, if that is known: then it need not be done."""
         return self.answers.find(progress.state, lines, self.clock())
