@@ -206,7 +206,7 @@ class Dispatcher:
 
     @property
     def opening(self) -> bytes:
-        """What any worker would greet a client with; empty where they differ, or there are none: that takes a step."""
+        """What any worker would greet a client with; empty where they differ or there are none: it takes a step."""
         return self.pool.members.opening
 
     def known(self, progress: Progress, lines: _Lines) -> Known | None:

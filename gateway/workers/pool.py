@@ -85,8 +85,8 @@ class WorkerPool:
     def lost_on_the_way(self, worker: Worker, sessions: Collection[str], ping: int, now: float) -> int:
         """A worker has named the sessions whose steps it has; those it ought to have and has not wait again.
 
-        It ought to have, or to have answered, what was sent before the Ping that it answers, however far behind it
-        is. Being lost counts as a try, for perhaps no worker can say what it has to say of such a step.
+        What was sent before the Ping that it answers, it has or has answered, however far behind it is. If it has
+        done neither, the step was lost. That counts as a try: it may be that no answer to this step can ever come.
 
         :param ping: the number of that Ping; 0 for a heartbeat that answers none.
         :returns: how many do.
