@@ -251,6 +251,8 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._framer = Framer()
         self._flow.close()
         self._call_off_body()
+        # It may be large, and the client may take its time to read the last reply.
+        self._progress.state = b""
 
     # ------------------------------------------------------------ inside
 

@@ -202,6 +202,8 @@ async def test_states_of_all_sessions_are_bounded_and_the_one_that_asks_for_too_
         assert await crowd[0].ask(b"GROW\r\n") == b"250 1 GROW"
         assert await crowd[1].ask(b"GROW\r\n") == b"250 1 GROW"
         assert await crowd[2].ask(b"GROW\r\n") == b"250 1 GROW"
+        refused = max(connections(crowds[0]), key=lambda each: each._progress.id)
+        assert refused._progress.state == b"", "it is not held while the client reads why"
         assert (await crowd[2].line()).startswith(b"421 4.3.2 mail.example.com Too much is held")
         assert await crowd[2].line() == b""
         # Others go on, and once a state is small, or its session gone, there is room again.
