@@ -66,8 +66,8 @@ class Batch:
         self._free_space = free_space
         self._now = now
         self._free: int | None = None
-        # The first moment at which one who asks may have given up.
-        self._until = _NEVER
+        # The first moment at which one who asks may have given up. Nothing is kept that somebody has given up on.
+        self.until = _NEVER
         # What is new once this is committed: deliveries, pieces, and messages of which no more will come.
         self.deliveries: list[tuple[Rendering, list[HeldEntry]]] = []
         self.pieces: list[Stage] = []
@@ -94,16 +94,8 @@ class Batch:
         # Whoever asks has given up by its deadline, and says that nothing was stored.
         if ask.deadline < self._now:
             raise RefusedError(outcomes.EXPIRED, f"the deadline passed {self._now - ask.deadline} ms ago")
-        self._until = ask.deadline if ask.deadline < self._until else self._until
+        self.until = ask.deadline if ask.deadline < self.until else self.until
         return self._stage(question) if isinstance(question, Stage) else self._deliver(question)
-
-    def check_in_time(self, now: int) -> None:
-        """Planning takes its time, on a disk that is slow, say. Nothing is kept that somebody has given up on.
-
-        :raises RefusedError: where a deadline has passed by now, ms since the epoch.
-        """
-        if self._until < now:
-            raise RefusedError(outcomes.EXPIRED, "a deadline passed before the commit")
 
     # ------------------------------------------------------------ pieces
 
@@ -113,24 +105,20 @@ class Batch:
         # What has no room in a mailbox is not taken, piece by piece, to be refused in the end; and where journal and
         # mailboxes share a disk, it would take the room of copies that wait.
         try:
-            free = self._room()
+            free = self._free_space() if self._free is None else self._free
         except OSError as error:
             raise RefusedError(outcomes.TROUBLE, reason(error)) from None
+        self._free = free
         if len(question.data) + SPACE_MARGIN > free:
             raise RefusedError(outcomes.DISK_FULL, f"free in the mailbox folder: {free}")
         kept = self._journal.stage(question.delivery, question.offset, question.data, self._now)
         self.pieces.append(question)
         return outcomes.Staged(kept)
 
-    def _room(self) -> int:
-        if self._free is None:
-            self._free = self._free_space()
-        return self._free
-
     # ------------------------------------------------------------ deliveries
 
     def _deliver(self, question: Deliver) -> outcomes.Delivered:
-        self._check(question)
+        new = self._check(question)
         named = question.originals
         originals = tuple((question.mailboxes[place], address) for place, address in named) if named else ()
         message = HeldMessage(
@@ -152,10 +140,11 @@ class Batch:
                 self._plan.place(mailbox, len(rendering.head(mailbox)) + length)
                 for mailbox in dict.fromkeys(question.mailboxes)
             ]
-            free = self._room()
+            free = self._free_space() if self._free is None else self._free
         except OSError as error:
             raise RefusedError(outcomes.TROUBLE, reason(error)) from None
-        self._directory.made(question.mailboxes)
+        if new:
+            self._directory.made(new)
         needed = sum(place.length for place in places)
         if needed + SPACE_MARGIN > free:
             raise RefusedError(outcomes.DISK_FULL, f"octets needed: {needed}, free in the mailbox folder: {free}")
@@ -167,12 +156,13 @@ class Batch:
             self.ended.append(question.delivery)
         return outcomes.Delivered(repeat=False)
 
-    def _check(self, question: Deliver) -> None:
-        """Does it make sense, and is all of it here?"""
+    def _check(self, question: Deliver) -> list[str]:
+        """Does it make sense, and is all of it here? Gives the mailboxes that are no users'."""
         if abs(self._now - question.time) > LEDGER_REACH:
             raise RefusedError(outcomes.EXPIRED, f"the message's time, {question.time}, is too far from {self._now}")
-        if none := self._directory.not_a_mailbox(question.mailboxes):
-            raise RefusedError(outcomes.TROUBLE, f"no such mailbox: {none}")
+        new = self._directory.unlisted(question.mailboxes)
+        if new and not self._directory.may_make(new):
+            raise RefusedError(outcomes.TROUBLE, f"no such mailbox: {new[0]}")
         if _CONTROL.search(question.sender):
             raise RefusedError(outcomes.TROUBLE, "the sender holds a control character")
         for place, address in question.originals:
@@ -182,6 +172,7 @@ class Batch:
             raise RefusedError(outcomes.TROUBLE, "the trace does not end with a newline")
         if question.staged:
             self._check_pieces(question)
+        return new
 
     def _check_pieces(self, question: Deliver) -> None:
         end = 0

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
 
@@ -24,7 +24,6 @@ from runtime import counted
 from runtime.bus import open_socket
 from wire.codec import decode, encode
 from wire.messages import Answer, Ask, Check, Deliver, Lookup, Message, Ping, Pong
-from wire.outcomes import Said
 
 log = logging.getLogger(__name__)
 
@@ -105,25 +104,21 @@ class StoreService:
                 if peer in pongs:
                     pongs[peer] = Pong(self._instance)
         replies: dict[bytes, list[Message]] = {}
-        for peer, ask, outcome in self._answer(asked):
-            replies.setdefault(peer, []).append(Answer(ask.request, outcome))
+        writes: list[tuple[bytes, Ask]] = []
+        for peer, ask in asked:
+            if isinstance(ask.question, Lookup | Check):
+                replies.setdefault(peer, []).append(Answer(ask.request, self._directory.answer(ask.question)))
+            else:
+                writes.append((peer, ask))
+        if writes:
+            given = self._store.write([ask for _, ask in writes])
+            for (peer, ask), outcome in zip(writes, given, strict=True):
+                replies.setdefault(peer, []).append(Answer(ask.request, outcome))
         # It says that all that was asked before the Ping is answered, so it comes last.
         for peer, pong in pongs.items():
             replies.setdefault(peer, []).append(pong)
         for peer, messages in replies.items():
             self._send(peer, messages)
-
-    def _answer(self, asked: list[tuple[bytes, Ask]]) -> Iterator[tuple[bytes, Ask, Said]]:
-        """What is only asked about is answered at once, what writes as one batch."""
-        writes: list[tuple[bytes, Ask]] = []
-        for peer, ask in asked:
-            if isinstance(ask.question, Lookup | Check):
-                yield peer, ask, self._directory.answer(ask.question)
-            else:
-                writes.append((peer, ask))
-        if writes:
-            for (peer, ask), outcome in zip(writes, self._store.write([ask for _, ask in writes]), strict=True):
-                yield peer, ask, outcome
 
     def _receive(self) -> tuple[list[tuple[bytes, Ask]], dict[bytes, Pong]]:
         """The questions of a turn, with who asks, and what to say to those who want to know how far this is."""

@@ -261,7 +261,9 @@ class Store:
                     given.append(batch.take(ask))
                 except RefusedError as refused:
                     given.append(refused.outcome)
-            batch.check_in_time(self._clock())
+            if batch.until < self._clock():
+                # Planning took its time, on a disk that is slow, say.
+                raise RefusedError(outcomes.EXPIRED, "a deadline passed before the commit")
         self._checkpoint.recorded(told)
         return given
 

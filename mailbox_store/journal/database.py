@@ -26,7 +26,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -92,7 +92,11 @@ class _OfDisk:
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, OSError):
-            raise (JournalFull if error.errno in FULL_DISK else JournalError)(f"journal: {error}") from error
+            raise _of_disk(error) from error
+
+
+def _of_disk(error: OSError) -> JournalError:
+    return (JournalFull if error.errno in FULL_DISK else JournalError)(f"journal: {error}")
 
 
 sqlite_translated = _OfSqlite()
@@ -155,8 +159,8 @@ class Database:
     # ------------------------------------------------------------ a commit
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """See `journal.Journal`."""
+    def transaction(self, committed: Callable[[], None], rolled_back: Callable[[], None]) -> Iterator[None]:
+        """See `journal.Journal`. How it has ended, one of the two hears before anything else is done."""
         if self._uncertain:
             self._write_over()
         mark = self.texts.mark
@@ -174,6 +178,7 @@ class Database:
                 self._uncertain = False
                 self._commits.add(time.monotonic() - began)
         except BaseException:
+            rolled_back()
             self._roll_back()
             if self._uncertain:
                 with suppress(JournalError):
@@ -181,6 +186,7 @@ class Database:
             if not self._uncertain:
                 self.texts.rewind(mark)
             raise
+        committed()
         self._keep_small()
 
     def _roll_back(self) -> None:
@@ -265,17 +271,20 @@ class Database:
 
     def free(self) -> int:
         """Octets that may still be written."""
-        with disk_translated:
+        try:
             space = os.statvfs(self._folder)
+        except OSError as error:
+            raise _of_disk(error) from error
         return space.f_bavail * space.f_frsize
 
     def log_size(self) -> int:
         """Octets of the log."""
-        with disk_translated:
-            try:
-                return os.stat(self._log).st_size  # noqa: PTH116  # a Path would cost more than the call
-            except FileNotFoundError:
-                return 0
+        try:
+            return os.stat(self._log).st_size  # noqa: PTH116  # a Path would cost more than the call
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise _of_disk(error) from error
 
 
 def _connect(path: str) -> sqlite3.Connection:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -42,7 +42,13 @@ class Ledger:
         # Of the messages that are held, by their number.
         self._held: dict[int, str] = dict(db.execute("SELECT number, delivery FROM message"))
         self._names = set(self._held.values())
-        # Those that the transaction under way has put into the table.
+        # The number of the next message.
+        self.next = 1 + max(
+            db.execute(f"SELECT ifnull(max(number), 0) FROM {table}").fetchone()[0]  # noqa: S608
+            for table in ("ledger", "message")
+        )
+        # Those that the transaction under way has added, and those that it has put into the table.
+        self._added: list[int] = []
         self._forgotten: list[int] = []
 
     def knows(self, delivery: str) -> bool:
@@ -55,6 +61,8 @@ class Ledger:
         """Know the id of a message that is held from now on, and that was not known."""
         self._held[number] = delivery
         self._names.add(delivery)
+        self._added.append(number)
+        self.next = number + 1
 
     def forget(self, messages: Sequence[int]) -> None:
         """Keep the ids of messages that will not be held any more, and still are."""
@@ -70,20 +78,16 @@ class Ledger:
 
     def committed(self) -> None:
         """The transaction is on disk."""
-        self._drop(self._forgotten)
-        self._forgotten = []
-
-    def rolled_back(self, added: Iterable[int]) -> None:
-        """Nothing of the transaction was kept.
-
-        :param added: the numbers that were added in it.
-        """
-        self._drop(added)
-        self._forgotten = []
-
-    def _drop(self, numbers: Iterable[int]) -> None:
-        for number in numbers:
+        for number in self._forgotten:
             self._names.discard(self._held.pop(number, ""))
+        self._added, self._forgotten = [], []
+
+    def rolled_back(self) -> None:
+        """Nothing of the transaction was kept."""
+        self.next -= len(self._added)
+        for number in self._added:
+            self._names.discard(self._held.pop(number, ""))
+        self._added, self._forgotten = [], []
 
 
 class SqliteJournal:
@@ -105,22 +109,9 @@ class SqliteJournal:
         self._db = self._database.connection
         with sqlite_translated:
             self._ledger = Ledger(self._db)
-            self._next = 1 + max(
-                self._db.execute(f"SELECT ifnull(max(number), 0) FROM {table}").fetchone()[0]  # noqa: S608
-                for table in ("ledger", "message")
-            )
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        first = self._next
-        try:
-            with self._database.transaction():
-                yield
-        except BaseException:
-            self._ledger.rolled_back(range(first, self._next))
-            self._next = first
-            raise
-        self._ledger.committed()
+    def transaction(self) -> AbstractContextManager[None]:
+        return self._database.transaction(self._ledger.committed, self._ledger.rolled_back)
 
     def known(self, delivery: str) -> bool:
         with sqlite_translated:
@@ -128,7 +119,7 @@ class SqliteJournal:
 
     def add(self, message: HeldMessage, places: Sequence[Place]) -> list[HeldEntry]:
         self._take_in()
-        number = self._next
+        number = self._ledger.next
         entries = [
             HeldEntry(number, rank, place.mailbox, place.start, place.lead, place.length)
             for rank, place in enumerate(places)
@@ -152,7 +143,6 @@ class SqliteJournal:
                 [(number, entry.rank, entry.mailbox, entry.start, entry.lead, entry.length) for entry in entries],
             )
         self._ledger.add(number, message.delivery)
-        self._next += 1
         return entries
 
     def _put(self, data: bytes) -> tuple[bytes, int | None, int | None, int | None]:

@@ -121,7 +121,7 @@ class DiskHandle:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        os.close(self._fd)
 
     def close(self) -> None:
         os.close(self._fd)

@@ -68,7 +68,8 @@ class Mailboxes:
         self._files = files
         self._journal = journal
         self.monotonic = monotonic
-        self._waiting: dict[str, Waiting] = {}
+        # By their mailbox.
+        self.queues: dict[str, Waiting] = {}
         self._turns = Turns(self._cost)
         self._visits: deque[tuple[Visit, Generator[int, None, None]]] = deque()
         self._renderings: dict[int, Rendering] = {}
@@ -88,17 +89,17 @@ class Mailboxes:
     @property
     def waiting(self) -> int:
         """How many entries the journal has and their mailbox has not."""
-        return sum(len(waiting.tasks) for waiting in self._waiting.values())
+        return sum(len(waiting.tasks) for waiting in self.queues.values())
 
     @property
     def in_doubt(self) -> bool:
         """Is there an entry of which it is not known what its mailbox has of it?"""
-        return any(waiting.tasks[0].doubt is not Doubt.NOTHING for waiting in self._waiting.values())
+        return any(waiting.tasks[0].doubt is not Doubt.NOTHING for waiting in self.queues.values())
 
     @property
     def busy(self) -> bool:
         """Does anything wait?"""
-        return bool(self._waiting)
+        return bool(self.queues)
 
     @property
     def full(self) -> bool:
@@ -108,7 +109,7 @@ class Mailboxes:
     @property
     def at_work(self) -> bool:
         """Would `step` get anything done now?"""
-        return bool(self._visits) or (bool(self._waiting) and not self.full and self._turns.due(self.monotonic()))
+        return bool(self._visits) or (bool(self.queues) and not self.full and self._turns.due(self.monotonic()))
 
     # ------------------------------------------------------------ what was appended
 
@@ -156,26 +157,15 @@ class Mailboxes:
 
     # ------------------------------------------------------------ what waits
 
-    def has_waiting(self, mailbox: str) -> bool:
-        return mailbox in self._waiting
-
-    def end_of_waiting(self, mailbox: str) -> int | None:
-        """Where the mailbox will end once it has what waits for it; None where nothing does."""
-        waiting = self._waiting.get(mailbox)
-        if waiting is None:
-            return None
-        last = waiting.tasks[-1].entry
-        return last.start + last.length
-
     def wait(self, mailbox: str, tasks: Iterable[ToAppend]) -> None:
         """Have entries appended behind what waits for their mailbox already."""
         tasks = deque(tasks)
         self.promised += sum(_text(task.entry) for task in tasks)
-        waiting = self._waiting.get(mailbox)
+        waiting = self.queues.get(mailbox)
         if waiting is not None:
             waiting.tasks.extend(tasks)
         else:
-            self._waiting[mailbox] = Waiting(tasks)
+            self.queues[mailbox] = Waiting(tasks)
             self._turns.add(mailbox)
 
     def _doubt(self, mailbox: str, entries: Iterable[HeldEntry], pause: float) -> None:
@@ -187,11 +177,11 @@ class Mailboxes:
         if not again:
             return
         self.promised += sum(_text(task.entry) for task in again)
-        waiting = self._waiting.get(mailbox)
+        waiting = self.queues.get(mailbox)
         if waiting is not None:
             waiting.tasks.extendleft(reversed(again))
         else:
-            self._waiting[mailbox] = Waiting(deque(again))
+            self.queues[mailbox] = Waiting(deque(again))
             self._turns.add_later(mailbox, self.monotonic() + pause)
 
     def close_failed(self, mailbox: str, why: object) -> None:
@@ -202,7 +192,7 @@ class Mailboxes:
 
     def step(self) -> None:
         """A portion of what waits and is due."""
-        if not self._waiting:
+        if not self.queues:
             return
         now = self.monotonic()
         left, until = _PORTION, now + _PORTION_SECONDS
@@ -235,7 +225,7 @@ class Mailboxes:
     def _begin(self, now: float) -> bool:
         """Begin visits while there may be more of them; are there any?"""
         while len(self._visits) < _VISITS and not self.full and (mailbox := self._turns.next(now)) is not None:
-            waiting = self._waiting[mailbox]
+            waiting = self.queues[mailbox]
             visit = Visit(
                 mailbox,
                 waiting.tasks,
@@ -259,12 +249,12 @@ class Mailboxes:
                 return
 
     def _end(self, visit: Visit) -> None:
-        mailbox, waiting = visit.mailbox, self._waiting[visit.mailbox]
+        mailbox, waiting = visit.mailbox, self.queues[visit.mailbox]
         if visit.done:
             self.promised -= sum(map(_text, visit.done))
             self.appended(mailbox, visit.done, sum(entry.length for entry in visit.done))
         if not waiting.tasks:
-            del self._waiting[mailbox]
+            del self.queues[mailbox]
             if waiting.told:
                 log.info("= %s has got what waited for it", mailbox)
         elif visit.trouble:
@@ -285,7 +275,7 @@ class Mailboxes:
         self._turns.add_later(mailbox, self.monotonic() + pause)
 
     def _cost(self, mailbox: str) -> tuple[int, int]:
-        entry = self._waiting[mailbox].tasks[0].entry
+        entry = self.queues[mailbox].tasks[0].entry
         return entry.number, entry.length
 
 

@@ -22,7 +22,7 @@ from mailbox_store.mailboxes.files import Files, Handle
 from mailbox_store.mailboxes.mailboxes import Mailboxes
 from mailbox_store.mailboxes.rendering import Rendering
 from mailbox_store.mailboxes.visit import Doubt, ToAppend
-from mailbox_store.mailboxes.writing import append_whole, end_of, together
+from mailbox_store.mailboxes.writing import append, end_of, together
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +72,10 @@ class Plan:
         return self._at_end(mailbox, length, handle)
 
     def _at_end(self, mailbox: str, length: int, handle: Handle) -> Place:
-        end = self._mailboxes.end_of_waiting(mailbox)
-        if end is not None:
-            return Place(mailbox, end, 0, length)
+        waiting = self._mailboxes.queues.get(mailbox)
+        if waiting is not None:
+            last = waiting.tasks[-1].entry
+            return Place(mailbox, last.start + last.length, 0, length)
         size, lead = end_of(handle)
         return Place(mailbox, size, lead, length + lead)
 
@@ -104,7 +105,7 @@ class Plan:
             last = queue[-1][1]
             octets = last.start + last.length - queue[0][1].start
             doubt: Doubt | None = Doubt.NOTHING
-            if octets <= room and not mailboxes.has_waiting(mailbox) and mailboxes.monotonic() <= until:
+            if octets <= room and mailbox not in mailboxes.queues and mailboxes.monotonic() <= until:
                 room -= octets
                 doubt = self._append_at_once(mailbox, queue)
             if doubt is None:
@@ -126,7 +127,7 @@ class Plan:
                     if handle.lock() and handle.stands() and end_of(handle) == (first.start, first.lead):
                         doubt = Doubt.PART
                         pieces = chain.from_iterable([rendering.pieces(entry) for rendering, entry in queue])
-                        append_whole(handle, first.start, together(pieces))
+                        sum(append(handle, first.start, together(pieces)))
                         doubt = None
                 except (OSError, JournalError) as error:
                     # The visit that is made then tells it, if it still is so.

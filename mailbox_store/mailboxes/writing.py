@@ -7,7 +7,6 @@ Fails: with OSError, and with whatever error the pieces give while they are made
 from __future__ import annotations
 
 import errno
-from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
@@ -65,11 +64,6 @@ def append(handle: Handle, start: int, pieces: Iterable[bytes]) -> Iterator[int]
         if written and handle.size() == start + written:
             handle.truncate(start)
         raise
-
-
-def append_whole(handle: Handle, start: int, pieces: Iterable[bytes]) -> None:
-    """The same, with nothing else in between."""
-    deque(append(handle, start, pieces), maxlen=0)
 
 
 def overwrite(handle: Handle, place: int, pieces: Iterable[bytes]) -> Iterator[int]:

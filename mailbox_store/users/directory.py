@@ -149,7 +149,9 @@ class Directory:
     def _look(self, mailbox: str) -> tuple[str, int]:
         """Why a mailbox cannot be written now, "" where it can, and for how long that holds, in ms."""
         unlisted = self._unlisted
-        is_made = self._users.knows(mailbox) or (unlisted is not None and unlisted.is_made(mailbox))
+        is_made = mailbox in self._users.current.names or (
+            self._users.knows(mailbox) if unlisted is None else unlisted.is_made(mailbox)
+        )
         if not is_made and (unlisted is None or not unlisted.takes(mailbox)):
             return "no such mailbox", 0
         try:
@@ -167,20 +169,22 @@ class Directory:
         # Of one that is to be made nobody can tell but by making it.
         return "", WRITABLE_HOLDS if is_made else 0
 
-    def not_a_mailbox(self, mailboxes: Iterable[str]) -> str:
-        """Of those that mail is for, the first that is nobody's and may not be made; "" where there is none."""
-        new = []
+    def unlisted(self, mailboxes: Iterable[str]) -> list[str]:
+        """Those that are no users'."""
+        named, others = self._users.current.names, []
         for mailbox in mailboxes:
-            if not self._users.knows(mailbox):
-                new.append(mailbox)
-        if not new or (self._unlisted is not None and self._unlisted.may_make(new)):
-            return ""
-        return new[0]
+            if mailbox not in named and not self._users.knows(mailbox):
+                others.append(mailbox)
+        return others
 
-    def made(self, mailboxes: Iterable[str]) -> None:
+    def may_make(self, unlisted: Collection[str]) -> bool:
+        """Can all these be there together?"""
+        return self._unlisted is not None and self._unlisted.may_make(unlisted)
+
+    def made(self, unlisted: Iterable[str]) -> None:
         """These have a file now."""
         if self._unlisted is not None:
-            self._unlisted.made(mailbox for mailbox in mailboxes if not self._users.knows(mailbox))
+            self._unlisted.made(unlisted)
 
 
 def reason(error: OSError) -> str:

@@ -83,7 +83,7 @@ def test_of_a_transaction_that_was_rolled_back_nothing_is_known_and_nothing_is_f
     _drop(db, ledger, 1)
     _drop(db, ledger, 2)
     db.execute("ROLLBACK")
-    ledger.rolled_back(range(2, 3))
+    ledger.rolled_back()
     assert [ledger.knows(name) for name in ("before.1", "added.1")] == [True, False]
     # The number is free again, and what was to be forgotten is still held.
     with _transaction(db, ledger):
