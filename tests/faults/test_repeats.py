@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import signal
+import tempfile
 import time
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -62,32 +66,52 @@ def dies(stack: Stack, where: str) -> None:
 SIZES = pytest.mark.parametrize("kind", ["small", "in pieces"])
 
 
+_numbers = count(1)
+Store: TypeAlias = tuple[Stack, StorePeer, str]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[tuple[Stack, StorePeer]]:
+    with tempfile.TemporaryDirectory(prefix="correio-") as name, store_alone(Path(name)) as both:
+        yield both
+
+
+@pytest.fixture
+def store(running: tuple[Stack, StorePeer]) -> Store:
+    """The store that several tests share, its mailboxes empty; a peer of it; the id of a delivery that is new to it."""
+    stack, peer = running
+    peer.ready()
+    stack.clear()
+    return stack, peer, f"s-{next(_numbers)}.1"
+
+
 @SIZES
-def test_a_delivery_repeated_in_one_batch_is_stored_once(folder: Path, kind: str) -> None:
-    with store_alone(folder) as (stack, peer):
-        asked, text = questions("s-1.1", kind)
-        outcomes = peer.ask(*asked, *asked, *asked)
-        assert [outcome for outcome in outcomes if isinstance(outcome, Delivered)] == [
-            Delivered(False),
-            Delivered(True),
-            Delivered(True),
-        ]
-        assert stored_everywhere(stack, USERS) == {"s-1.1": text}
+def test_a_delivery_repeated_in_one_batch_is_stored_once(store: Store, kind: str) -> None:
+    stack, peer, name = store
+    asked, text = questions(name, kind)
+    outcomes = peer.ask(*asked, *asked, *asked)
+    assert [outcome for outcome in outcomes if isinstance(outcome, Delivered)] == [
+        Delivered(False),
+        Delivered(True),
+        Delivered(True),
+    ]
+    assert stored_everywhere(stack, USERS) == {name: text}
 
 
 @SIZES
 def test_a_delivery_repeated_by_another_worker_after_stops_and_kills_of_the_store_is_stored_once(
-    folder: Path, kind: str
+    store: Store, kind: str
 ) -> None:
-    with store_alone(folder) as (stack, peer), StorePeer(stack) as other:
-        asked, text = questions("s-1.1", kind)
+    stack, peer, name = store
+    with StorePeer(stack) as other:
+        asked, text = questions(name, kind)
         assert peer.ask(*asked)[-1] == Delivered(False)
         assert other.ask(*asked)[-1] == Delivered(True)
         for end in (stack.terminate, stack.kill, stack.kill):
             end("mailbox_store")
             stack.start("mailbox_store")
             assert other.ask(*asked)[-1] == Delivered(True)
-        assert stored_everywhere(stack, USERS) == {"s-1.1": text}
+        assert stored_everywhere(stack, USERS) == {name: text}
 
 
 # Where the store dies: a change of its modules that kills it there, once.
@@ -216,86 +240,86 @@ def test_kill_9_at_any_moment_of_a_delivery_that_is_repeated_stores_it_once(fold
         wait_for_mail(stack, USERS, expected)
 
 
-def test_pieces_may_come_twice_and_in_any_order(folder: Path) -> None:
-    with store_alone(folder) as (stack, peer):
-        first, second, third, whole = large("s-1.1")
-        for order in ([third], [first, first], [third, second], [second, first]):
-            assert all(isinstance(outcome, Staged) for outcome in peer.ask(*order))
-        assert peer.ask(whole) == [Delivered(False)]
-        assert stored_everywhere(stack, USERS) == {"s-1.1": LARGE}
+def test_pieces_may_come_twice_and_in_any_order(store: Store) -> None:
+    stack, peer, name = store
+    first, second, third, whole = large(name)
+    for order in ([third], [first, first], [third, second], [second, first]):
+        assert all(isinstance(outcome, Staged) for outcome in peer.ask(*order))
+    assert peer.ask(whole) == [Delivered(False)]
+    assert stored_everywhere(stack, USERS) == {name: LARGE}
 
 
-def test_a_piece_that_comes_again_with_another_text_changes_nothing(folder: Path) -> None:
-    with store_alone(folder) as (stack, peer):
-        first, second, third, whole = large("s-1.1")
-        forged = Stage("s-1.1", 0, PIECE.swapcase())
-        assert peer.ask(first, forged, second, third, whole)[-1] == Delivered(False)
-        assert stored_everywhere(stack, USERS) == {"s-1.1": LARGE}
+def test_a_piece_that_comes_again_with_another_text_changes_nothing(store: Store) -> None:
+    stack, peer, name = store
+    first, second, third, whole = large(name)
+    forged = Stage(name, 0, PIECE.swapcase())
+    assert peer.ask(first, forged, second, third, whole)[-1] == Delivered(False)
+    assert stored_everywhere(stack, USERS) == {name: LARGE}
 
 
 @pytest.mark.parametrize("missing", [0, 1, 2])
-def test_a_missing_piece_stores_nothing_until_it_is_there(folder: Path, missing: int) -> None:
-    with store_alone(folder) as (stack, peer):
-        *stages, whole = large("s-1.1")
-        late = stages.pop(missing)
-        outcome = peer.ask(*stages, whole)[-1]
-        assert isinstance(outcome, Failed)
-        assert outcome.kind == TROUBLE
-        assert stored_everywhere(stack, USERS) == {}
-        assert peer.ask(late, whole)[-1] == Delivered(False)
-        assert stored_everywhere(stack, USERS) == {"s-1.1": LARGE}
+def test_a_missing_piece_stores_nothing_until_it_is_there(store: Store, missing: int) -> None:
+    stack, peer, name = store
+    *stages, whole = large(name)
+    late = stages.pop(missing)
+    outcome = peer.ask(*stages, whole)[-1]
+    assert isinstance(outcome, Failed)
+    assert outcome.kind == TROUBLE
+    assert stored_everywhere(stack, USERS) == {}
+    assert peer.ask(late, whole)[-1] == Delivered(False)
+    assert stored_everywhere(stack, USERS) == {name: LARGE}
 
 
-def test_a_delivery_after_its_pieces_were_discarded_stores_nothing(folder: Path) -> None:
-    with store_alone(folder) as (stack, peer):
-        *stages, whole = large("s-1.1")
-        assert peer.ask(*stages, Discard("s-1.1"))[-1] == Discarded()
-        assert isinstance(peer.ask(whole)[0], Failed)
-        assert stored_everywhere(stack, USERS) == {}
-        assert peer.ask(*stages, whole)[-1] == Delivered(False)
-        assert stored_everywhere(stack, USERS) == {"s-1.1": LARGE}
+def test_a_delivery_after_its_pieces_were_discarded_stores_nothing(store: Store) -> None:
+    stack, peer, name = store
+    *stages, whole = large(name)
+    assert peer.ask(*stages, Discard(name))[-1] == Discarded()
+    assert isinstance(peer.ask(whole)[0], Failed)
+    assert stored_everywhere(stack, USERS) == {}
+    assert peer.ask(*stages, whole)[-1] == Delivered(False)
+    assert stored_everywhere(stack, USERS) == {name: LARGE}
 
 
-def test_what_was_delivered_cannot_be_discarded_even_while_a_reader_holds_a_mailbox(folder: Path) -> None:
-    with store_alone(folder) as (stack, peer):
-        peer.ready()
-        with (stack.mailboxes / f"{USERS[0]}.txt").open("rb+") as held:
-            fcntl.lockf(held, fcntl.LOCK_EX)
-            assert peer.ask(*large("s-1.1"))[-1] == Delivered(False)
-            assert stored(stack, USERS[0]) == {}
-            assert peer.ask(Discard("s-1.1"), *large("s-1.1"))[-1] == Delivered(True)
-        wait_for_mail(stack, USERS, {"s-1.1": LARGE})
-        # A late piece of a message that is long done is acknowledged, and leaves nothing behind.
-        stack.terminate("mailbox_store")
-        stack.start("mailbox_store")
-        assert all(isinstance(outcome, Staged) for outcome in peer.ask(*large("s-1.1")[:-1]))
-        assert stored_everywhere(stack, USERS) == {"s-1.1": LARGE}
+def test_what_was_delivered_cannot_be_discarded_even_while_a_reader_holds_a_mailbox(store: Store) -> None:
+    stack, peer, name = store
+    peer.ready()
+    with (stack.mailboxes / f"{USERS[0]}.txt").open("rb+") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX)
+        assert peer.ask(*large(name))[-1] == Delivered(False)
+        assert stored(stack, USERS[0]) == {}
+        assert peer.ask(Discard(name), *large(name))[-1] == Delivered(True)
+    wait_for_mail(stack, USERS, {name: LARGE})
+    # A late piece of a message that is long done is acknowledged, and leaves nothing behind.
+    stack.terminate("mailbox_store")
+    stack.start("mailbox_store")
+    assert all(isinstance(outcome, Staged) for outcome in peer.ask(*large(name)[:-1]))
+    assert stored_everywhere(stack, USERS) == {name: LARGE}
 
 
 @SIZES
 def test_a_delivery_whose_deadline_has_passed_is_not_done_and_a_known_one_is_still_known(
-    folder: Path, kind: str
+    store: Store, kind: str
 ) -> None:
-    with store_alone(folder) as (stack, peer):
-        asked, text = questions("s-1.1", kind)
-        for outcome in peer.ask(*asked, deadline=now() - 1):
-            assert isinstance(outcome, Failed)
-            assert outcome.kind == EXPIRED
-        assert stored_everywhere(stack, USERS) == {}
-        assert peer.ask(*asked)[-1] == Delivered(False)
-        assert peer.ask(*asked, deadline=now() - 1)[-1] == Delivered(True)
-        assert stored_everywhere(stack, USERS) == {"s-1.1": text}
+    stack, peer, name = store
+    asked, text = questions(name, kind)
+    for outcome in peer.ask(*asked, deadline=now() - 1):
+        assert isinstance(outcome, Failed)
+        assert outcome.kind == EXPIRED
+    assert stored_everywhere(stack, USERS) == {}
+    assert peer.ask(*asked)[-1] == Delivered(False)
+    assert peer.ask(*asked, deadline=now() - 1)[-1] == Delivered(True)
+    assert stored_everywhere(stack, USERS) == {name: text}
 
 
 @pytest.mark.parametrize("hours", [-13, 13])
-def test_a_delivery_of_a_time_that_the_ledger_cannot_vouch_for_is_refused(folder: Path, hours: int) -> None:
-    with store_alone(folder) as (stack, peer):
-        when = now() + hours * HOUR
-        for asked in ([deliver("s-1.1", USERS, SMALL, time=when)], large("s-1.2", when)):
-            outcome = peer.ask(*asked)[-1]
-            assert isinstance(outcome, Failed)
-            assert outcome.kind == EXPIRED
-        assert stored_everywhere(stack, USERS) == {}
+def test_a_delivery_of_a_time_that_the_ledger_cannot_vouch_for_is_refused(store: Store, hours: int) -> None:
+    stack, peer, name = store
+    when = now() + hours * HOUR
+    for asked in ([deliver(name, USERS, SMALL, time=when)], large("s-1.2", when)):
+        outcome = peer.ask(*asked)[-1]
+        assert isinstance(outcome, Failed)
+        assert outcome.kind == EXPIRED
+    assert stored_everywhere(stack, USERS) == {}
 
 
 # ---------------------------------------------------------------- through workers
