@@ -9,6 +9,8 @@ import smtplib
 import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from tests.conditions import wait_until
 from tests.container_stack import ContainerStack
 from tests.containers.conftest import CALLER, USERS
 from tests.deploy.deploying import deploy
+from tests.faults.restarting import TYPIST, USERS_FILE, restart_workers_and_store
 from tests.scraping import page
 from tests.stack import ROOT, Connection, free_port
 
@@ -206,53 +209,69 @@ def test_a_bad_users_file_is_named_as_the_caller_knows_it_and_nothing_stays(
     assert_nothing_is_left(engine_client, port)
 
 
-def test_down_leaves_no_container_and_no_network(engine_client: docker.DockerClient, folder: Path) -> None:
-    (folder / "users.txt").write_text(USERS)
-    port = free_port()
-    done = deploy("up", folder, MODE="docker", PORT=str(port), WORKERS="1")
-    assert done.returncode == 0, done.stderr
-    # Root itself, where it is root that runs the tests: the store then is root without any capability.
-    assert (folder / "mailboxes" / "ana@example.com.txt").stat().st_uid == os.geteuid()
-    stopped = deploy("down", folder)
-    assert (stopped.returncode, stopped.stdout) == (0, "stopped\n")
-    assert_nothing_is_left(engine_client, port)
-    assert deploy("down", folder).returncode == 0
-
-
 def assert_nothing_is_left(client: docker.DockerClient, port: int) -> None:
     names = [each.name for each in client.containers.list(all=True)] + [each.name for each in client.networks.list()]
     assert [name for name in names if name and name.startswith(f"correio-{port}-")] == []
 
 
-def test_numbers_are_told_inside_the_internal_network_alone_and_the_list_of_them_stays_true(
-    engine_client: docker.DockerClient, folder: Path
+@pytest.fixture(scope="module")
+def own(engine_client: docker.DockerClient) -> Iterator[tuple[Path, int]]:
+    """The folder and the port of a stack of whoever runs the tests, root itself where it is root."""
+    with tempfile.TemporaryDirectory(prefix="correio-") as name:
+        folder, port = Path(name), free_port()
+        folder.chmod(0o755)
+        (folder / "users.txt").write_text(USERS_FILE)
+        settings = {"MODE": "docker", "PORT": str(port), "METRICS_PORT": "9120", "CONVERSATION": "off"}
+        done = deploy("up", folder, **settings)
+        try:
+            assert done.returncode == 0, done.stderr
+            yield folder, port
+        finally:
+            assert deploy("down", folder).returncode == 0
+
+
+async def test_containers_are_replaced_under_load_and_in_an_open_session_without_an_error(
+    own: tuple[Path, int],
 ) -> None:
-    folder.chmod(0o755)
-    (folder / "users.txt").write_text(USERS)
-    settings = {"MODE": "docker", "PORT": str(free_port()), "WORKERS": "1", "METRICS_PORT": "9120"}
-    try:
-        assert deploy("up", folder, **settings).returncode == 0
-        listed = folder / "run" / "prometheus-targets.json"
+    await restart_workers_and_store(*own)
 
-        def told() -> dict[str, str]:
-            """Service → address, of the targets that answer with their own numbers."""
-            found = {}
-            for group in json.loads(listed.read_text()):
-                host, _, port = group["targets"][0].partition(":")
-                name = group["labels"]["service"]
-                if f"correio_{name.rpartition('_')[2]}_" in page(int(port), "/metrics", host)[1]:
-                    found[name] = host
-            return found
 
-        before = told()
-        assert set(before) == {"gateway", "mailbox_store", "session_worker"}
-        for each in engine_client.containers.list(filters={"label": "com.docker.compose.project"}):
-            ports = each.attrs["NetworkSettings"]["Ports"] or {}
-            assert not ports.get("9120/tcp"), "it is published"
-        assert deploy("restart-workers", folder).returncode == 0
-        after = told()
-        assert set(after) == set(before)
-        assert after["session_worker"] != before["session_worker"]
-    finally:
-        assert deploy("down", folder).returncode == 0
+def test_numbers_are_told_inside_the_internal_network_alone_and_the_list_of_them_stays_true(
+    engine_client: docker.DockerClient, own: tuple[Path, int]
+) -> None:
+    listed = own[0] / "run" / "prometheus-targets.json"
+
+    def told() -> dict[str, set[str]]:
+        """Service → addresses, of the targets that answer with their own numbers."""
+        found: dict[str, set[str]] = {}
+        for group in json.loads(listed.read_text()):
+            host, _, port = group["targets"][0].partition(":")
+            name = group["labels"]["service"]
+            if f"correio_{name.rpartition('_')[2]}_" in page(int(port), "/metrics", host)[1]:
+                found.setdefault(name, set()).add(host)
+        return found
+
+    before = told()
+    assert {name: len(hosts) for name, hosts in before.items()} == {
+        "gateway": 1,
+        "mailbox_store": 1,
+        "session_worker": 2,
+    }
+    for each in engine_client.containers.list(filters={"label": "com.docker.compose.project"}):
+        ports = each.attrs["NetworkSettings"]["Ports"] or {}
+        assert not ports.get("9120/tcp"), "it is published"
+    assert deploy("restart-workers", own[0]).returncode == 0
+    after = told()
+    assert {name: len(hosts) for name, hosts in after.items()} == {name: len(hosts) for name, hosts in before.items()}
+    assert not after["session_worker"] & before["session_worker"]
+
+
+def test_down_leaves_no_container_and_no_network(engine_client: docker.DockerClient, own: tuple[Path, int]) -> None:
+    folder, port = own
+    # Of root itself, the store is root without any capability.
+    assert (folder / "mailboxes" / f"{TYPIST}.txt").stat().st_uid == os.geteuid()
+    stopped = deploy("down", folder)
+    assert (stopped.returncode, stopped.stdout) == (0, "stopped\n")
+    assert_nothing_is_left(engine_client, port)
     assert not (folder / "run" / "prometheus-targets.json").exists()
+    assert deploy("down", folder).returncode == 0

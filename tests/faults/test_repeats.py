@@ -78,7 +78,7 @@ def running() -> Iterator[tuple[Stack, StorePeer]]:
 
 @pytest.fixture
 def store(running: tuple[Stack, StorePeer]) -> Store:
-    """The store that several tests share, its mailboxes empty; a peer of it; the id of a delivery that is new to it."""
+    """The store that several tests share, its mailboxes empty; a peer of it; the id of a new delivery."""
     stack, peer = running
     peer.ready()
     stack.clear()
