@@ -26,10 +26,12 @@ from session_worker.dialogue.turn import Policy
 from session_worker.metrics import Counts
 from session_worker.store_calls import Lookups, StoreCalls
 from wire.messages import (
+    Ahead,
     Answer,
     Deliver,
     Discard,
     Injected,
+    Lines,
     Message,
     Ping,
     Pong,
@@ -41,6 +43,7 @@ from wire.messages import (
     WorkerAlive,
 )  # fmt: skip
 from wire.outcomes import Delivered, Failed, Outcome, TimedOut
+from wire.records import replace
 
 log = logging.getLogger(__name__)
 
@@ -179,6 +182,8 @@ class Service:
             counts.injected += done.next.__class__ is Injected
             for told in done.told:
                 counts.replies[told.verb or "other", told.code] += 1
+            if (ahead := self._ahead(step, done)) is not None:
+                answer = replace(done, ahead=ahead)
         except NewerState as newer:
             counts.refused += 1
             log.info("%s: handed back: %s", step.session, newer, extra=_about("handed-back", step.session))
@@ -196,6 +201,21 @@ class Service:
         running.gateway.send(answer)
         if self.draining and not self.running:
             self.idle.set()
+
+    def _ahead(self, step: Step, done: StepDone) -> Ahead | None:
+        """What the next step would be answered, if the store need not be asked for it."""
+        following = steps.following(step, done)
+        if following is None:
+            return None
+        assert isinstance(following.input, Lines)
+        dialogue = steps.run(self._rules, following)
+        try:
+            outcome = self._lookups.recall(next(dialogue), self._loop.time())
+            if outcome is not None:
+                dialogue.send(outcome)
+        except StopIteration as end:
+            return Ahead(following.input.lines, end.value)
+        return None
 
     def _apology(self, step: Step) -> StepDone:
         self._counts.faults += 1

@@ -145,6 +145,7 @@ class StepDone(Part, tag="done"):
     the same in any session, by any worker.
     `told`: one for each line that was consumed, or for the message that has ended.
     `delivery`: the id of the message, where the replies say that it was delivered.
+    `ahead`: what the step would be answered that most clients have done next; None: nothing is known of it.
     """
 
     session: Id
@@ -158,6 +159,14 @@ class StepDone(Part, tag="done"):
     holds: Number = 0
     told: Annotated[tuple[Told, ...], Meta(max_length=limits.MAX_LINES)] = ()
     delivery: Text = ""
+    ahead: Ahead | None = None
+
+
+class Ahead(Part):
+    """The answer to these Lines, a single one, in the state of the StepDone that it comes with."""
+
+    lines: SomeLines
+    done: StepDone
 
 
 class StepRefused(Part, tag="refused"):

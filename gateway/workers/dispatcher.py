@@ -138,18 +138,25 @@ class KnownAnswers:
         self._octets = 0
 
     def learn(self, step: Step, done: StepDone, worker: Peer, begun: float) -> None:
-        """A step that was begun at that time has been answered."""
-        spoken = step.input
-        if not done.holds or not isinstance(spoken, Lines) or isinstance(done.next, Injected):
+        """A step that was begun at that time has been answered, and maybe the next one ahead."""
+        if isinstance(step.input, Lines):
+            self._put(step.state, step.input.lines, done, worker, begun)
+        ahead = done.ahead
+        # Of each line must be told whether it is secret, as `impossible` sees to with a step's own.
+        if ahead is not None and len(ahead.lines) == ahead.done.consumed == len(ahead.done.told):
+            self._put(done.state, ahead.lines, ahead.done, worker, begun)
+
+    def _put(self, state: bytes, lines: _Lines, done: StepDone, worker: Peer, begun: float) -> None:
+        if not done.holds or isinstance(done.next, Injected):
             return
-        octets = _OVERHEAD + len(step.state) + len(done.state) + len(done.carry or b"") + len(done.replies)
-        octets += sum(len(line or b"") + _OVERHEAD_OF_LINE for line in spoken.lines)
+        octets = _OVERHEAD + len(state) + len(done.state) + len(done.carry or b"") + len(done.replies)
+        octets += sum(len(line or b"") + _OVERHEAD_OF_LINE for line in lines)
         if octets > _ANSWER:
             return
         if self._octets + octets > _ANSWERS:
             self.forget()
         self._octets += octets
-        self._answers[step.state, spoken.lines] = Known(done, worker, begun + done.holds / 1000)
+        self._answers[state, lines] = Known(done, worker, begun + done.holds / 1000)
 
     def find(self, state: bytes, lines: _Lines, now: float) -> Known | None:
         """What a step of these lines would be answered, if that is known."""

@@ -42,6 +42,8 @@ from wire.records import replace
 # Octets of replies after which a step ends though it has more lines. Those to MAIL, 100 RCPT and DATA fit; those to
 # 128 HELP do not, which thousands of sessions could ask for at once.
 _SAID_ENOUGH = 32 * 1024
+# Octets of a state over which no answer is given ahead: it would have all those recipients once more.
+_LARGE = 4096
 # C0 and DEL; and C1, which terminals obey as well (RFC 6531 section 3.3 excludes them from UTF8-non-ascii addresses).
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # What browsers, scanners and worms say to any port: an HTTP request or its Host header, SSH, a TLS ClientHello.
@@ -84,6 +86,16 @@ def run(policy: Policy, step: Step) -> Generator[Question, Outcome, StepDone]:
         turn, told = (yield from message.abandoned(context)), ()
     said = turn.reply.render() if turn.reply else b""
     return _done(step, session, turn.session, said, turn.next, told=told, delivery=turn.delivery)
+
+
+def following(step: Step, done: StepDone) -> Step | None:
+    """The step that most clients have done next, where its answer could be one for others too."""
+    last = done.told[-1] if done.holds and done.told else None
+    if last is None or last.code != 250 or not VERBS[last.verb].followed_by or len(done.state) > _LARGE:
+        return None
+    lines = Lines((VERBS[last.verb].followed_by,))
+    carry = step.carry if done.carry is None else done.carry
+    return Step(step.session, step.seq + 1, step.time, done.state, lines, step.client, carry, step.message)
 
 
 def opening(policy: Policy) -> bytes:

@@ -24,6 +24,7 @@ class Verb(Record):
     and comes in these alone, or `anytime`. `example`: how it is written, in HELP and in refusals; `does`: what HELP
     says of it, "" where HELP does not list it. `secret`: what follows it may be a password, and is shown to nobody.
     `ends_group`: a client that pipelines waits for its reply (RFC 2920 section 3.1, and where each extension is).
+    `followed_by`: what most clients say next, answered ahead where that can be known (wire/SPEC.md, `ahead`).
     """
 
     name: str
@@ -34,6 +35,7 @@ class Verb(Record):
     does: str = ""
     secret: bool = False
     ends_group: bool = False
+    followed_by: bytes = b""
 
     def comes_in(self, phase: Phase) -> bool:
         return self.anytime or phase in self.onward
@@ -155,7 +157,7 @@ VERBS: dict[str, Verb] = {
         ),
         Verb(
             "RCPT", transaction.serve_rcpt, _RCPT, False, RCPT_FORM,
-            "names a recipient, by name@domain in <>; once for each of them",
+            "names a recipient, by name@domain in <>; once for each of them", followed_by=b"DATA",
         ),
         Verb(
             "DATA", transaction.serve_data, _DATA, False, "DATA",

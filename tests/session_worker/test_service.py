@@ -59,6 +59,29 @@ async def test_what_the_store_has_just_said_is_not_asked_again_and_holds_for_wha
         assert len(stage.store.of(Ask)) == 1
 
 
+async def test_what_data_will_be_answered_is_told_with_the_recipient_where_the_store_need_not_be_asked(
+    folder: Path,
+) -> None:
+    async with staged(folder) as stage:
+        for number, (holds, writable_for) in enumerate([(0, 0), (0, 60_000), (60_000, 60_000)], 1):
+            stage.gateway.send(step(number, RCPT, SENDER))
+            ask = (await stage.asked(number))[-1]
+            stage.store.send(Answer(ask.request, Found("maria@example.com", holds, writable_for)))
+            done = await stage.answered(number)
+            assert (done.ahead is None) == (number < 3)
+        assert done.ahead is not None
+        assert done.ahead.lines == (b"DATA",)
+        stage.gateway.send(replace(step(4, Lines((b"DATA",))), state=done.state, carry=b"<>"))
+        asked = await stage.answered(4)
+        assert replace(asked, holds=0) == replace(done.ahead.done, holds=0)
+        assert 0 < asked.holds <= done.ahead.done.holds <= 60_000
+        # Two recipients, and of one nobody knows whether its mailbox can be written.
+        lines = Lines((*RCPT.lines, b"RCPT TO:<joao@example.com>"))
+        stage.gateway.send(step(5, lines, SENDER))
+        stage.store.send(Answer((await stage.asked(4))[-1].request, Found("joao@example.com", 60_000)))
+        assert (await stage.answered(5)).ahead is None
+
+
 async def test_a_store_that_has_restarted_is_asked_again(folder: Path) -> None:
     async with staged(folder) as stage:
         stage.store.send(Pong("one"))

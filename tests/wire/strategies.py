@@ -46,6 +46,7 @@ answers = st.one_of(
     st.just(outcomes.Discarded()),
     st.builds(outcomes.Failed, st.sampled_from(get_args(outcomes.Failure)), texts),
 )
+dones = st.builds(messages.StepDone, ids, numbers, numbers, octets, octets, nexts, holds=numbers, told=told)
 any_message = st.one_of(
     st.builds(messages.Step, ids, numbers, numbers, octets, inputs, clients, octets, numbers, numbers),
     st.builds(
@@ -61,6 +62,7 @@ any_message = st.one_of(
         numbers,
         told,
         texts,
+        st.none() | st.builds(messages.Ahead, lines, dones),
     ),
     st.builds(messages.StepRefused, ids, numbers, st.sampled_from(["draining", "state"])),
     st.builds(messages.WorkerAlive, names, numbers, st.booleans(), served, octets, numbers),

@@ -16,6 +16,7 @@ from tests.gateway.fakes import gateway, mute, parrot
 from wire.codec import encode
 from wire.limits import MAX_ID, SMALL_STEP
 from wire.messages import (
+    Ahead,
     Body,
     Client,
     Close,
@@ -279,3 +280,14 @@ def test_steps_are_numbered_and_bring_the_message_s_number_and_what_the_latest_a
     ]  # fmt: skip
     assert session.begin(Lines((b"b",))).message == 2
     assert (end.client, session.in_transaction) == (Client("::1"), True)
+
+
+def test_an_answer_that_is_given_ahead_is_known_in_the_state_after_it_and_for_its_own_time() -> None:
+    following = replace(STEP, state=DONE.state, input=Lines((b"DATA",)))
+    done = replace(DONE, consumed=1, told=(Told("DATA", 354),), state=b"reading", holds=50)
+    answers = known(STEP, replace(DONE, holds=0, ahead=Ahead((b"DATA",), done)))
+    assert find(answers) is None
+    assert find(answers, 10.04, following) == Known(done, b"w1", 10.05)
+    assert find(answers, 10.05, following) is None
+    untold = known(STEP, replace(DONE, ahead=Ahead((b"DATA",), replace(done, told=()))))
+    assert find(untold, 10.0, following) is None
