@@ -22,21 +22,42 @@ import logging
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from bench.inprocess import HERE as HARNESS
-from bench.inprocess import Services
-from runtime.telling import Form
+from bench import counting
+from bench.generator import message
+from bench.peers.base import DOMAIN, address
+from deploy import in_memory
+from deploy.in_memory import BEGIN, GATEWAY, SESSION_WORKER, InMemory
+from mailbox_store.journal.sqlite_journal import SqliteJournal
+from mailbox_store.mailboxes.files import DiskFiles
+from mailbox_store.metrics import Totals
+from mailbox_store.service import StoreService
+from mailbox_store.store import Store
+from mailbox_store.users.directory import Directory, Users
+from mailbox_store.users.parsing import parse_users
+from runtime import lists
+from runtime.lists import Frames, ListContext, ListLoop
+from runtime.logs import open_destination
+from runtime.telling import EventLog, Form, Output
 
 BUDGET = Path(__file__).with_name("budget.json")
 # What the budget may exceed the count by, and on another Python the count the budget.
 SLACK = 0.10
 _WARM_UP = 5
 _MESSAGES = 30
+_SIZE = 4096
+STORE = "mailbox_store"
+# The store's checkpoint has its place once a second; a turn of its loop under load takes about this.
+_TURN_SECONDS = 0.01
+_WORKER = b"worker"
+# What the harness does itself does not count.
+_HARNESS = {__file__, in_memory.__file__, lists.__file__}
 
 
 class Load(NamedTuple):
@@ -64,7 +85,7 @@ Calls = dict[str, dict[str, float]]
 
 
 class Profiler:
-    """Counts calls by service and by function. What the harness does itself does not count."""
+    """Counts calls by service and by function."""
 
     def __init__(self) -> None:
         self.by_function: dict[str, Counter[str]] = {}
@@ -74,7 +95,7 @@ class Profiler:
         functions = self.by_function.setdefault(service, Counter())
 
         def on_event(frame: FrameType, event: str, argument: Any) -> None:
-            if frame.f_code.co_filename in (HARNESS, __file__):
+            if frame.f_code.co_filename in _HARNESS:
                 return
             if event == "call":
                 functions[f"{Path(frame.f_code.co_filename).name}:{frame.f_code.co_qualname}"] += 1
@@ -88,14 +109,120 @@ class Profiler:
             sys.setprofile(None)
 
 
+class AtOnce(Executor):
+    """Does what it is given in the caller's thread, where it is counted."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(function(*arguments, **named))
+        return future
+
+
+class FixedUsers:
+    """A list of users that never changes."""
+
+    def __init__(self, count: int) -> None:
+        lines = "".join(address(number) + "\n" for number in range(count))
+        self.current: Users = parse_users(lines.encode(), "users.txt", DOMAIN)
+
+    def knows(self, mailbox: str) -> bool:
+        return mailbox in self.current.names
+
+
+class OnDisk(InMemory):
+    """The server with the store's real journal and files, and `sessions` clients that speak in lock-step.
+
+    Time stands still but for the store's pauses, which are counted in turns, so every run does exactly the same.
+
+    :param folder: for the journal, the mailboxes and the log.
+    :param log: whether conversations and deliveries are logged, and for whom.
+    """
+
+    def __init__(self, folder: Path, sessions: int, log: Form | None = None) -> None:
+        self.profile: Callable[[str], AbstractContextManager[None]] = lambda _service: nullcontext()
+        self._turns = 0
+        self._mailboxes = folder / "mailboxes"
+        self._mailboxes.mkdir()
+        output = Output(open_destination(str(folder / "log"), ()), lambda _lines, _why: b"")
+        events = {
+            name: EventLog(output, name, log, lambda: int(BEGIN * 1e9))
+            for name in (GATEWAY, SESSION_WORKER, STORE)
+            if log
+        }
+        self._make_store(folder, sessions, events.get(STORE))
+        super().__init__([address(0)], events=events)
+        self._clients = [self.connect() for _ in range(sessions)]
+
+    def _make_store(self, folder: Path, users: int, events: EventLog | None) -> None:
+        files = DiskFiles(self._mailboxes)
+
+        def now() -> int:
+            return int(BEGIN * 1000)
+
+        def monotonic() -> float:
+            return self._turns * _TURN_SECONDS
+
+        totals, context = Totals(), ListContext()
+        directory = Directory(files, FixedUsers(users), totals)
+        self._on_disk = Store(
+            SqliteJournal(folder / "journal"), files, directory, AtOnce(), now, monotonic, totals, events
+        )
+        self._on_disk.recover("budget")
+        self._service = StoreService(self._on_disk, directory, cast(Any, context), "")
+        (self._from_workers,) = context.sockets
+
+    def close(self) -> None:
+        self._on_disk.close()
+
+    def stored(self) -> int:
+        """How many messages are in the mailboxes."""
+        return counting.Counter(self._mailboxes).look()
+
+    def exchange(self, pipelined: bool, sender: str = "bench") -> None:
+        """One message of each session."""
+        mail = f"MAIL FROM:<{sender}@{DOMAIN}>\r\n".encode()
+        rcpts = [f"RCPT TO:<{address(number)}>\r\n".encode() for number in range(len(self._clients))]
+        if pipelined:
+            self.say(lambda number: mail + rcpts[number] + b"DATA\r\n", "354 ")
+        else:
+            self.say(lambda _: mail, "250 ")
+            self.say(lambda number: rcpts[number], "250 ")
+            self.say(lambda _: b"DATA\r\n", "354 ")
+        text = message(_SIZE)
+        self.say(lambda _: text, "250 ")
+
+    def say(self, octets: Callable[[int], bytes], expected: str) -> None:
+        """All clients say theirs, and are answered."""
+        for number, client in enumerate(self._clients):
+            said = octets(number)
+            client.said = b""
+            with self.profile(GATEWAY):
+                client.send(said)
+        self.settle()
+        for client in self._clients:
+            assert client.said.decode().splitlines()[-1].startswith(expected), client.said
+
+    def turn(self, service: str, loop: ListLoop) -> None:
+        with self.profile(service):
+            super().turn(service, loop)
+
+    def ask_store(self, asked: list[Frames]) -> list[Frames]:
+        self._from_workers.inbox.extend([_WORKER, *frames] for frames in asked)
+        self._turns += 1
+        with self.profile(STORE):
+            self._service._turn()
+            self._on_disk.tick()
+        return [frames for _worker, *frames in self._from_workers.taken()]
+
+
 def count_load(load: Load) -> dict[str, Counter[str]]:
     """Calls by service and function of `sessions` × `_MESSAGES` messages in steady state."""
     sessions, pipelined, same, log = load
     profiler = Profiler()
     with tempfile.TemporaryDirectory(prefix="correio-budget-") as folder:
-        services = Services(Path(folder), sessions, log)
+        services = OnDisk(Path(folder), sessions, log)
         try:
-            services.greet()
+            services.say(lambda _: b"EHLO bench.example\r\n", "250 ")
             for number in range(_WARM_UP + _MESSAGES):
                 if number == _WARM_UP:
                     services.profile = profiler.count

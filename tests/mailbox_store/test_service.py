@@ -18,12 +18,12 @@ from typing import Any, cast
 import pytest
 import zmq
 
-from bench.inprocess import ListContext
 from mailbox_store.metrics import Totals
 from mailbox_store.service import StoreService
 from mailbox_store.store import Store
 from mailbox_store.users.directory import Directory
 from runtime.bus import open_socket
+from runtime.lists import ListContext
 from tests.conditions import wait_until
 from tests.mailbox_store.fakes import FixedUsers, MemoryFiles
 from wire.codec import PROTOCOL, decode, encode

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from deploy.in_memory import InMemory
 from session_worker.dialogue.replies import shown
 from session_worker.dialogue.turn import Policy, SenderDomainRule
-from tests.transcripts.memory_server import MemoryServer
 
 _USERS = ("maria@example.com", "joão@example.com")
 _NAMES = [
@@ -44,29 +44,26 @@ _PROPOSAL = re.compile(
 
 
 class Session:
-    """A session that can be begun anew and brought to where it is."""
+    """A session that can be begun anew, on the same server, and brought to where it is."""
 
-    def __init__(self, rules: Policy, said: tuple[bytes, ...] = ()) -> None:
-        self._rules = rules
+    def __init__(self, server: InMemory, said: tuple[bytes, ...] = ()) -> None:
+        self._server = server
         self._said = said
-        self._server = MemoryServer(rules, _USERS)
-        for line in said:
-            self._server.feed(line)
+        self._client = server.connect()
+        self._client.say(b"".join(said))
 
     def say(self, text: str) -> str:
         """The reply to a line."""
         line = text.encode() + b"\r\n"
-        before = len(self._server.said)
-        self._server.feed(line)
         self._said += (line,)
-        return self._server.said[before:].decode()
+        return self._client.say(line).decode()
 
     @property
     def over(self) -> bool:
-        return self._server.closed
+        return self._client.closed
 
     def another(self) -> Session:
-        return Session(self._rules, self._said)
+        return Session(self._server, self._said)
 
 
 def _try_proposals(session: Session, said: str, reply: str) -> None:
@@ -80,7 +77,7 @@ def _try_proposals(session: Session, said: str, reply: str) -> None:
 
 
 def test_the_proposals_of_a_reply_are_found() -> None:
-    session = Session(Policy())
+    session = Session(InMemory(_USERS))
     assert _PROPOSAL.findall(session.say("DATA")) == ["HELO example.org", "EHLO host.example.org"]
     assert _PROPOSAL.findall(session.say("HELO b.example")) == ["MAIL FROM:<you@b.example>"]
     session.say("MAIL FROM:<>")
@@ -104,7 +101,7 @@ _RULES = [
 @pytest.mark.parametrize("verb", ["HELO", "EHLO"])
 @pytest.mark.parametrize("name", _NAMES, ids=range(len(_NAMES)))
 def test_what_is_proposed_to_a_name_is_accepted(rules: Policy, verb: str, name: str) -> None:
-    session = Session(rules)
+    session = Session(InMemory(_USERS, rules))
     reply = session.say(f"{verb} {name}")
     assert reply.startswith("250") or (rules.strict and reply.startswith("501 5.5.4"))
     _try_proposals(session, name, reply)
@@ -124,7 +121,7 @@ def test_what_is_proposed_to_a_name_is_accepted(rules: Policy, verb: str, name: 
 def test_what_is_proposed_is_accepted_in_every_phase_and_after_every_refusal(
     rules: Policy, name: str, said: list[str]
 ) -> None:
-    session = Session(rules)
+    session = Session(InMemory(_USERS, rules))
     for hello in ("", f"HELO {name}", f"EHLO {name}"):
         for line in filter(None, [hello, "MAIL FROM:<>", *said, "RCPT TO:<maria@example.com>", *said]):
             if session.over or line == "DATA":
@@ -207,7 +204,7 @@ def test_what_is_proposed_is_accepted_in_every_phase_and_after_every_refusal(
     ],
 )  # fmt: skip
 def test_a_refusal_names_the_rule_that_is_broken(said: str, reply: str) -> None:
-    session = Session(_RULES[0])
+    session = Session(InMemory(_USERS, _RULES[0]))
     session.say("EHLO client.example")
     assert re.match(reply, session.say(said))
 
@@ -231,7 +228,7 @@ def test_a_refusal_names_the_rule_that_is_broken(said: str, reply: str) -> None:
     ],
 )
 def test_a_refusal_in_a_mail_names_the_rule_that_is_broken(said: str, reply: str) -> None:
-    session = Session(_RULES[0])
+    session = Session(InMemory(_USERS, _RULES[0]))
     session.say("HELO client.example")
     assert session.say("MAIL FROM:<a@b> SIZE=1").startswith("555 5.5.4 Parameters are an extension")
     assert session.say("MAIL FROM:<a@b>").startswith("553 5.1.8 The sender's domain must be the one you said in HELO")

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploy.in_memory import MemoryStore
 from session_worker.dialogue import state, steps
 from session_worker.dialogue.state import NewerState, Recipient, Session, StateError, Transaction
 from session_worker.dialogue.turn import HOLDS, Policy
 from session_worker.faults.cue import Faults
-from tests.transcripts.memory_store import MemoryStore
 from wire import limits
 from wire.messages import (
     Body,
@@ -66,15 +66,16 @@ def _run(step: Step, store: MemoryStore | None = None, rules: Policy | None = No
     try:
         question = next(talk)
         while True:
-            question = talk.send(answers.answer(question))
+            question = talk.send(answers.answer(question) or TimedOut())
     except StopIteration as end:
         return end.value
 
 
 def test_a_thousand_of_the_longest_addresses_of_one_mailbox_fit_a_state_and_a_delivery() -> None:
     """Each is named in the mailbox; one more is one too many."""
-    rules, store = Policy(max_recipients=1000), MemoryStore([f"*@{'d' * 63}.{'e' * 63}.{'f' * 63}.{'g' * 60}"])
-    domain = store.users[0][2:]
+    rules, store = Policy(max_recipients=1000), MemoryStore([f"*@{'d' * 63}.{'e' * 63}.{'f' * 63}.{'g' * 57}"])
+    (mailbox,) = store.users.mailboxes
+    domain = mailbox[2:]
     session = Session("example.org", transaction=Transaction("a@example.org"))
     for begin in range(0, 1001, 100):
         lines = [f"RCPT TO:<{number:05}{'x' * 59}@{domain}>".encode() for number in range(begin, begin + 100)]
@@ -87,7 +88,7 @@ def test_a_thousand_of_the_longest_addresses_of_one_mailbox_fit_a_state_and_a_de
     session = _after(_run(_step(Lines((b"DATA",)), session), store, rules), session)
     assert len(state.encode(session)) < limits.MAX_STATE
     assert _run(_step(Body(b"", 0, True), session), store, rules).replies.startswith(b"250 2.0.0")
-    assert store.mailboxes[store.users[0]].count(b"\nX-Original-To: ") == 1000
+    assert store.mailboxes[mailbox].count(b"\nX-Original-To: ") == 1000
 
 
 _START = Session()
@@ -238,7 +239,7 @@ _READY = replace(_BEGUN, transaction=Transaction("a@b", recipients=(Recipient("m
     ],
 )
 def test_it_is_told_for_how_long_an_answer_holds(session: Session, lines: tuple[bytes], holds: int) -> None:
-    store = MemoryStore(_USERS, lasting=True)
+    store = MemoryStore(_USERS)
     assert _run(_step(Lines(lines), session), store, replace(_RULES, explain=True)).holds == holds
 
 
@@ -289,11 +290,11 @@ def test_what_holds_for_others_depends_on_neither_carry_nor_client_nor_the_step_
     lines: list[bytes | None], session: Session, data: st.DataObject
 ) -> None:
     step = _step(Lines(tuple(lines)), session)
-    done = _run(step, MemoryStore(_USERS, lasting=True))
+    done = _run(step, MemoryStore(_USERS))
     other = replace(step, session="s-2", seq=7, time=_TIME + 1, message=3, client=Client("::1"))
     if session.transaction is not None:
         other = replace(other, carry=data.draw(_senders))
-    there = _run(other, MemoryStore(_USERS, lasting=True))
+    there = _run(other, MemoryStore(_USERS))
     if done.holds:
         assert replace(there, session="s-1", seq=1) == done
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.in_memory import BEGIN, Caller, InMemory, MemoryStore
 from session_worker.dialogue import state, steps
 from session_worker.dialogue.turn import Policy
 from session_worker.faults.cue import Faults
 from session_worker.faults.rules import parse
-from tests.transcripts.memory_server import TIME, MemoryServer
-from tests.transcripts.memory_store import MemoryStore
 from wire.messages import Connected, Injected, Lines, ReadLines, Step, StepDone
+from wire.outcomes import TimedOut
 
+TIME = int(BEGIN * 1000)
 _USERS = ("ana@example.org", "maria@example.com")
 _LINES = [
     b"NOOP", b"HELO a.example", b"MAIL FROM:<a@a.example>", b"RSET", b"DATA", b"VRFY ana", b"XYZ",
@@ -24,8 +26,12 @@ def rules(text: str = "", seed: int = 0) -> Policy:
     return Policy(faults=Faults(parse(text), seed))
 
 
-def server(text: str = "", seed: int = 0) -> MemoryServer:
-    return MemoryServer(rules(text, seed), _USERS)
+def server(text: str = "") -> InMemory:
+    return InMemory(_USERS, rules(text))
+
+
+def client(text: str = "") -> Caller:
+    return server(text).connect()
 
 
 def run(about: Policy, step: Step) -> StepDone:
@@ -34,7 +40,7 @@ def run(about: Policy, step: Step) -> StepDone:
     try:
         question = next(talk)
         while True:
-            question = talk.send(store.answer(question))
+            question = talk.send(store.answer(question) or TimedOut())
     except StopIteration as end:
         return end.value
 
@@ -57,11 +63,17 @@ def session(about: Policy, number: int, *lines: bytes) -> bytes:
     return said
 
 
-def test_a_delay_is_the_gateway_s_and_is_told_with_its_reason() -> None:
+def test_a_delay_is_the_gateway_s_and_is_told_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
     it = server()
-    it.feed(b"HELO a.example\r\nMAIL FROM:<>\r\nRCPT TO:<ana+delay-5s-at-data@example.org>\r\nDATA\r\n")
-    assert it.said.endswith(b"354 Type the message; end it with a line that holds a single dot\r\n")
-    assert [(each.delay, each.what) for each in it.injected] == [(5000, "delay 5000 ms at data")]
+    client = it.connect()
+    client.say(b"HELO a.example\r\nMAIL FROM:<>\r\nRCPT TO:<ana+delay-5s-at-data@example.org>\r\n")
+    with caplog.at_level("WARNING"):
+        assert client.say(b"DATA\r\n") == b""
+    assert caplog.messages[-1].endswith("! injected: delay 5000 ms at data")
+    it.wait(4.999)
+    assert not client.said.endswith(b"354 Type the message; end it with a line that holds a single dot\r\n")
+    it.wait(0.001)
+    assert client.said.endswith(b"354 Type the message; end it with a line that holds a single dot\r\n")
 
 
 def test_what_was_said_before_a_delayed_reply_does_not_wait_with_it() -> None:
@@ -77,22 +89,25 @@ def test_what_was_said_before_a_delayed_reply_does_not_wait_with_it() -> None:
 
 def test_delays_of_several_recipients_add_up_and_the_first_failure_counts() -> None:
     it = server("at data delay 1s; at data fail 451; at data fail 554")
-    it.feed(b"HELO a.example\r\nMAIL FROM:<>\r\nRCPT TO:<ana+delay-2s-at-data@example.org>\r\nDATA\r\n")
-    assert b"\r\n451 4.0.0 " in it.said
-    assert b"554" not in it.said
-    assert it.injected[0].delay == 3000
+    client = it.connect()
+    client.say(b"HELO a.example\r\nMAIL FROM:<>\r\nRCPT TO:<ana+delay-2s-at-data@example.org>\r\nDATA\r\n")
+    it.wait(2.9)
+    assert b"451" not in client.said
+    it.wait(0.1)
+    assert b"\r\n451 4.0.0 " in client.said
+    assert b"554" not in client.said
 
 
 def test_a_command_that_fails_on_cue_has_not_happened() -> None:
-    it = server("at mail nth 1 fail 451")
-    it.feed(b"HELO a.example\r\nMAIL FROM:<>\r\nRCPT TO:<ana@example.org>\r\nMAIL FROM:<>\r\n")
+    it = client("at mail nth 1 fail 451")
+    it.say(b"HELO a.example\r\nMAIL FROM:<>\r\nRCPT TO:<ana@example.org>\r\nMAIL FROM:<>\r\n")
     replies = it.said.split(b"\r\n")
     assert [reply[:9] for reply in replies[2:5]] == [b"451 4.0.0", b"503 5.5.1", b"250 2.1.0"]
 
 
 def test_a_failure_on_cue_counts_among_a_session_s_errors_as_any_5xx() -> None:
-    it = MemoryServer(Policy(max_errors=2, faults=Faults(parse("at noop fail 554"))), _USERS)
-    it.feed(b"NOOP\r\nNOOP\r\nNOOP\r\n")
+    it = InMemory(_USERS, Policy(max_errors=2, faults=Faults(parse("at noop fail 554")))).connect()
+    it.say(b"NOOP\r\nNOOP\r\nNOOP\r\n")
     assert it.said.splitlines()[-1].startswith(b"421 4.7.0")
     assert it.closed
 
@@ -100,26 +115,31 @@ def test_a_failure_on_cue_counts_among_a_session_s_errors_as_any_5xx() -> None:
 def test_of_a_large_message_that_fails_at_its_end_nothing_stays() -> None:
     for word in (b"fail-451-at-end", b"drop-at-end"):
         it = server()
-        it.feed(b"EHLO a.example\r\nMAIL FROM:<>\r\nRCPT TO:<ana+" + word + b"@example.org>\r\nDATA\r\n")
-        it.feed(b"0123456789abcdef\r\n" * 40_000 + b".\r\n")
-        assert it.closed is (word == b"drop-at-end")
+        client = it.connect()
+        client.say(b"EHLO a.example\r\nMAIL FROM:<>\r\nRCPT TO:<ana+" + word + b"@example.org>\r\nDATA\r\n")
+        client.say(b"0123456789abcdef\r\n" * 80_000 + b".\r\n")
+        assert client.closed is (word == b"drop-at-end")
         assert (it.store.staged, it.store.mailboxes) == ({}, {})
 
 
 def test_rset_forgets_what_recipients_asked_for() -> None:
-    it = server()
+    it = client()
     mail = b"MAIL FROM:<>\r\nRCPT TO:<ana%s@example.org>\r\n"
-    it.feed(b"HELO a.example\r\n" + mail % b"+drop-at-data" + b"RSET\r\n" + mail % b"" + b"DATA\r\n")
+    it.say(b"HELO a.example\r\n" + mail % b"+drop-at-data" + b"RSET\r\n" + mail % b"" + b"DATA\r\n")
     assert not it.closed
     assert b"\r\n354 " in it.said
 
 
 def test_words_beyond_the_bound_are_recipients_like_any_other() -> None:
     it = server()
+    client = it.connect()
     many = b"".join(b"RCPT TO:<delay-%dms-at-data@x.example>\r\n" % number for number in range(1, 40))
-    it.feed(b"HELO a.example\r\nMAIL FROM:<>\r\n" + many + b"DATA\r\n")
-    assert it.said.count(b"\r\n250 2.1.5 ") == 39
-    assert it.injected[0].delay == sum(range(1, 17))
+    client.say(b"HELO a.example\r\nMAIL FROM:<>\r\n" + many + b"DATA\r\n")
+    assert client.said.count(b"\r\n250 2.1.5 ") == 39
+    it.wait((sum(range(1, 17)) - 1) / 1000)
+    assert b"\r\n354 " not in client.said
+    it.wait(0.001)
+    assert b"\r\n354 " in client.said
 
 
 def test_a_rule_of_a_connection_is_for_that_one_alone() -> None:
@@ -128,10 +148,10 @@ def test_a_rule_of_a_connection_is_for_that_one_alone() -> None:
 
 
 def test_whoever_asks_whether_mail_is_taken_is_told_so_whatever_goes_wrong_at_rcpt() -> None:
-    it = server("at rcpt fail 451")
-    it.feed(b"HELO a.example\r\nMAIL FROM:<>\r\nRCPT TO:<postmaster>\r\n")
+    it = client("at rcpt fail 451")
+    it.say(b"HELO a.example\r\nMAIL FROM:<>\r\nRCPT TO:<postmaster>\r\n")
     assert it.said.endswith(b"250 2.1.5 Recipient <postmaster> accepted; another RCPT, or DATA.\r\n")
-    it.feed(b"RCPT TO:<ana@example.org>\r\n")
+    it.say(b"RCPT TO:<ana@example.org>\r\n")
     assert it.said.endswith(b"451 4.0.0 Injected: fail 451 4.0.0 at rcpt\r\n")
 
 
