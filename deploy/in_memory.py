@@ -2,14 +2,12 @@
 
     server = InMemory(["ana@correio.localhost"])
     client = server.connect()
-    client.said                         # b"220 ..."
-    client.say(b"HELO example.org\\r\\n")   # b"250 ..."
-    server.mailboxes                    # {} until a mail has been delivered
+    replies = client.say(b"HELO example.org\\r\\n")
 
 It is put together of the parts that run as processes: the gateway's connections and dispatcher, a worker, the bus and
-its frames; only the store is another, a few dictionaries. `say` returns when nobody has anything to do any more. Time
-begins with BEGIN and passes by `wait` alone: what is held back on cue, or ends because a client is silent, is waited
-for there.
+its frames; only the store is another, a few dictionaries (`server.mailboxes`). So it is here, where a stack is put
+together of processes or containers too. `say` returns when nobody has anything to do any more. Time begins with BEGIN
+and passes by `wait` alone: what is held back on cue, or ends because a client is silent, is waited for there.
 """
 
 from __future__ import annotations

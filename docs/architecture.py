@@ -56,7 +56,8 @@ SPEECHES = [
 # Who starts whom, as processes of their own.
 STARTS = [("client", "deploy"), ("deploy", "gateway"), ("deploy", "session_worker"), ("deploy", "mailbox_store")]
 IMPORTS = {
-    "deploy": ["runtime", "mail"],
+    # The services in one process: `deploy/in_memory.py`.
+    "deploy": ["runtime", "wire", "mail", "gateway", "session_worker", "mailbox_store"],
     "client": ["mail"],
     "gateway": ["runtime", "wire", "mail"],
     "session_worker": ["runtime", "wire", "mail"],

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import doctest
+
 import pytest
 
+from tests.stack import ROOT
 from tests.tracing import files, run_through
 
+LIFE = ROOT / "docs" / "life-of-a-message.md"
 # Whoever makes them fewer writes the new number here. It never goes up.
 MODULES = {"RCPT": 35, "message": 46}
+
+
+def test_the_example_runs_as_it_stands() -> None:
+    failed, tried = doctest.testfile(str(LIFE), module_relative=False, optionflags=doctest.ELLIPSIS)
+    assert (failed, tried) == (0, 7)
 
 
 @pytest.mark.stack

@@ -13,7 +13,7 @@ A transcript is a text file `<name>.smtp`, read line by line:
     C: MAIL FROM:<a@b>   the client sends this and a line end; C: lines in a row are one write
     C| \\x00 {ab*3}\\n     the client sends these octets: \\r \\n \\t \\\\ \\xHH are escapes, {ab*3} is ababab
     C: (leaves)          the client closes its connection
-    ! store silent       from here on the store ... `memory_store.MemoryStore.suffer` lists what it can suffer
+    ! store silent       from here on the store ... `test_in_memory.TroubledStore` says what it can suffer
     ! stack stop-workers from here on ... `STACK_EVENTS` lists what can befall a running stack
     repeat 1..20         the lines up to `end`, twenty times, {n} being the number
     end
@@ -22,10 +22,10 @@ Beside a transcript that delivers lies `<name>.<address>.mbox` for each mailbox 
 mailbox file, octet for octet, in which {id} stands for a delivery id, {peer} for the client's address, {date} and
 {asctime} for a point in time; `repeat` and `end` work there as well. A mailbox without such a file must be empty.
 
-Every transcript is run twice, and each run shows what the other cannot. In memory (test_in_memory.py), framer,
-dialogue and a store over dictionaries are called one after another: it takes seconds to send each octet in a write of
-its own, to do each step twice, and to have a store that fails on cue. Over TCP (test_over_tcp.py), the three services
-run as processes: sockets, the bus, the real journal and mailbox files, and a gateway whose workers are gone.
+Every transcript is run twice, and each run shows what the other cannot. In memory (test_in_memory.py), gateway and
+worker are in one object with a store over dictionaries (`deploy/in_memory.py`): it takes seconds to send each octet
+in a write of its own, to do each step twice, and to have a store that fails on cue. Over TCP (test_over_tcp.py), the
+three services run as processes: sockets, the real journal and mailbox files, and a gateway whose workers are gone.
 test_format.py tests this module.
 
 This module only reads and compares; who runs a transcript sends its octets. It raises ValueError on a bad line.
