@@ -7,6 +7,7 @@ Limits: one message is in memory at a time. The file is only read; the lock that
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import itertools
 import os
@@ -24,7 +25,7 @@ import click
 
 from ..mail.address import AddressError
 from ..mail.mbox import entries
-from ..mail.users import SUFFIX, file_name, mailboxes_of
+from ..mail.users import MAX_FILE_NAME, SUFFIX, file_name, mailboxes_of
 from ..mail.view import StoredMail
 
 # An append takes milliseconds; a lock that is held for longer than this is somebody else's and not waited for.
@@ -97,9 +98,12 @@ def find_file(folder: Path, address: str) -> str:
 
 def is_there(folder: Path, address: str) -> bool:
     """Whether there is such a file; where one cannot tell, `open_mailbox` says why."""
-    with suppress(OSError, AddressError):
+    try:
         return (folder / find_file(folder, address)).exists()
-    return True
+    except AddressError:  # a catch-all may still come
+        return False
+    except OSError:
+        return True
 
 
 @contextmanager
@@ -112,8 +116,10 @@ def open_mailbox(folder: Path, address: str, until: float = inf) -> Iterator[Mai
     own = file_names(address)[0]
     try:
         name = find_file(folder, address)
-    except AddressError as error:
-        raise MailboxError(f"{address!r} is not the address of a mailbox: {error}") from None
+    except AddressError:
+        too_long = f"{folder / own}: {os.strerror(errno.ENAMETOOLONG)}"
+        none = f"{address!r} is not the address of a mailbox"
+        raise MailboxError(too_long if len(os.fsencode(own)) > MAX_FILE_NAME else none) from None
     except OSError as error:
         raise MailboxError(f"{folder / own}: {error.strerror}") from None
     try:

@@ -75,6 +75,17 @@ def test_an_address_without_a_mailbox_of_its_own_has_its_mail_in_a_shared_one(tm
     assert (mail.id, mail.number) == ("a.3", 3)
 
 
+def test_mail_for_an_address_that_no_file_has_the_name_of_may_still_come_into_a_catch_all(tmp_path: Path) -> None:
+    address = "a/b@catch.example"
+    assert wait_for(tmp_path, address, WantedMail(), 0) is None
+    mail = entry("a.1", to=address, mailbox="*@catch.example")
+    timer = threading.Timer(0.1, lambda: put(tmp_path, mail, name="*@catch.example"))
+    timer.start()
+    found = wait_for(tmp_path, address, WantedMail(), 20)
+    timer.join()
+    assert found is not None
+
+
 def test_a_mailbox_of_its_own_that_is_made_meanwhile_is_the_one_that_counts(tmp_path: Path) -> None:
     put(tmp_path, entry("a.1", to="eva@example.org", mailbox="*@example.org"), name="*@example.org")
     timer = threading.Timer(0.2, put, (tmp_path, entry("a.2")))
