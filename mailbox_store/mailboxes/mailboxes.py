@@ -46,7 +46,7 @@ _ERROR_RETRY_MAX = 5.0
 
 
 @dataclass(slots=True)
-class Waiting:
+class Queue:
     """The entries of one mailbox that are still to be appended, in order; never none."""
 
     tasks: deque[ToAppend]
@@ -69,7 +69,7 @@ class Mailboxes:
         self._journal = journal
         self.monotonic = monotonic
         # By their mailbox.
-        self.queues: dict[str, Waiting] = {}
+        self.queues: dict[str, Queue] = {}
         self._turns = Turns(self._cost)
         self._visits: deque[tuple[Visit, Generator[int, None, None]]] = deque()
         self._renderings: dict[int, Rendering] = {}
@@ -165,7 +165,7 @@ class Mailboxes:
         if waiting is not None:
             waiting.tasks.extend(tasks)
         else:
-            self.queues[mailbox] = Waiting(tasks)
+            self.queues[mailbox] = Queue(tasks)
             self._turns.add(mailbox)
 
     def _doubt(self, mailbox: str, entries: Iterable[HeldEntry], pause: float) -> None:
@@ -181,7 +181,7 @@ class Mailboxes:
         if waiting is not None:
             waiting.tasks.extendleft(reversed(again))
         else:
-            self.queues[mailbox] = Waiting(deque(again))
+            self.queues[mailbox] = Queue(deque(again))
             self._turns.add_later(mailbox, self.monotonic() + pause)
 
     def close_failed(self, mailbox: str, why: object) -> None:
@@ -265,7 +265,7 @@ class Mailboxes:
         if visit.close_failed:
             self.close_failed(mailbox, visit.trouble)
 
-    def _try_again(self, mailbox: str, waiting: Waiting, trouble: str) -> None:
+    def _try_again(self, mailbox: str, waiting: Queue, trouble: str) -> None:
         if trouble != waiting.told:
             log.warning("! %s: waiting in the journal, %d so far: %s", mailbox, len(waiting.tasks), trouble)
             waiting.told = trouble
