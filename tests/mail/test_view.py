@@ -1,4 +1,4 @@
-"""A stored message as programs see it. test_read.py has it as people do."""
+"""A stored message as programs see it. test_reading.py has it as people do."""
 
 from __future__ import annotations
 
