@@ -19,7 +19,7 @@ from deploy.config import StackSettings
 from deploy.engine import compose, compose_command, docker, log
 from deploy.owner import Owner, give, make_folder
 from deploy.run_folder import Remembered, Target
-from deploy.telling import DeployError, Say, ServiceState, Trouble
+from deploy.telling import DeployError, Say, StackPart, Trouble
 from runtime import counted
 
 # The engine makes a container in about a second; a cold disk takes longer.
@@ -153,9 +153,9 @@ class Containers:
             for name, service in _table(remembered.project, _SERVICES)
         ]
 
-    def services(self, remembered: Remembered) -> list[ServiceState]:
+    def services(self, remembered: Remembered) -> list[StackPart]:
         return [
-            ServiceState(name, status, status.startswith("Up"))
+            StackPart(name, status, status.startswith("Up"))
             for name, status in _table(remembered.project, "{{.Names}}\t{{.Status}}")
         ]
 

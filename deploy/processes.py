@@ -21,7 +21,7 @@ from deploy.config import StackSettings
 from deploy.owner import caller, make_folder, name_of
 from deploy.run_folder import LOOPBACK, Remembered, Target
 from deploy.supervisord import NotAllowed, Program, Supervisor, Unreachable
-from deploy.telling import EX_CONFIG, DeployError, Say, ServiceState, Trouble
+from deploy.telling import EX_CONFIG, DeployError, Say, StackPart, Trouble
 
 _ROOT = Path(__file__).parent.parent
 _CONFIGURATION = Path(__file__).with_name("supervisord.conf")
@@ -146,7 +146,7 @@ class Processes:
         """Where the numbers are."""
         return run_folder.targets_of_processes(settings.metrics_port, settings.workers)
 
-    def services(self, remembered: Remembered) -> list[ServiceState]:
+    def services(self, remembered: Remembered) -> list[StackPart]:
         try:
             programs = _supervisor(remembered).programs()
         except NotAllowed:
@@ -154,7 +154,7 @@ class Processes:
             raise DeployError(f"RUN={self._run}: you may not look, the stack is {whose}'s") from None
         except Unreachable:
             return []
-        return [ServiceState(each.name, _in_words(each), each.state in ("RUNNING", "STARTING")) for each in programs]
+        return [StackPart(each.name, _in_words(each), each.state in ("RUNNING", "STARTING")) for each in programs]
 
     def trouble(self, remembered: Remembered) -> Trouble | None:
         """What has ended that should not have, with the last line it said; None where all is well."""

@@ -20,7 +20,7 @@ from deploy.config import StackSettings
 from deploy.docker import Containers
 from deploy.processes import Processes
 from deploy.run_folder import Remembered, Target
-from deploy.telling import EX_CONFIG, EX_FAILED, DeployError, Say, ServiceFailed, ServiceState, Trouble
+from deploy.telling import EX_CONFIG, EX_FAILED, DeployError, Say, ServiceFailed, StackPart, Trouble
 from mail import asking
 
 # From the start of the services to the first mail taken: seconds on a slow machine, after which something is wrong.
@@ -57,7 +57,7 @@ class Mode(Protocol):
     def targets(self, settings: StackSettings, remembered: Remembered, /) -> list[Target]:
         """Where each process tells its numbers; none without METRICS_PORT."""
 
-    def services(self, remembered: Remembered) -> list[ServiceState]:
+    def services(self, remembered: Remembered) -> list[StackPart]:
         """Each part and how it is; none at all means that the stack is not running."""
 
     def trouble(self, remembered: Remembered) -> Trouble | None:
@@ -122,7 +122,7 @@ def mode_of(kind: str, run: Path, say: Say) -> Mode:
     return Containers(run, owner.caller(), say) if kind == "docker" else Processes(run, say)
 
 
-def _already(before: Remembered, services: list[ServiceState], kind: str, settings: StackSettings, say: Say) -> int:
+def _already(before: Remembered, services: list[StackPart], kind: str, settings: StackSettings, say: Say) -> int:
     """What runs is what is asked for, or the person is told how it differs; whose it is, an owned one is another."""
     if settings.owned:
         raise DeployError(

@@ -1,7 +1,7 @@
 """What the tool tells: how each part of a stack is, and the one way in which it fails, a line that says what is wrong
 and what to do about it.
 
-Gives: `ServiceState` and `Trouble`, what both ways of running a stack tell about its parts; `DeployError`; `refused`,
+Gives: `StackPart` and `Trouble`, what both ways of running a stack tell about its parts; `DeployError`; `refused`,
 which makes one of what the system refused and nobody has put into better words.
 """
 
@@ -42,7 +42,7 @@ class ServiceFailed(DeployError):
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceState:
+class StackPart:
     """One process or container of the stack."""
 
     name: str
