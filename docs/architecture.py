@@ -38,14 +38,16 @@ class Speech(NamedTuple):
 
 
 BOXES = {
-    "deploy": Box(190, 20, 570, 40, "make up, correio serve", "supervisord, or an engine, keeps the services"),
+    "deploy": Box(
+        190, 20, 590, 40, "make up, correio serve", "by supervisord, or an engine; in_memory.py: in one object"
+    ),
     "client": Box(16, 100, 128, 130, "correio", "a person’s end"),
     "gateway": Box(200, 100, 126, 130, "one process", "knows no SMTP"),
     "session_worker": Box(390, 100, 140, 130, "any number of them", "(state, input) → (state′, replies)"),
     "mailbox_store": Box(600, 100, 130, 130, "one process", "knows no sessions"),
-    "runtime": Box(190, 284, 570, 30, "", "what every service needs around its work"),
-    "wire": Box(190, 324, 570, 30, "", "the messages between the services"),
-    "mail": Box(16, 364, 744, 30, "", "what is known of mail: addresses, ids, mailbox files, a reader’s view"),
+    "runtime": Box(190, 284, 590, 30, "", "what every service needs around its work"),
+    "wire": Box(190, 324, 590, 30, "", "the messages between the services"),
+    "mail": Box(16, 364, 764, 30, "", "what is known of mail: addresses, ids, mailbox files, a reader’s view"),
 }
 SPEECHES = [
     Speech("client", "gateway", "SMTP", "", "PORT"),
@@ -169,7 +171,7 @@ def _files() -> Iterator[str]:
     yield _arrow("says", "mailbox_store-journal", "M730 129H794")
     yield _arrow("says", "mailbox_store-ana.txt", "M730 201H794")
     yield _arrow("answers", "ana.txt-client", "M832 230V256H56V232")
-    yield _text(776, 250, "reads", "small mid")
+    yield _text(808, 250, "reads", "small mid")
 
 
 def _speech(speech: Speech) -> Iterator[str]:
