@@ -20,7 +20,7 @@ from ..terminal import Paint, harmless_text
 from .connection import ServerError
 from .help import hint, next_forms
 from .smtp import GREETING, Expects, ServerReply
-from .standing import Phase, Standing
+from .standing import Reached, Standing
 from .transcript import TranscriptWriter
 
 NOT_EXPLAINED = Phrase(
@@ -34,13 +34,13 @@ NOT_DELIVERED = Phrase(
 NOT_RECORDED = Phrase("The session is not saved any more: {why}", "A sessão não está mais sendo salva: {why}")
 
 _STANDS = {
-    Phase.CONNECTED: Phrase("connected, not greeted yet", "conectado, falta cumprimentar"),
-    Phase.GREETED: Phrase("greeted as {hello}", "cumprimentado como {hello}"),
-    Phase.SENDER: Phrase("mail from {sender}", "mensagem de {sender}"),
-    Phase.RECIPIENTS: Phrase(
+    Reached.CONNECTED: Phrase("connected, not greeted yet", "conectado, falta cumprimentar"),
+    Reached.GREETED: Phrase("greeted as {hello}", "cumprimentado como {hello}"),
+    Reached.SENDER: Phrase("mail from {sender}", "mensagem de {sender}"),
+    Reached.RECIPIENTS: Phrase(
         "mail from {sender}, recipients: {recipients}", "mensagem de {sender}, para {recipients}"
     ),
-    Phase.MESSAGE: Phrase("in the message", "na mensagem"),
+    Reached.MESSAGE: Phrase("in the message", "na mensagem"),
 }
 _NEXT = Phrase("next: {next}", "agora: {next}")
 _KEYS = Phrase("Tab completes", "Tab completa")
@@ -149,7 +149,7 @@ class Guide:
         standing = self.standing
         if expects is Expects.MESSAGE:
             return _IN_MESSAGE.say(self.language)
-        stands = _STANDS[standing.phase].say(
+        stands = _STANDS[standing.reached].say(
             self.language,
             hello=standing.hello[:_CLIPPED],
             sender=f"<{standing.sender[:_CLIPPED]}>",

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from ..language import Language, Phrase
 from .smtp import ServerReply, verb_of
-from .standing import VERBS, Phase, Standing
+from .standing import VERBS, Reached, Standing
 
 _ENHANCED = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
 
@@ -72,11 +72,11 @@ _BY_CODE: dict[str, Phrase] = {
     ),
 }
 # 503 and 554 5.5.1: a command out of order, by what must come first.
-_OUT_OF_ORDER: dict[Phase, Phrase] = {
-    Phase.CONNECTED: Phrase("greet first: {next}", "cumprimente antes: {next}"),
-    Phase.GREETED: Phrase("first the sender: {next}", "primeiro o remetente: {next}"),
-    Phase.SENDER: Phrase("first a recipient: {next}", "primeiro um destinatário: {next}"),
-    Phase.RECIPIENTS: Phrase(
+_OUT_OF_ORDER: dict[Reached, Phrase] = {
+    Reached.CONNECTED: Phrase("greet first: {next}", "cumprimente antes: {next}"),
+    Reached.GREETED: Phrase("first the sender: {next}", "primeiro o remetente: {next}"),
+    Reached.SENDER: Phrase("first a recipient: {next}", "primeiro um destinatário: {next}"),
+    Reached.RECIPIENTS: Phrase(
         "a mail is under way: {next}, or drop it with RSET",
         "há uma mensagem em andamento: {next}, ou descarte-a com RSET",
     ),
@@ -126,9 +126,9 @@ def _hint_text(standing: Standing, line: bytes, reply: ServerReply) -> Phrase | 
     found = _ENHANCED.match(reply.texts[-1])
     enhanced = found[0] if found else ""
     if reply.code == 503 or (reply.code, verb_of(line)) == (554, b"DATA"):
-        if verb_of(line) == b"MAIL" and standing.phase is not Phase.CONNECTED:
+        if verb_of(line) == b"MAIL" and standing.reached is not Reached.CONNECTED:
             return _NESTED
-        return _OUT_OF_ORDER.get(standing.phase)
+        return _OUT_OF_ORDER.get(standing.reached)
     if enhanced in _BY_CODE:
         return _BY_CODE[enhanced]
     if reply.code < 500:

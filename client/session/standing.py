@@ -17,7 +17,7 @@ from ..mail.address import AddressError, parse
 from .smtp import END_OF_DATA, GREETING, ServerReply, extensions, verb_of
 
 
-class Phase(Enum):
+class Reached(Enum):
     """What the dialogue has reached."""
 
     CONNECTED = "connected"
@@ -65,7 +65,7 @@ class Standing:
     """
 
     def __init__(self) -> None:
-        self.phase = Phase.CONNECTED
+        self.reached = Reached.CONNECTED
         self.hello = ""
         self.extended = False
         self.offered: dict[str, str] = {}
@@ -79,11 +79,11 @@ class Standing:
         verb = verb_of(line).decode("ascii", "replace")
         if line == GREETING:
             return
-        if self.phase is Phase.MESSAGE:
+        if self.reached is Reached.MESSAGE:
             if line == END_OF_DATA:
                 self._no_mail()
         elif reply.code == 354:
-            self.phase = Phase.MESSAGE
+            self.reached = Reached.MESSAGE
         elif reply.positive:
             self._accepted(verb, text, reply)
 
@@ -96,18 +96,18 @@ class Standing:
         elif verb == "RSET":
             self._no_mail()
         elif verb == "MAIL":
-            self.phase = Phase.SENDER
+            self.reached = Reached.SENDER
             self.recipients = 0
             self.sender = _address(text)
         elif verb == "RCPT":
-            self.phase = Phase.RECIPIENTS
+            self.reached = Reached.RECIPIENTS
             self.recipients += 1
             address = _address(text)
             if address and address not in self.known:
                 self.known = [*self.known, address][-_MAX_KNOWN:]
 
     def _no_mail(self) -> None:
-        self.phase = Phase.GREETED if self.hello else Phase.CONNECTED
+        self.reached = Reached.GREETED if self.hello else Reached.CONNECTED
         self.sender, self.recipients = "", 0
 
     @property
@@ -132,21 +132,21 @@ class Standing:
     def forward(self) -> tuple[str, ...]:
         """The verbs that take the dialogue on from here, the likeliest first."""
         return {
-            Phase.CONNECTED: ("HELO", "EHLO"),
-            Phase.GREETED: ("MAIL",),
-            Phase.SENDER: ("RCPT",),
-            Phase.RECIPIENTS: ("DATA", "RCPT"),
-            Phase.MESSAGE: (),
-        }[self.phase]
+            Reached.CONNECTED: ("HELO", "EHLO"),
+            Reached.GREETED: ("MAIL",),
+            Reached.SENDER: ("RCPT",),
+            Reached.RECIPIENTS: ("DATA", "RCPT"),
+            Reached.MESSAGE: (),
+        }[self.reached]
 
     @property
     def allowed(self) -> tuple[str, ...]:
         """All verbs that may come now, `forward` first."""
-        if self.phase is Phase.MESSAGE:
+        if self.reached is Reached.MESSAGE:
             return ()
-        drop = ("RSET",) if self.phase in (Phase.SENDER, Phase.RECIPIENTS) else ()
+        drop = ("RSET",) if self.reached in (Reached.SENDER, Reached.RECIPIENTS) else ()
         verify = () if self.extended and "VRFY" not in self.offered else ("VRFY",)
-        leave = ("QUIT",) if self.phase is Phase.GREETED else ()
+        leave = ("QUIT",) if self.reached is Reached.GREETED else ()
         rest = ("HELP", *verify, "NOOP", "RSET", "HELO", "EHLO", "QUIT")
         return tuple(dict.fromkeys((*self.forward, *drop, *leave, *rest)))
 

@@ -1,7 +1,7 @@
 """How a stack is: asked over SMTP, as any client would, and as its services tell it by their signs of life.
 
 Gives: `probe`, what a short session with a server has shown and how long each reply took, nothing stored;
-`takes_mail`, whether it does for one address; `services`, one `ServiceState` for each that is or should be there,
+`takes_mail`, whether it does for one address; `services`, one `SignOfLife` for each that is or should be there,
 from the files in RUN/ready that services write each second while they are ready; `table` of them for people.
 Fails: never; what went wrong is in `trouble`, what cannot be read is not ready, a missing figure is not shown.
 Limits: the session is one connection, ended in order; each reply is waited for `SECONDS` at most. That a server's
@@ -125,7 +125,7 @@ _LOAD = {
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceState:
+class SignOfLife:
     """One process or container; `told` is all that its file says, nothing where there is none."""
 
     name: str
@@ -151,14 +151,14 @@ class ServiceState:
         return {**self.told, "ready": self.ready}
 
 
-def services(run: Path) -> list[ServiceState]:
+def services(run: Path) -> list[SignOfLife]:
     """Each service that is there, was there, or should be; none where nothing ever ran in this folder."""
     found = {}
     with suppress(OSError):
         paths = sorted(path for path in (run / "ready").iterdir() if not path.name.startswith("."))
         found = {path.name: _read(path) for path in paths}
     for name in _expected(run, list(found)):
-        found.setdefault(name, ServiceState(name, ready=False))
+        found.setdefault(name, SignOfLife(name, ready=False))
     return [found[name] for name in sorted(found)]
 
 
@@ -173,7 +173,7 @@ def why_no_mail(server: Server) -> str:
     return next((why for service in services(run.path) if service.ready and (why := service.why_not)), "")
 
 
-def versions(found: list[ServiceState]) -> dict[str, list[str]]:
+def versions(found: list[SignOfLife]) -> dict[str, list[str]]:
     """Which services run each release."""
     by: dict[str, list[str]] = {}
     for service in found:
@@ -182,7 +182,7 @@ def versions(found: list[ServiceState]) -> dict[str, list[str]]:
     return by
 
 
-def table(found: list[ServiceState]) -> list[str]:
+def table(found: list[SignOfLife]) -> list[str]:
     """A line each, and a word where releases differ."""
     if not found:
         return []
@@ -206,7 +206,7 @@ def table(found: list[ServiceState]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def _read(path: Path) -> ServiceState:
+def _read(path: Path) -> SignOfLife:
     told: dict[str, Any] = {}
     ready = False
     with suppress(OSError, ValueError):
@@ -215,7 +215,7 @@ def _read(path: Path) -> ServiceState:
             said = json.loads(file.read(_MOST_OCTETS))
         if isinstance(said, dict):
             told = said
-    return ServiceState(path.name, ready, told)
+    return SignOfLife(path.name, ready, told)
 
 
 def _expected(run: Path, found: list[str]) -> list[str]:

@@ -7,18 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.session.smtp import GREETING, ServerReply
-from client.session.standing import Phase, Standing
+from client.session.standing import Reached, Standing
 
 _SESSION = [
-    (GREETING, ServerReply(220, ("mail.example.com ESMTP",)), Phase.CONNECTED),
-    (b"MAIL FROM:<a@b>", ServerReply(503, ("5.5.1 no",)), Phase.CONNECTED),
-    (b"HELO gmail.com", ServerReply(250, ("hi",)), Phase.GREETED),
-    (b"mail from:<you@gmail.com>", ServerReply(250, ("2.1.0 ok",)), Phase.SENDER),
-    (b"RCPT TO:<no@b.c>", ServerReply(550, ("5.1.1 no",)), Phase.SENDER),
-    (b"RCPT TO: yes@b.c", ServerReply(250, ("2.1.5 ok",)), Phase.RECIPIENTS),
-    (b"NOOP", ServerReply(250, ("ok",)), Phase.RECIPIENTS),
-    (b"DATA", ServerReply(354, ("go",)), Phase.MESSAGE),
-    (b".", ServerReply(250, ("2.0.0 done",)), Phase.GREETED),
+    (GREETING, ServerReply(220, ("mail.example.com ESMTP",)), Reached.CONNECTED),
+    (b"MAIL FROM:<a@b>", ServerReply(503, ("5.5.1 no",)), Reached.CONNECTED),
+    (b"HELO gmail.com", ServerReply(250, ("hi",)), Reached.GREETED),
+    (b"mail from:<you@gmail.com>", ServerReply(250, ("2.1.0 ok",)), Reached.SENDER),
+    (b"RCPT TO:<no@b.c>", ServerReply(550, ("5.1.1 no",)), Reached.SENDER),
+    (b"RCPT TO: yes@b.c", ServerReply(250, ("2.1.5 ok",)), Reached.RECIPIENTS),
+    (b"NOOP", ServerReply(250, ("ok",)), Reached.RECIPIENTS),
+    (b"DATA", ServerReply(354, ("go",)), Reached.MESSAGE),
+    (b".", ServerReply(250, ("2.0.0 done",)), Reached.GREETED),
 ]
 
 
@@ -31,9 +31,9 @@ def stood(*exchanges: tuple[bytes, ServerReply]) -> Standing:
 
 def test_it_follows_a_session() -> None:
     standing = Standing()
-    for line, reply, phase in _SESSION:
+    for line, reply, reached in _SESSION:
         standing.exchanged(line, reply)
-        assert standing.phase is phase, line
+        assert standing.reached is reached, line
     assert (standing.hello, standing.extended) == ("gmail.com", False)
     assert standing.known == ["yes@b.c"]
 
@@ -42,18 +42,18 @@ def test_it_follows_a_session() -> None:
 def test_a_message_that_is_refused_ends_its_mail_all_the_same(code: int) -> None:
     standing = stood(*((line, reply) for line, reply, _ in _SESSION[:-1]))
     standing.exchanged(b".", ServerReply(code, ("no",)))
-    assert (standing.phase, standing.sender, standing.recipients) == (Phase.GREETED, "", 0)
+    assert (standing.reached, standing.sender, standing.recipients) == (Reached.GREETED, "", 0)
 
 
-@pytest.mark.parametrize(("line", "phase"), [(b"RSET", Phase.GREETED), (b"EHLO other.example", Phase.GREETED)])
-def test_rset_and_a_new_greeting_drop_the_mail(line: bytes, phase: Phase) -> None:
+@pytest.mark.parametrize(("line", "reached"), [(b"RSET", Reached.GREETED), (b"EHLO other.example", Reached.GREETED)])
+def test_rset_and_a_new_greeting_drop_the_mail(line: bytes, reached: Reached) -> None:
     standing = stood(*((line, reply) for line, reply, _ in _SESSION[:6]))
     standing.exchanged(line, ServerReply(250, ("ok", "SIZE 5")))
-    assert (standing.phase, standing.recipients) == (phase, 0)
+    assert (standing.reached, standing.recipients) == (reached, 0)
 
 
 def test_rset_before_the_greeting_greets_nobody() -> None:
-    assert stood((b"RSET", ServerReply(250, ("ok",)))).phase is Phase.CONNECTED
+    assert stood((b"RSET", ServerReply(250, ("ok",)))).reached is Reached.CONNECTED
 
 
 def test_ehlo_brings_the_extensions_and_helo_takes_them_away() -> None:
@@ -100,7 +100,7 @@ def test_every_verb_that_is_allowed_has_a_form() -> None:
         standing.exchanged(line, reply)
         assert all(standing.form(verb) for verb in standing.allowed)
         assert set(standing.forward) <= set(standing.allowed)
-        assert bool(standing.forward) is (standing.phase is not Phase.MESSAGE)
+        assert bool(standing.forward) is (standing.reached is not Reached.MESSAGE)
     assert standing.form("FROBNICATE") == ""
 
 
@@ -111,4 +111,8 @@ _replies = st.builds(ServerReply, st.integers(200, 599), st.tuples(st.text(max_s
 @given(st.lists(st.tuples(_lines, _replies), max_size=12))
 def test_no_exchange_is_too_odd(exchanges: list[tuple[bytes, ServerReply]]) -> None:
     standing = stood(*exchanges)
-    assert (standing.phase in (Phase.SENDER, Phase.RECIPIENTS)) or standing.recipients == 0 or standing.allowed == ()
+    assert (
+        (standing.reached in (Reached.SENDER, Reached.RECIPIENTS))
+        or standing.recipients == 0
+        or standing.allowed == ()
+    )
