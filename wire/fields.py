@@ -33,7 +33,7 @@ else:
     Piece = bytes | Number
 
 
-class Part(Record, array_like=True):
+class WireRecord(Record, array_like=True):
     """A message, or what stands in one: in an envelope an array of its kind, which is its `tag`, and its fields.
 
     One without a tag stands where nothing else can, and is an array of its fields alone.

@@ -21,7 +21,6 @@ from wire.fields import (
     Name,
     Number,
     Originals,
-    Part,
     Piece,
     Replies,
     Sessions,
@@ -29,23 +28,24 @@ from wire.fields import (
     State,
     Text,
     Trace,
+    WireRecord,
 )
 from wire.outcomes import Said
 
 # ---------------------------------------------------------------- gateway → worker: what a client did
 
 
-class Connected(Part, tag="connected"):
+class Connected(WireRecord, tag="connected"):
     """A client has connected."""
 
 
-class Lines(Part, tag="lines"):
+class Lines(WireRecord, tag="lines"):
     """All complete lines at hand, without their line ends; `None` stands for a line that was over the limit."""
 
     lines: SomeLines
 
 
-class Body(Part, tag="body"):
+class Body(WireRecord, tag="body"):
     """A piece of a message: dots unstuffed, line ends turned into LF.
 
     `offset` counts the octets of the pieces before this one. With `last` the client has said the end of data.
@@ -60,20 +60,20 @@ class Body(Part, tag="body"):
     bare: bool = False
 
 
-class Disconnected(Part, tag="disconnected"):
+class Disconnected(WireRecord, tag="disconnected"):
     """The client vanished in the middle of a message whose first pieces had been handed on already."""
 
 
 Input: TypeAlias = Connected | Lines | Body | Disconnected
 
 
-class Client(Part):
+class Client(WireRecord):
     """Who the client is, as far as the gateway knows; `address` is its IP address in text form, without a port."""
 
     address: Text = ""
 
 
-class Step(Part, tag="step"):
+class Step(WireRecord, tag="step"):
     """One step of one session: the state it had and what its client did next.
 
     `time` is when the gateway read the input, and is the same however often the step is run. `client` is who the
@@ -97,21 +97,21 @@ class Step(Part, tag="step"):
 # ---------------------------------------------------------------- worker → gateway: what to do next
 
 
-class ReadLines(Part, tag="read-lines"):
+class ReadLines(WireRecord, tag="read-lines"):
     """Read command lines."""
 
 
-class ReadBody(Part, tag="read-body"):
+class ReadBody(WireRecord, tag="read-body"):
     """Read a dot-ended message; keep `limit` further octets, read and drop what is over that."""
 
     limit: Number
 
 
-class Close(Part, tag="close"):
+class Close(WireRecord, tag="close"):
     """Send the replies, then close the connection; whatever else the client sent is ignored."""
 
 
-class Injected(Part, tag="injected"):
+class Injected(WireRecord, tag="injected"):
     """A failure on cue: log `what`, wait `delay` milliseconds, only then send the replies and do `then`."""
 
     delay: Number
@@ -122,7 +122,7 @@ class Injected(Part, tag="injected"):
 Next: TypeAlias = ReadLines | ReadBody | Close | Injected
 
 
-class Told(Part):
+class Told(WireRecord):
     """What became of one line or message, for whoever counts or shows it.
 
     `verb`: that of the line, in capitals, if the worker knows it; "message" for a message; "" for anything else.
@@ -134,7 +134,7 @@ class Told(Part):
     secret: bool = False
 
 
-class StepDone(Part, tag="done"):
+class StepDone(WireRecord, tag="done"):
     """The answer to a Step.
 
     `consumed`: how many of its Lines were used (the rest is body, or comes again); 0 for other inputs.
@@ -162,14 +162,14 @@ class StepDone(Part, tag="done"):
     ahead: Ahead | None = None
 
 
-class Ahead(Part):
+class Ahead(WireRecord):
     """The answer to these Lines, a single one, in the state of the StepDone that it comes with."""
 
     lines: SomeLines
     done: StepDone
 
 
-class StepRefused(Part, tag="refused"):
+class StepRefused(WireRecord, tag="refused"):
     """The worker did nothing with the step and hands it back for another worker.
 
     `reason` is "draining", or "state": the session's state has a version this worker does not know.
@@ -180,7 +180,7 @@ class StepRefused(Part, tag="refused"):
     reason: Literal["draining", "state"]
 
 
-class WorkerAlive(Part, tag="alive"):
+class WorkerAlive(WireRecord, tag="alive"):
     """Heartbeat and registration in one: a gateway that restarted knows the worker after the next one.
 
     `draining`: the worker takes no new step but still finishes those it has.
@@ -197,14 +197,14 @@ class WorkerAlive(Part, tag="alive"):
     ping: Number = 0
 
 
-class WorkerGone(Part, tag="gone"):
+class WorkerGone(WireRecord, tag="gone"):
     """The worker leaves; whatever it has not answered was not done."""
 
 
 # ---------------------------------------------------------------- worker → store
 
 
-class Lookup(Part, tag="lookup"):
+class Lookup(WireRecord, tag="lookup"):
     """Which mailbox does this address deliver to? An empty `domain` asks for the local part alone.
 
     A local part may be empty as well, in quotes: `""@example.com` (RFC 5321 section 4.1.2, Quoted-string).
@@ -214,13 +214,13 @@ class Lookup(Part, tag="lookup"):
     domain: Text
 
 
-class Check(Part, tag="check"):
+class Check(WireRecord, tag="check"):
     """Can each of these mailboxes be written now?"""
 
     mailboxes: Mailboxes
 
 
-class Stage(Part, tag="stage"):
+class Stage(WireRecord, tag="stage"):
     """Keep a piece of a large message until its Deliver; a piece with a known offset is a repeat."""
 
     delivery: Id
@@ -228,7 +228,7 @@ class Stage(Part, tag="stage"):
     data: Piece
 
 
-class Deliver(Part, tag="deliver"):
+class Deliver(WireRecord, tag="deliver"):
     """Store a message in every mailbox or in none, once per `delivery` however often this is asked.
 
     `sender` is the reverse-path, "" for the null one. `time` is when the message ended, and is part of what is
@@ -247,7 +247,7 @@ class Deliver(Part, tag="deliver"):
     originals: Originals = ()
 
 
-class Discard(Part, tag="discard"):
+class Discard(WireRecord, tag="discard"):
     """Forget the staged pieces of a message that will not be delivered."""
 
     delivery: Id
@@ -256,7 +256,7 @@ class Discard(Part, tag="discard"):
 Question: TypeAlias = Lookup | Check | Stage | Deliver | Discard
 
 
-class Ask(Part, tag="ask"):
+class Ask(WireRecord, tag="ask"):
     """A question with the number its answer will carry; after `deadline` the store must not act on it."""
 
     request: Number
@@ -264,7 +264,7 @@ class Ask(Part, tag="ask"):
     question: Question
 
 
-class Ping(Part, tag="ping"):
+class Ping(WireRecord, tag="ping"):
     """A mark in the order of what is sent: its number comes back when all before it has been come to. 0: no answer.
 
     Between worker and store it is also how the worker learns whether the store is there.
@@ -276,14 +276,14 @@ class Ping(Part, tag="ping"):
 # ---------------------------------------------------------------- store → worker
 
 
-class Answer(Part, tag="answer"):
+class Answer(WireRecord, tag="answer"):
     """The outcome of the Ask with the same `request` number of the same worker."""
 
     request: Number
     outcome: Said
 
 
-class Pong(Part, tag="pong"):
+class Pong(WireRecord, tag="pong"):
     """The store is there. A new `instance` means that it restarted and that unanswered questions are lost.
 
     `ping`: the number of the Ping; whatever was asked before it has been answered, or never came.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypeAlias
 
-from wire.fields import Name, Number, Part, Text
+from wire.fields import Name, Number, Text, WireRecord
 from wire.records import Record
 
 TROUBLE: Final = "trouble"  # the journal or a mailbox could not be read or written
@@ -13,7 +13,7 @@ EXPIRED: Final = "expired"  # the deadline had passed, or the message is older t
 Failure: TypeAlias = Literal["trouble", "disk_full", "expired"]
 
 
-class Found(Part, tag="found"):
+class Found(WireRecord, tag="found"):
     """The address delivers to this mailbox.
 
     `holds`: for so many ms from when it was asked for, that may be taken to be so. `writable_for`: and for so many,
@@ -25,46 +25,46 @@ class Found(Part, tag="found"):
     writable_for: Number = 0
 
 
-class NoSuchUser(Part, tag="no-user"):
+class NoSuchUser(WireRecord, tag="no-user"):
     """The domain is ours, the user is not; or nobody can be a user of that name, and `why`."""
 
     why: Text = ""
 
 
-class NotOurDomain(Part, tag="not-ours"):
+class NotOurDomain(WireRecord, tag="not-ours"):
     """No user of ours has this domain."""
 
 
-class Writable(Part, tag="writable"):
+class Writable(WireRecord, tag="writable"):
     """Every mailbox asked about can be written; for `holds` ms from when it was asked, that may be taken to be so."""
 
     holds: Number = 0
 
 
-class Unwritable(Part, tag="unwritable"):
+class Unwritable(WireRecord, tag="unwritable"):
     """This mailbox, the first of those asked about, cannot be written, and why."""
 
     mailbox: Name
     reason: Text
 
 
-class Staged(Part, tag="staged"):
+class Staged(WireRecord, tag="staged"):
     """The pieces kept so far add up to `octets`."""
 
     octets: Number
 
 
-class Delivered(Part, tag="delivered"):
+class Delivered(WireRecord, tag="delivered"):
     """The message is on disk, once. `repeat`: it was already there from an earlier run of the same step."""
 
     repeat: bool
 
 
-class Discarded(Part, tag="discarded"):
+class Discarded(WireRecord, tag="discarded"):
     """Nothing is staged under that delivery id any more."""
 
 
-class Failed(Part, tag="failed"):
+class Failed(WireRecord, tag="failed"):
     """Nothing was stored. `detail` is for the log, not for the client."""
 
     kind: Failure

@@ -33,8 +33,8 @@ _MAIL = re.compile(r"(FROM|TO) *: *", re.IGNORECASE)
 _RCPT = re.compile(r"(TO) *: *", re.IGNORECASE)
 
 
-class Mail(Record):
-    """MAIL: `sender` is canonical, "" the null reverse-path; `domain` is that of the sender."""
+class Sender(Record):
+    """What MAIL says: `sender` is canonical, "" the null reverse-path; `domain` is its domain."""
 
     sender: str = ""
     domain: str = ""
@@ -114,7 +114,7 @@ def serve_data(context: Context, command: Command) -> Talk:
     return Turn(session, replies.START_MESSAGE, ReadBody(context.policy.max_message_octets), outcome.holds)
 
 
-def mail(policy: Policy, command: Command, *, extended: bool) -> Mail:
+def mail(policy: Policy, command: Command, *, extended: bool) -> Sender:
     """Read MAIL, `extended` after EHLO.
 
     :raises Refusal: for what breaks its form, its address or a parameter.
@@ -131,14 +131,14 @@ def mail(policy: Policy, command: Command, *, extended: bool) -> Mail:
     if not path.text:
         if not path.bracketed or path.routed:
             raise Refusal(replies.bad_sender(path.text, "it is empty"))
-        return Mail(utf8=utf8, hints=hints)
+        return Sender(utf8=utf8, hints=hints)
     try:
         sender = grammar.sender(path.text, strict=policy.strict)
     except AddressError as error:
         raise Refusal(replies.bad_sender(path.text, str(error))) from None
     if not sender.is_ascii and not utf8:
         raise Refusal(replies.needs_utf8("in a session that began with EHLO, SMTPUTF8 follows the address"))
-    return Mail(str(sender), sender.domain, utf8, hints)
+    return Sender(str(sender), sender.domain, utf8, hints)
 
 
 def rcpt(policy: Policy, command: Command, *, utf8: bool) -> Wanted:

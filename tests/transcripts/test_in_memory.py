@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from deploy.in_memory import InMemory, MemoryStore, Steps
 from runtime.lists import Frames
 from session_worker.config import WorkerSettings
 from session_worker.dialogue.turn import Policy
+from session_worker.dialogue.verbs import VERBS
 from tests.transcripts.transcript import (
     Closes,
     Expect,
@@ -160,14 +161,29 @@ def test_another_client_that_says_the_same_is_answered_the_same_though_much_of_i
     assert sum(server.counts.known.values()) == known + 8 or path.stem != "course_exercise"
 
 
+def _groups(octets: bytes) -> Iterator[bytes]:
+    """Lines as a client that pipelines sends them (RFC 2920 section 3.1): up to one for whose reply it waits."""
+    group, in_message = b"", False
+    for line in octets.splitlines(keepends=True):
+        group += line
+        verb = VERBS.get(line[:8].split()[0].decode("latin-1").upper() if line.strip() else "")
+        if line.strip() == b"." if in_message else verb is not None and verb.ends_group:
+            yield group
+            group = b""
+            in_message = verb is VERBS["DATA"] and not in_message
+    yield group
+
+
 @pytest.mark.parametrize(
     "path", [path for path, it in _TRANSCRIPTS.items() if it.in_one_write], ids=lambda path: path.stem
 )
-def test_in_one_write(path: Path) -> None:
+@pytest.mark.parametrize("cut", [lambda octets: [octets], _groups], ids=["one write", "groups"])
+def test_with_many_lines_in_one_write(path: Path, cut: Callable[[bytes], Iterable[bytes]]) -> None:
     transcript = _TRANSCRIPTS[path]
     server = _server(transcript)
     client = server.connect()
-    client.say(transcript.input)
+    for octets in cut(transcript.input):
+        client.say(octets)
     server.wait(_A_WHILE)
     said = client.said.decode().split("\r\n")[:-1]
     wrong = [fault for pair in zip(transcript.replies, said, strict=True) if (fault := mismatch(*pair)) is not None]

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from session_worker.dialogue import greeting, steps, transaction
 from session_worker.dialogue.replies import Refusal
-from session_worker.dialogue.transaction import Mail, Wanted
+from session_worker.dialogue.transaction import Sender, Wanted
 from session_worker.dialogue.turn import Command, Policy
 
 _FRIENDLY = Policy()
 _STRICT = Policy(strict=True)
 
 
-def _mail(argument: str, rules: Policy = _FRIENDLY) -> Mail:
+def _mail(argument: str, rules: Policy = _FRIENDLY) -> Sender:
     return transaction.mail(rules, Command("MAIL", argument), extended=True)
 
 
@@ -57,7 +57,7 @@ def _refused_at_most(read: Callable[..., Any], *arguments: object, **named: obje
 
 
 def test_the_sender_is_canonical() -> None:
-    assert _mail('FROM:<"joe"@Example.ORG>') == Mail("joe@example.org", "example.org")
+    assert _mail('FROM:<"joe"@Example.ORG>') == Sender("joe@example.org", "example.org")
 
 
 def test_parameters_are_read_whatever_their_order_and_letter_case() -> None:
