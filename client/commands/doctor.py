@@ -1,4 +1,4 @@
-"""`correio doctor`: what is wrong here, and what to do about it; `checks.py` looks."""
+"""`correio doctor`: what is wrong here, and what to do about it; stack/checks.py looks."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""`correio list`, `show` and `read`: what is in a mailbox.
+"""`correio list`, `show` and `read`: what is in a mailbox file.
 
+mailbox/files.py finds and reads it, mail/view.py tells what a message says, mailbox/showing.py makes text of that.
 Limits: one message is in memory at a time.
 """
 

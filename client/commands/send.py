@@ -1,4 +1,4 @@
-"""`correio send`: one mail without typing SMTP; `delivery.py` has the dialogue.
+"""`correio send`: one mail without typing SMTP; session/composing.py makes it, session/delivery.py sends it.
 
 Gives: `command`. Standard output gets the server's reply to the end of data, which has the delivery id.
 Fails: with the exit statuses that its help lists; a bad address or message is a usage error.

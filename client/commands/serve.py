@@ -1,6 +1,6 @@
 """`correio serve`: a whole server in the foreground, its conversations on the screen, until Ctrl-C.
 
-The options are the settings of `make up`, from the one table that they have.
+The options are the settings of `make up`, from the one table that they have; stack/foreground.py does the work.
 """
 
 from __future__ import annotations

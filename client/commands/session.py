@@ -1,6 +1,6 @@
-"""The session that `correio` opens without a subcommand: its options, and what they make of the terminal at hand.
+"""The session that `correio` opens without a command: its options, and what they make of the terminal at hand.
 
-Gives: `session_options`, for the command line, and `hold`, which holds the session that they ask for.
+Gives: `session_options`, for the command line, and `hold`, which has session/interactive.py hold what they ask for.
 On a terminal there are colours, hints, a status line and completion; otherwise what goes out is what the server said,
 and each of these only where it is asked for.
 Fails: as `connection.connect`, and `transcript.TranscriptWriter` for a file that cannot be written.

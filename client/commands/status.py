@@ -1,4 +1,4 @@
-"""`correio status`: is the server there, and does it take mail? Asked over SMTP, as any client would.
+"""`correio status`: does the server take mail? Asked over SMTP, as any client would, in stack/status.py.
 
 Where the stack's RUN folder is at hand, its services' own figures are told as well.
 """

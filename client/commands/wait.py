@@ -1,4 +1,4 @@
-"""`correio wait`: block until a mail is in a mailbox, then print it."""
+"""`correio wait`: block until a mail is in a mailbox file, then print it; mailbox/waiting.py does the work."""
 
 from __future__ import annotations
 

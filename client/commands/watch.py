@@ -1,4 +1,4 @@
-"""`correio watch`: the conversations of a running stack, live: `feed.py` hears, `events.py` makes lines of it."""
+"""`correio watch`: a running stack's conversations, live: stack/feed.py hears, stack/events.py makes lines of it."""
 
 from __future__ import annotations
 
