@@ -1,11 +1,12 @@
 """Which modules of ours a command runs through, in all processes of a stack, as the interpreter saw it.
 
-`python -m tests.tracing` prints them. Each process notes when which function is entered (`sys.settrace`), in the one
-clock that all processes share. What counts for a command lies between the first thing that a process received after
-the client had sent it, and the last thing that it sent before the client had the reply; in the gateway that is the
-read of the client's octets and the write of the reply.
-What a process does beside it, such as a heartbeat, is not there every time: a command is given several times, cold
-each time, and what all of them ran through is what is told.
+`python -m tests.tracing` prints them, and puts their table into docs/life-of-a-message.md.
+
+Each process notes when which function is entered (`sys.settrace`), in the one clock that all processes share. What
+counts for a command lies between the first thing that a process received after the client had sent it, and the last
+thing that it sent before the client had the reply; in the gateway that is the read of the client's octets and the
+write of the reply. What a process does beside it, such as a heartbeat, is not there every time: a command is given
+several times, cold each time, and what all of them ran through is what is told.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.document import refreshed
 from tests.conditions import wait_until
 from tests.stack import ROOT, Stack
 
+LIFE = ROOT / "docs" / "life-of-a-message.md"
+_SHARED = ("mail", "runtime", "wire")
 SERVICES = {"gateway": "gateway", "session_worker-1": "session worker", "mailbox_store": "mailbox store"}
 # Functions of others: of asyncio towards the client, of pyzmq towards the other services.
 _READ, _WRITTEN, _RECEIVED, _SENT = "read", "written", "received", "sent"
@@ -119,13 +123,32 @@ def _between(noted: Noted, began: int, ended: int) -> set[str]:
     return {label for at, label in within if begin <= at <= end} - {_READ, _WRITTEN, _RECEIVED, _SENT}
 
 
+def table(commands: dict[str, Functions]) -> str:
+    """As docs/life-of-a-message.md has it: the files by service, and apart what is no service's."""
+    heads = [f"{command}: {len(files(functions))}" for command, functions in commands.items()]
+    rows = [f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    for service in SERVICES.values():
+        package = service.replace(" ", "_")
+        own = [[each for each in files(its) if each.startswith(f"{package}/")] for its in commands.values()]
+        rows.append(f"| {service} | {' | '.join(map(_names, own))} |")
+    shared = [[each for each in files(its) if each.partition("/")[0] in _SHARED] for its in commands.values()]
+    rows.append(f"| shared | {' | '.join(map(_names, shared))} |")
+    return "\n" + "\n".join(rows) + "\n\n"
+
+
+def _names(its: list[str]) -> str:
+    return ", ".join(f"`{file}`" for file in sorted(its))
+
+
 def main() -> None:
-    for command, services in run_through().items():
+    commands = run_through()
+    for command, services in commands.items():
         print(f"{command}: {len(files(services))} modules")
         for service, its in services.items():
             for file in sorted(files({service: its})):
                 names = sorted(each.partition(":")[2] for each in its if each.startswith(f"{file}:"))
                 print(f"  {service}: {file}: {', '.join(names)}")
+    LIFE.write_text(refreshed(LIFE.read_text("utf-8"), {"modules": table(commands)}), "utf-8")
 
 
 if __name__ == "__main__":
