@@ -105,10 +105,10 @@ def opening(policy: Policy) -> bytes:
 
 def apology(policy: Policy, step: Step) -> StepDone:
     """What the gateway is told of a step that failed by a fault of ours: apologise and close."""
-    lost = isinstance(step.input, Disconnected)
-    return StepDone(
-        step.session, step.seq, 0, step.state, b"" if lost else replies.our_fault(policy.domain).render(), Close()
-    )
+    reply = replies.our_fault(policy.domain)
+    said = b"" if isinstance(step.input, Disconnected) else reply.render()
+    told = (Told(MESSAGE, reply.code),) if isinstance(step.input, Body) and step.input.last else ()
+    return StepDone(step.session, step.seq, 0, step.state, said, Close(), told=told)
 
 
 def _done(

@@ -259,6 +259,9 @@ def test_a_fault_of_ours_is_apologised_for_unless_nobody_listens() -> None:
     assert apology.replies.startswith(b"421 4.3.0 ")
     assert apology.next == Close()
     assert steps.apology(_RULES, _step(Disconnected())).replies == b""
+    # Of a message that has ended it must be told how, or the gateway takes it for no answer.
+    assert steps.apology(_RULES, _step(Body(b"x", 0, True))).told == (Told("message", 421),)
+    assert steps.apology(_RULES, _step(Body(b"x", 0, False))).told == ()
 
 
 def test_of_each_line_the_verb_and_the_code_are_told_and_whether_it_is_secret() -> None:
