@@ -192,20 +192,20 @@ class Stack:
             self.signal(name, signal.SIGCONT)
 
     def stop(self) -> None:
-        """End every process: the gateway first, as it needs the others to finish."""
+        """End every process: the gateway first, as it needs the others to finish, and then these together."""
         hung = []
-        for name in ["gateway", *self.worker_names, "mailbox_store"]:
-            process = self.processes.get(name)
-            if process is None or process.poll() is not None:
-                continue
-            process.send_signal(signal.SIGCONT)
-            process.terminate()
-            try:
-                process.wait(DEADLINE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                hung.append(name)
+        for group in (["gateway"], [*self.worker_names, "mailbox_store"]):
+            ending = {name: self.processes[name] for name in group if name in self.processes}
+            for process in ending.values():
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+            for name, process in ending.items():
+                try:
+                    process.wait(DEADLINE)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+                    hung.append(name)
         assert not hung, f"{hung} did not end within {DEADLINE} s of SIGTERM"
 
     def pids(self) -> dict[str, int]:

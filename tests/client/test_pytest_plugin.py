@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from client.pytest_plugin import Mail, MailTimeout
+from client.pytest_plugin import Mail, MailTimeout, _settings
+from client.stack.owned_stack import StackError
 from client.testing import fixture
 from client.testing.private_stack import PrivateStack
 from tests.stack import ROOT
@@ -198,15 +200,10 @@ def test_a_server_may_take_mail_for_anybody(tmp_path: Path, ini: str, names: lis
     [
         ("PROFILE=lax", "cannot be started: session_worker: PROFILE=lax"),
         ("VRFY", "mail_settings: 'VRFY' is not NAME=value"),
-        ("=off", "mail_settings: '=off' is not NAME=value"),
         # As `make up` has it, and in its words.
         ("MAX_MESAGE_BYTES=1", "MAX_MESAGE_BYTES: there is no such setting; did you mean MAX_MESSAGE_BYTES?"),
-        ("vrfy=off", "vrfy: there is no such setting; did you mean VRFY?"),
-        ("PYTHON=python3", "PYTHON: there is no such setting"),
-        ("MAX_CONNECTIONS=none", "MAX_CONNECTIONS=none: "),
         # What would be overridden without a word.
         ("PORT=2525", "mail_settings: PORT: the server of a test run has its own: mail.port"),
-        ("USERS=users.txt", "mail_settings: USERS: the server of a test run has its own: the ini option mail_users"),
     ],
 )
 def test_a_server_that_cannot_start_is_an_error_in_one_line(tmp_path: Path, setting: str, said: str) -> None:
@@ -217,3 +214,18 @@ def test_a_server_that_cannot_start_is_an_error_in_one_line(tmp_path: Path, sett
     assert said in done.stdout
     assert "During handling" not in done.stdout
     assert "1 error" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("=off", "mail_settings: '=off' is not NAME=value"),
+        ("vrfy=off", "vrfy: there is no such setting; did you mean VRFY?"),
+        ("PYTHON=python3", "PYTHON: there is no such setting"),
+        ("MAX_CONNECTIONS=none", "MAX_CONNECTIONS=none: "),
+        ("USERS=users.txt", "mail_settings: USERS: the server of a test run has its own: the ini option mail_users"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_told(setting: str, said: str) -> None:
+    with pytest.raises(StackError, match=re.escape(said)), PrivateStack(["ana@example.com"], _settings([setting])):
+        pass

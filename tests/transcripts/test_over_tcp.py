@@ -62,7 +62,7 @@ def new_stack(transcript: Transcript, kept: ExitStack) -> Stack:
     users = "".join(f"{user}\n" for user in transcript.users)
     # The transcripts name the default domain.
     settings = {"DOMAIN": "correio.localhost", **transcript.settings}
-    return Stack(Path(folder), users=users, **settings)
+    return Stack(Path(folder), users=users, workers=1 if transcript.settings else 2, **settings)
 
 
 @pytest.fixture(scope="module")
