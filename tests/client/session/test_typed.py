@@ -18,6 +18,7 @@ from client.session.guide import Guide
 from client.session.smtp import GREETING, Expects, ServerReply
 from client.session.typed import DOT_NOTE, CommandCompleter, CommandHistory, TypedLines, ended, history_path, prompts
 from client.terminal import Paint
+from tests.conditions import until
 
 
 async def typed(history: CommandHistory, text: str, *expects: Expects) -> list[bytes | None]:
@@ -76,12 +77,10 @@ async def test_the_history_comes_back_with_the_arrow_key(history: CommandHistory
         lines = TypedLines(again, Guide())
         prompt = lines._prompts[Expects.COMMAND]
         coming = asyncio.ensure_future(lines.next_line(Expects.COMMAND))
-        async with asyncio.timeout(20):
-            # The prompt loads its history beside its work.
-            while len(prompt.default_buffer._working_lines) < 3:
-                await asyncio.sleep(0.01)
-            keyboard.send_text("\x1b[A\x1b[A\r")
-            assert await coming == b"HELO example.com"
+        # The prompt loads its history beside its work.
+        await until(lambda: len(prompt.default_buffer._working_lines) == 3, "for the history")
+        keyboard.send_text("\x1b[A\x1b[A\r")
+        assert await coming == b"HELO example.com"
 
 
 def test_the_history_file_is_for_its_owner_alone(history: CommandHistory) -> None:
