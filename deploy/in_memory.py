@@ -181,7 +181,8 @@ class Steps:
         self.to_store, self.to_gateway = ListSocket(zmq.DEALER), ListSocket(zmq.DEALER)
         with self.loop.running():
             # Who does not answer at once never does: nothing is waited for.
-            self.service = Service(policy, cast(Any, [self.to_store, self.to_gateway]), Counts(), 0.0, events)
+            sockets = cast(Any, [self.to_store, self.to_gateway])
+            self.service = Service(policy, sockets, Counts(), 0.0, events, self.loop.time)
 
 
 class InMemory:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 import zmq
@@ -67,17 +67,20 @@ class Service:
 
     def __init__(
         self,
-        rules: Policy,
+        policy: Policy,
         sockets: Sequence[zmq.Socket[bytes]],
         counts: Counts,
         store_seconds: float,
         events: EventLog | None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Serve the first of the sockets as the store's, the others as gateways'.
 
         :param store_seconds: how long a step waits for an answer of the store.
         :param events: where each delivery is logged; None: nowhere.
+        :param clock: seconds, set by nobody. Not the loop's, which stands still for as long as a turn takes.
         """
+        self.clock = clock
         # Messages that made no sense, by nature: states that are none, messages of the wrong kind.
         self.bad_states = 0
         self.unexpected = 0
@@ -87,11 +90,11 @@ class Service:
         self.running: set[Running] = set()
         self.calls: StoreCalls[Running] = StoreCalls(store_seconds)
         self.store_heard = float("-inf")
-        self._rules = rules
+        self._policy = policy
         self._counts = counts
         self._events = events
         self._lookups = Lookups()
-        self._opening = steps.opening(rules)
+        self._opening = steps.opening(policy)
         self._loop = asyncio.get_running_loop()
         self._naming_due = False
         self.store = Bus(sockets[0], self._on_store)
@@ -128,12 +131,12 @@ class Service:
             self._counts.refused += 1
             gateway.send(StepRefused(message.session, message.seq, "draining"))
         else:
-            running = Running(message, gateway, steps.run(self._rules, message))
+            running = Running(message, gateway, steps.run(self._policy, message))
             self.running.add(running)
             self._advance(running, None)
 
     def _on_store(self, _peer: Peer, message: Message) -> None:
-        now = self.store_heard = self._loop.time()
+        now = self.store_heard = self.clock()
         if isinstance(message, Answer):
             closed = self.calls.answered(message.request)
             if closed is not None:
@@ -153,7 +156,7 @@ class Service:
 
     def give_up(self) -> None:
         """Let go on, without the store, whatever has waited for it for too long."""
-        for question, running in self.calls.give_up(self._loop.time()):
+        for question, running in self.calls.give_up(self.clock()):
             session, kind = running.step.session, type(question)
             about = _about("timed-out", session, question)
             log.warning("! %s: the store did not answer %s", session, kind.__name__, extra=about)
@@ -171,7 +174,7 @@ class Service:
                 question = running.dialogue.send(outcome)  # type: ignore[arg-type]
                 # A store that has not answered one question of a step is not waited for again by the next: a client
                 # may have said a hundred lines at once, and hears nothing until the last is served.
-                outcome = TimedOut() if running.timed_out else self._lookups.recall(question, self._loop.time())
+                outcome = TimedOut() if running.timed_out else self._lookups.recall(question, self.clock())
                 if outcome is None:
                     self._ask(question, running)
                     return
@@ -208,9 +211,9 @@ class Service:
         if following is None:
             return None
         assert isinstance(following.input, Lines)
-        dialogue = steps.run(self._rules, following)
+        dialogue = steps.run(self._policy, following)
         try:
-            outcome = self._lookups.recall(next(dialogue), self._loop.time())
+            outcome = self._lookups.recall(next(dialogue), self.clock())
             if outcome is not None:
                 dialogue.send(outcome)
         except StopIteration as end:
@@ -219,7 +222,7 @@ class Service:
 
     def _apology(self, step: Step) -> StepDone:
         self._counts.faults += 1
-        return steps.apology(self._rules, step)
+        return steps.apology(self._policy, step)
 
     def _ask(self, question: Question, running: Running) -> None:
         step = running.step
@@ -227,7 +230,7 @@ class Service:
             kind, about = type(question).__name__.lower(), _about("asks", step.session, question)
             log.debug("%s: asks the store: %s", step.session, kind, extra=about)
         wall = time.time_ns() // 1_000_000
-        self.store.send(self.calls.ask(question, running, self._loop.time(), wall, step.time + step.waited))
+        self.store.send(self.calls.ask(question, running, self.clock(), wall, step.time + step.waited))
         if not self._naming_due:
             self._naming_due = True
             self._loop.call_later(_NAMED_SECONDS, self._name_waiting)

@@ -51,13 +51,12 @@ class Worker:
         self.vitals = Vitals("session_worker", settings.ready_file)
         self._settings = settings
         self._name = uuid.uuid4().hex
-        self._loop = asyncio.get_running_loop()
         if events is not None:
-            events.soon = self._loop.call_soon
+            events.soon = asyncio.get_running_loop().call_soon
         self._stopping = asyncio.Event()
-        rules = replace(settings.policy(), worker=f"{os.getpid()}@{os.uname().nodename}")
+        policy = replace(settings.policy(), worker=f"{os.getpid()}@{os.uname().nodename}")
         sockets = _connect(context, self._name.encode(), [settings.store_endpoint, *settings.gateways()])
-        self.service = Service(rules, sockets, self.counts, settings.store_seconds, events)
+        self.service = Service(policy, sockets, self.counts, settings.store_seconds, events)
 
     def stop(self) -> None:
         """Take no new step, finish those under way, then leave. To be called on the loop."""
@@ -127,7 +126,7 @@ class Worker:
         service.say_alive()
         service.store.send(Ping(service.calls.mark()))
         service.give_up()
-        heard = self._loop.time() - service.store_heard < GONE_SECONDS
+        heard = service.clock() - service.store_heard < GONE_SECONDS
         why_not = "it is draining" if service.draining else "the store does not answer"
         self.vitals.beat(heard and not service.draining, figures(self.counts, len(service.running)), why_not)
         logs.catch_up()
