@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-# Nothing here takes a second; this only ends a test that would hang.
-DEADLINE = 20.0
+from tests.conditions import DEADLINE
 
 
 class Peer:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pyte
 
+from tests.conditions import DEADLINE
+
 ROOT = Path(__file__).parent.parent.parent
-DEADLINE = 20.0
 _ROWS, _COLUMNS = 30, 100
 # "Where is the cursor?", and what this terminal always answers: in the upper left corner.
 _QUESTION, _ANSWER = "\x1b[6n", b"\x1b[1;1R"

@@ -105,10 +105,10 @@ async def test_a_session_that_comes_octet_by_octet_gets_the_same_replies() -> No
 
 
 async def test_a_client_that_talks_before_it_is_greeted_is_answered_in_order() -> None:
-    async with gateway() as running:
+    async with gateway(conversation="on") as running:
         client = await running.client()
         client.send(b"early\r\nQUIT\r\n")
-        await asyncio.sleep(0.05)
+        await until(lambda: " connection from " in running.log.text, "for the gateway to see it")
         await running.worker()
         assert await client.rest() == b"220 127.0.0.1\r\n250 1 early\r\n221 bye\r\n"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import time
@@ -35,18 +34,12 @@ class Watcher:
 
     async def next(self) -> dict[str, Any]:
         """The next event."""
-        end = time.monotonic() + DEADLINE
-        while True:
-            try:
-                (frame,) = self.socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                assert time.monotonic() < end, "waited in vain for an event"
-                await asyncio.sleep(0.005)
-            else:
-                assert frame.startswith(TOPIC)
-                told = json.loads(frame.removeprefix(TOPIC))
-                assert isinstance(told, dict)
-                return told
+        await until(lambda: self.socket.poll(0), "for an event")
+        (frame,) = self.socket.recv_multipart()
+        assert frame.startswith(TOPIC)
+        told = json.loads(frame.removeprefix(TOPIC))
+        assert isinstance(told, dict)
+        return told
 
     async def event(self) -> dict[str, Any]:
         """The next event that is no beat."""

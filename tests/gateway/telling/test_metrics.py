@@ -159,9 +159,7 @@ async def test_a_gateway_without_workers_is_alive_and_not_ready() -> None:
         assert await asyncio.to_thread(page, port, "/livez") == (200, "yes\n")
         assert await asyncio.to_thread(page, port, "/readyz") == (503, "there is no worker\n")
         await running.worker()
-        async with asyncio.timeout(DEADLINE):
-            while (await asyncio.to_thread(page, port, "/readyz"))[0] != 200:
-                await asyncio.sleep(0.01)
+        await asyncio.to_thread(wait_until, lambda: page(port, "/readyz")[0] == 200, "it is ready")
         found = await asyncio.to_thread(scrape, port)
         assert (found("correio_gateway_workers"), found("correio_ready")) == (1, 1)
 
