@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from mailbox_store.checkpoint import Checkpoint
 from mailbox_store.journal.journal import Journal
 from mailbox_store.mailboxes.mailboxes import Mailboxes
 from mailbox_store.mailboxes.visit import Doubt, ToAppend
+from runtime import counted
 
 log = logging.getLogger(__name__)
 
@@ -37,38 +39,72 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _AT_START = 0.3
 
 
-def recover(journal: Journal, mailboxes: Mailboxes, checkpoint: Checkpoint, boot: str) -> int:
-    """Begin to settle what the journal holds; gives the number of entries.
+class Recovery:
+    """That of one start.
 
-    A mailbox that is locked or cannot be written keeps its entries waiting, as in normal work.
-
-    :param boot: names the running kernel's boot.
-    :raises JournalError: where the journal cannot be read.
+    :param monotonic: seconds.
     """
-    same_boot = journal.boot() == boot
-    pending = journal.pending()
-    for mailbox, group in groupby(pending, key=lambda pending: pending.entry.mailbox):
-        tasks: list[ToAppend] = []
-        for each in group:
-            checkpoint.hold([each.entry])
-            tasks.append(ToAppend(each.entry, Doubt.UNSYNCED if each.appended and same_boot else Doubt.ANY))
-        mailboxes.wait(mailbox, tasks)
-    mailboxes.work(_AT_START)
-    return len(pending)
 
+    def __init__(
+        self, journal: Journal, mailboxes: Mailboxes, checkpoint: Checkpoint, monotonic: Callable[[], float]
+    ) -> None:
+        self._journal = journal
+        self._mailboxes = mailboxes
+        self._checkpoint = checkpoint
+        self._monotonic = monotonic
+        self._boot = ""
+        self._began = 0.0
+        # How many entries the journal held, and whether it was told what became of them.
+        self._held = 0
+        self._told = False
+        self._over = False
 
-def name_boot(journal: Journal, mailboxes: Mailboxes, boot: str) -> bool:
-    """Name this boot in the journal, so that marks made in it count; not while anything is still in doubt.
+    def begin(self, boot: str) -> int:
+        """Begin to settle what the journal holds; gives the number of entries.
 
-    :returns: whether the journal names this boot now.
-    """
-    if journal.boot() == boot:
-        return True
-    if mailboxes.in_doubt:
-        return False
-    with journal.transaction():
-        journal.set_boot(boot)
-    return True
+        A mailbox that is locked or cannot be written keeps its entries waiting, as in normal work.
+
+        :param boot: names the running kernel's boot.
+        :raises JournalError: where the journal cannot be read or written.
+        """
+        self._boot, self._began = boot, self._monotonic()
+        same_boot = self._journal.boot() == boot
+        pending = self._journal.pending()
+        self._held = len(pending)
+        for mailbox, group in groupby(pending, key=lambda pending: pending.entry.mailbox):
+            tasks: list[ToAppend] = []
+            for each in group:
+                self._checkpoint.hold([each.entry])
+                tasks.append(ToAppend(each.entry, Doubt.UNSYNCED if each.appended and same_boot else Doubt.ANY))
+            self._mailboxes.wait(mailbox, tasks)
+        self._mailboxes.work(_AT_START)
+        self.step()
+        return self._held
+
+    def step(self) -> None:
+        """Once nothing is in doubt any more: tell that, and name this boot in the journal, so that marks made in it
+        count.
+
+        :raises JournalError: where the journal cannot be read or written; then it is to be tried again.
+        """
+        if self._over or self._mailboxes.in_doubt:
+            return
+        if not self._told:
+            self._told = True
+            settled, seconds = self._mailboxes.settled, self._monotonic() - self._began
+            log.info(
+                "= recovered %s of the journal: %d whole, %d completed, %d appended, %d waiting, in %.1f s",
+                counted(self._held, "entry", "entries"),
+                settled.whole,
+                settled.completed,
+                settled.appended,
+                self._mailboxes.waiting,
+                seconds,
+            )
+        if self._journal.boot() != self._boot:
+            with self._journal.transaction():
+                self._journal.set_boot(self._boot)
+        self._over = True
 
 
 def this_boot() -> str:

@@ -26,7 +26,7 @@ from mailbox_store.mailboxes.mailboxes import Mailboxes
 from mailbox_store.mailboxes.plan import Plan
 from mailbox_store.mailboxes.rendering import Lengths, Rendering
 from mailbox_store.metrics import Totals
-from mailbox_store.recovery import name_boot, recover
+from mailbox_store.recovery import Recovery
 from mailbox_store.users.directory import Directory
 from runtime import counted
 from runtime.telling import EventLog, escaped, members
@@ -78,13 +78,9 @@ class Store:
         self._events = events
         self._mailboxes = Mailboxes(files, journal, monotonic)
         self._checkpoint = Checkpoint(files, journal, self._mailboxes, executor, monotonic, self.totals)
+        self._recovery = Recovery(journal, self._mailboxes, self._checkpoint, monotonic)
         self._tidying = Tidying(journal, clock, monotonic)
         self._lengths = Lengths()
-        self._boot = ""
-        self._boot_named = False
-        # When recovery began, while it is not through, and what the journal held.
-        self._recovering: float | None = None
-        self._held = 0
         self._record_due: float | None = None
         self._journal_due = 0.0
         self._journal_told = ""
@@ -140,25 +136,17 @@ class Store:
 
         :raises JournalError: where the journal cannot be read or written.
         """
-        self._boot = boot
-        self._recovering = self._monotonic()
-        self._held = recover(self._journal, self._mailboxes, self._checkpoint, boot)
-        self._see_recovered()
-        self._boot_named = name_boot(self._journal, self._mailboxes, boot)
-        return self._held
+        return self._recovery.begin(boot)
 
     def tick(self) -> None:
         """What is due without a question; call it between batches, at least every 50 ms while `busy`."""
         self._mailboxes.step()
         self._checkpoint.step()
-        if self._recovering is not None:
-            self._see_recovered()
         if self._monotonic() < self._journal_due:
             return
         try:
             self._record_when_due()
-            if not self._boot_named:
-                self._boot_named = name_boot(self._journal, self._mailboxes, self._boot)
+            self._recovery.step()
             self._tidying.step()
         except JournalError as error:
             self._journal_due = self._monotonic() + _JOURNAL_PAUSE
@@ -187,22 +175,6 @@ class Store:
             log.warning("! %s", error)
         if self.waiting:
             log.warning("! waiting in the journal for their mailboxes: %s", counted(self.waiting, "entry", "entries"))
-
-    def _see_recovered(self) -> None:
-        """Tell once that nothing is in doubt any more."""
-        if self._recovering is None or self._mailboxes.in_doubt:
-            return
-        counts, seconds = self._mailboxes.settled, self._monotonic() - self._recovering
-        self._recovering = None
-        log.info(
-            "= recovered %s of the journal: %d whole, %d completed, %d appended, %d waiting, in %.1f s",
-            counted(self._held, "entry", "entries"),
-            counts.whole,
-            counts.completed,
-            counts.appended,
-            self.waiting,
-            seconds,
-        )
 
     def _record_when_due(self) -> None:
         if not self._checkpoint.unrecorded:

@@ -11,14 +11,14 @@ What the next process finds in the log may be in the kernel's memory alone, and 
 (`durable.py`). So the log is written over with itself before it is opened. The database's own file needs no such
 thing: what is written back to it stays in the log until its sync has succeeded, and each start begins that anew.
 
-A log that has filled the disk could neither be written back nor begun anew: the journal would stay full for good. So
-nothing is taken in where the disk has no room for the next transaction, and for writing it back from the log as well.
+A log that has filled the disk could neither be written back nor begun anew. So nothing is taken in where the disk has
+no room for the next transaction, and for writing it back from the log as well.
 
 Gives: `Database`; `sqlite_translated` and `disk_translated`, for a `with` around what may fail.
-Fails: with the journal's errors; on opening, with `ConfigError` for a file of another schema.
-Limits: the file keeps the size of its fullest moment and reuses the pages. The log is written back by `maintain`, in
-the second thread; where that cannot keep up, a commit that finds the log over `LOG_LIMIT` does the rest itself, in
-some milliseconds. Of a disk it is seen how much is free, not what a quota allows.
+Fails: with the journal's errors; on opening, with `ConfigError` for a file of another release.
+Limits: the file keeps the size of its fullest moment and reuses the pages. `maintain`, in the second thread, writes
+the log back; a commit that finds it over `LOG_LIMIT` all the same does the rest itself, in some milliseconds. Of a
+disk it is seen how much is free, not what a quota allows.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mailbox_store.config import ConfigError
-from mailbox_store.journal.durable import FULL as FULL_DISK
-from mailbox_store.journal.durable import rewrite, sync_path
+from mailbox_store.journal import durable
 from mailbox_store.journal.journal import JournalError, JournalFull
 from mailbox_store.journal.texts import FULL, Texts
 from runtime.telling import Histogram
@@ -40,8 +39,8 @@ from runtime.telling import Histogram
 VERSION = 4
 # Half a second of the fastest deliveries measured; above it a commit writes the log back itself.
 LOG_LIMIT = 32 * 1024 * 1024
-# What one transaction may add: a batch of the store, 8 MiB of mail and mostly no more than 4 MiB over that. Several
-# gateways can make it more; one that finds no room then fails, and its questions are tried one by one.
+# What one transaction may add: a batch of the store, 8 MiB of mail and mostly no more than 4 MiB over that. One that
+# is more, and finds no room, fails, and its questions are tried one by one.
 BATCH = 12 * 1024 * 1024
 # Files of texts that a small disk holds.
 _FILES = 64
@@ -96,7 +95,7 @@ class _OfDisk:
 
 
 def _of_disk(error: OSError) -> JournalError:
-    return (JournalFull if error.errno in FULL_DISK else JournalError)(f"journal: {error}")
+    return (JournalFull if error.errno in durable.FULL else JournalError)(f"journal: {error}")
 
 
 sqlite_translated = _OfSqlite()
@@ -120,11 +119,10 @@ class Database:
         with sqlite_translated, disk_translated:
             # It holds mail. SQLite gives the files beside it the same mode.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            rewrite(self._log)
+            durable.rewrite(self._log)
             self.connection = _connect(path)
             space = os.statvfs(self._folder)
-            share = space.f_blocks * space.f_frsize // _FILES
-            self.texts = self._open_tables(min(FULL, share) if full is None else full)
+            self.texts = self._open_tables(full or min(FULL, space.f_blocks * space.f_frsize // _FILES))
         # Is there no room for what the transaction under way would take in?
         self.full = False
         # Texts were let go of since the text files were last looked through.
@@ -135,20 +133,16 @@ class Database:
 
     def _open_tables(self, full: int) -> Texts:
         """Nothing is written to a database that is of this version: a full disk keeps no store from its start."""
-        version = int(self.connection.execute("PRAGMA user_version").fetchone()[0])
+        version = self._pragma("user_version")
         if version not in (0, VERSION):
             self.connection.close()
-            which = f"schema {version}, this one knows {VERSION}"
-            raise ConfigError(
-                f"{self._path}: written by a{'n older' if version < VERSION else ' newer'} release ({which})"
-            )
+            raise ConfigError(f"{self._path}: another release wrote it (schema {version}, this one knows {VERSION})")
         if version == 0:
             self.connection.execute("BEGIN IMMEDIATE")
             for statement in (*_TABLES, f"PRAGMA user_version={VERSION}"):
                 self.connection.execute(statement)
             self.connection.execute("COMMIT")
-        needed = self.files_needed()
-        texts = Texts(Path(self._path + ".texts"), max(needed, default=0), full)
+        texts = Texts(Path(self._path + ".texts"), max(needed := self.files_needed(), default=0), full)
         texts.keep(needed)
         return texts
 
@@ -191,8 +185,8 @@ class Database:
 
     def _roll_back(self) -> None:
         # Some errors have done it already.
-        with suppress(sqlite3.Error):
-            if self.connection.in_transaction:
+        if self.connection.in_transaction:
+            with suppress(sqlite3.Error):
                 self.connection.execute("ROLLBACK")
 
     def _write_over(self) -> None:
@@ -209,7 +203,7 @@ class Database:
                 # There may be no room for it. Cutting the log takes the records away as well, once it is on disk.
                 if self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
                     raise
-                sync_path(self._log)
+                durable.sync_path(self._log)
         self._uncertain = False
 
     def _keep_small(self) -> None:
@@ -242,8 +236,6 @@ class Database:
                 self.texts.clear(self.files_needed())
             self.connection.close()
 
-    # ------------------------------------------------------------ room
-
     def has_room(self) -> bool:
         """See `journal.Journal`."""
         # Room is made of texts, too, that the next process could miss.
@@ -253,14 +245,15 @@ class Database:
             return self._has_room() or self._make_room()
 
     def _has_room(self) -> bool:
-        free = self.free()
+        free, log = self.free(), self.log_size()
         # Nearly always there is room enough if no page of the database were unused, and none need be asked for.
-        return free >= 2 * BATCH + self.log_size() or free >= self._needed()
+        if free >= 2 * BATCH + log:
+            return True
+        page, unused = (self._pragma(name) for name in ("page_size", "freelist_count"))
+        return free >= BATCH + max(0, log + BATCH - page * unused)
 
-    def _needed(self) -> int:
-        page = int(self.connection.execute("PRAGMA page_size").fetchone()[0])
-        unused = page * int(self.connection.execute("PRAGMA freelist_count").fetchone()[0])
-        return BATCH + max(0, self.log_size() + BATCH - unused)
+    def _pragma(self, name: str) -> int:
+        return int(self.connection.execute(f"PRAGMA {name}").fetchone()[0])
 
     def _make_room(self) -> bool:
         """All that was written back is room again once the log is cut."""
