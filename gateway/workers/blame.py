@@ -1,6 +1,7 @@
 """Which losses of workers count against a step: what tells a step that kills from one that merely was there.
 
-Gives: a `Case` for each step, and the `Inquest` that is told of every worker that is lost. No socket, no log and no
+Gives: the `Inquest` that is told of every worker that is lost, and `Suspects`, the steps that may have killed two.
+They rest until that is known, and then each runs alone, on a worker that is kept free. No socket, no log and no
 clock: `now` is passed in, in seconds of any clock that stands still while nobody looks.
 Fails: never.
 Limits: what counts is known HINDSIGHT seconds after a loss, not at once.
@@ -23,54 +24,15 @@ other.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+
+from gateway.workers.members import MAX_LOSSES, Case, Member, Task, Worker
 
 # Workers that die together are not noticed together: a closed connection tells at once, silence by heartbeats.
 HINDSIGHT = 0.5
 _STORM = 5.0
 _STORM_ALONE = 0.5
-# After so many suspicions a step has its worker for itself, and after so many losses that count no other one.
-_SUSPICIONS = 2
-MAX_LOSSES = 3
-# A step may kill a worker later than at its beginning. No step is tried forever.
-MAX_TRIES = 10
-
-
-@dataclass(slots=True, eq=False, kw_only=True)
-class Case:
-    """What is held against one step.
-
-    `tries` counts how often it was lost, with its worker or on the way, `suspected` the workers that may have died of
-    it, `counted` those of them that nothing else seems to have killed, `undecided` those of which that is not known
-    yet.
-    """
-
-    tries: int = 0
-    suspected: int = 0
-    counted: int = 0
-    undecided: int = 0
-
-    @property
-    def alone(self) -> bool:
-        """Whether the step may share its worker with no other."""
-        return self.suspected >= _SUSPICIONS
-
-    @property
-    def poison(self) -> bool:
-        """Whether the step has had its last chance."""
-        return self.counted >= MAX_LOSSES or self.tries >= MAX_TRIES
-
-    @property
-    def free(self) -> bool:
-        """Whether the step may be run now."""
-        return not self.poison and not (self.alone and self.undecided)
-
-    def answered_wrongly(self) -> None:
-        """Its worker gave an answer that cannot be: it lives, so nothing else was the cause."""
-        self.tries += 1
-        self.suspected += 1
-        self.counted += 1
 
 
 @dataclass(slots=True)
@@ -122,3 +84,76 @@ class Inquest:
             earliest <= other.when <= loss.when + HINDSIGHT and not other.alone and case not in other.had
             for other in self._losses
         )
+
+
+class Suspects:
+    """The steps that rest, those that wait for a worker of their own, and the inquest about them all."""
+
+    def __init__(self) -> None:
+        self.inquest = Inquest()
+        # May not be run, now or ever.
+        self._resting: deque[Task] = deque()
+        self.waiting: deque[Task] = deque()
+        # How many workers are kept free.
+        self.reserved = 0
+
+    def add(self, task: Task) -> None:
+        """One has come back from its worker."""
+        (self.waiting if task.free else self._resting).appendleft(task)
+
+    def remove(self, gone: Collection[Task]) -> None:
+        """These are given up."""
+        self.waiting = deque(task for task in self.waiting if task not in gone)
+        self._resting = deque(task for task in self._resting if task not in gone)
+
+    def decide(self, now: float) -> list[Task]:
+        """Let those that have rested wait for a worker; gives, and forgets, those that have had their last chance."""
+        self.inquest.decide(now)
+        resting, self._resting = self._resting, deque()
+        poison = []
+        for task in resting:
+            if task.poison:
+                poison.append(task)
+            else:
+                (self.waiting if task.free else self._resting).append(task)
+        return poison
+
+    def reserve(
+        self,
+        takers: dict[Worker, Member],
+        least_loaded: Callable[[dict[Worker, Member], Collection[Worker]], Worker | None],
+    ) -> list[tuple[Worker, Task]]:
+        """Keep workers free for the steps that wait; gives those whose worker is idle now, to be sent.
+
+        :param takers: the workers that take steps.
+        """
+        free = {worker: member for worker, member in takers.items() if member.reserved is None}
+        # Half of the workers, or the only one: the others go on serving everyone else.
+        room = max(1, len(takers) // 2) - (len(takers) - len(free))
+        for _ in range(len(self.waiting)):
+            if room <= 0:
+                break
+            task = self.waiting.popleft()
+            worker = least_loaded(free, task.refused_by)
+            if worker is None:
+                self.waiting.append(task)
+            else:
+                free.pop(worker).reserved = task
+                self.reserved += 1
+                room -= 1
+        return [
+            (worker, member.reserved)
+            for worker, member in takers.items()
+            if member.reserved is not None and not member.tasks
+        ]
+
+    def unreserve(self, member: Member) -> None:
+        """Let a step that still waits for this worker find another; one that runs already keeps it."""
+        if member.reserved is not None and member.reserved.worker is None:
+            self.waiting.appendleft(member.reserved)
+            self.free(member)
+
+    def free(self, member: Member) -> None:
+        """The worker need not be kept free any more."""
+        member.reserved = None
+        self.reserved -= 1

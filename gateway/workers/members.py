@@ -1,8 +1,8 @@
 """Who is alive among the workers, what each one has, and what is known of a step that is not answered yet.
 
 Gives: `Members`, told of each heartbeat, and asked who has fallen silent; a `Member` for each worker and a `Task`
-for each step, which `pool.py` brings together. No socket, no log and no clock: `now` is in seconds of any monotonic
-clock.
+for each step, with what is held against it. `pool.py` brings them together, `blame.py` has the rules of blame. No
+socket, no log and no clock: `now` is in seconds of any monotonic clock.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from gateway.workers.blame import Case
 from wire.messages import Step
 
 # The routing id of a worker's socket, new for each process.
@@ -18,8 +17,49 @@ Worker: TypeAlias = bytes
 
 # wire/SPEC.md: heartbeats come every 400 ms, three missed and the worker is gone.
 SILENCE = 1.2
+# After so many suspicions a step has its worker for itself, and after so many losses that count no other one.
+_SUSPICIONS = 2
+MAX_LOSSES = 3
+# A step may kill a worker later than at its beginning. No step is tried forever.
+MAX_TRIES = 10
 # Silence is counted only while the gateway looks. If it has not looked for so long, it was asleep itself.
 _BLINK = 0.4
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Case:
+    """What is held against one step.
+
+    `tries` counts how often it was lost, with its worker or on the way, `suspected` the workers that may have died of
+    it, `counted` those of them that nothing else seems to have killed, `undecided` those of which that is not known
+    yet.
+    """
+
+    tries: int = 0
+    suspected: int = 0
+    counted: int = 0
+    undecided: int = 0
+
+    @property
+    def alone(self) -> bool:
+        """Whether the step may share its worker with no other."""
+        return self.suspected >= _SUSPICIONS
+
+    @property
+    def poison(self) -> bool:
+        """Whether the step has had its last chance."""
+        return self.counted >= MAX_LOSSES or self.tries >= MAX_TRIES
+
+    @property
+    def free(self) -> bool:
+        """Whether the step may be run now."""
+        return not self.poison and not (self.alone and self.undecided)
+
+    def answered_wrongly(self) -> None:
+        """Its worker gave an answer that cannot be: it lives, so nothing else was the cause."""
+        self.tries += 1
+        self.suspected += 1
+        self.counted += 1
 
 
 @dataclass(slots=True, eq=False)

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable
 
-from gateway.workers.alone import Suspects
+from gateway.workers.blame import Suspects
 from gateway.workers.members import Member, Members, Task, Worker
 from wire.limits import IN_FLIGHT, SMALL_STEP
 from wire.messages import Body, Lines, Step

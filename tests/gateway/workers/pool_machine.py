@@ -6,8 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from gateway.workers.blame import HINDSIGHT, MAX_LOSSES, MAX_TRIES
-from gateway.workers.members import Worker
+from gateway.workers.blame import HINDSIGHT
+from gateway.workers.members import MAX_LOSSES, MAX_TRIES, Worker
 from gateway.workers.pool import WorkerPool
 from wire.messages import Disconnected, Step
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.workers.blame import HINDSIGHT, MAX_LOSSES, MAX_TRIES, Case, Inquest
+from gateway.workers.blame import HINDSIGHT, Inquest
+from gateway.workers.members import MAX_LOSSES, MAX_TRIES, Case
 
 NEAR = 0.4
 LATER = 10.0

@@ -6,8 +6,7 @@ from collections import Counter
 
 import pytest
 
-from gateway.workers.blame import MAX_TRIES
-from gateway.workers.members import SILENCE, Worker
+from gateway.workers.members import MAX_TRIES, SILENCE, Worker
 from gateway.workers.pool import WorkerPool
 from tests.gateway.workers.pool_machine import PoolMachine, pool_of, send, step
 from wire.limits import BODY_PIECE, IN_FLIGHT, MAX_LINES, MAX_PIECE

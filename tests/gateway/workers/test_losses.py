@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.workers.blame import HINDSIGHT, MAX_LOSSES, MAX_TRIES
-from gateway.workers.members import Worker
+from gateway.workers.blame import HINDSIGHT
+from gateway.workers.members import MAX_LOSSES, MAX_TRIES, Worker
 from gateway.workers.pool import WorkerPool
 from tests.gateway.workers.pool_machine import pool_of, send, step
 from wire.messages import Step
