@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -59,3 +60,11 @@ def test_a_folder_has_no_folders_in_it() -> None:
 def test_the_release_has_one_number() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == VERSION
+
+
+def test_a_class_has_a_name_that_no_other_package_uses_for_something_else() -> None:
+    named: dict[str, set[str]] = {}
+    for path in FILES:
+        for name in re.findall(r"^class ([A-Z]\w*)", path.read_text(), re.MULTILINE):
+            named.setdefault(name, set()).add(str(path.relative_to(ROOT)))
+    assert {name: sorted(places) for name, places in named.items() if len(places) > 1} == {}
