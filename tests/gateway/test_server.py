@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
-import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -146,51 +142,3 @@ async def test_a_port_or_an_endpoint_that_is_taken_is_said_in_one_line() -> None
         assert await fail(port=0, gateway_endpoint=running.endpoint) == endpoint
         await running.worker()
         await running.greeted()
-
-
-# ---------------------------------------------------------------- as a process
-
-
-def start(folder: Path, **settings: str) -> subprocess.Popen[str]:
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PORT": "0",
-        "GATEWAY_ENDPOINT": f"ipc://{folder}/gateway.sock",
-        "PYTHONUNBUFFERED": "1",
-    }
-    return subprocess.Popen(
-        [sys.executable, "-m", "gateway"],
-        cwd=Path(__file__).parent.parent.parent,
-        env=environment | settings,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_process_says_that_it_waits_and_stops_cleanly_on_a_signal(folder: Path, number: int) -> None:
-    with start(folder) as process:
-        assert process.stdout is not None
-        assert "waiting for connections on 127.0.0.1:" in process.stdout.readline()
-        process.send_signal(number)
-        output, errors = process.communicate(timeout=20)
-        assert process.returncode == 0
-        assert output.rstrip().endswith("stopped")
-        assert errors == ""
-
-
-def test_the_process_ends_with_one_line_when_its_port_is_taken(folder: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, start(folder, PORT=str(taken.getsockname()[1])) as process:
-        _, errors = process.communicate(timeout=20)
-        assert process.returncode == 1
-        assert errors.startswith("gateway: cannot listen on 127.0.0.1:")
-        assert errors.count("\n") == 1
-
-
-def test_the_process_ends_with_one_line_for_a_bad_setting(folder: Path) -> None:
-    with start(folder, IDLE_SECONDS="soon") as process:
-        _, errors = process.communicate(timeout=20)
-        assert process.returncode == 78
-        assert errors.startswith("gateway: IDLE_SECONDS=soon: ")
-        assert errors.count("\n") == 1

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import http.client
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +15,7 @@ from runtime import probes as module
 from runtime.probes import Probes, ProbesError
 from runtime.vitals import Vitals
 from tests.conditions import DEADLINE
-from tests.stack import ROOT, free_port
+from tests.stack import free_port
 
 Open = Callable[[], Probes]
 
@@ -190,28 +187,3 @@ def test_a_closed_one_leaves_no_thread_and_no_port(vitals: Vitals) -> None:
     assert threading.active_count() == threads
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), DEADLINE)
-
-
-@pytest.mark.parametrize(
-    ("service", "name"), [("gateway", "gateway"), ("session_worker", "session_worker"), ("mailbox_store", "store")]
-)
-def test_a_port_that_is_taken_ends_the_start_of_a_service_with_one_clear_line(
-    folder: Path, service: str, name: str
-) -> None:
-    (folder / "users.txt").write_text("ana@b.example\n")
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        environment = {
-            "PYTHONPATH": str(ROOT),
-            "PORT": str(free_port()),
-            "METRICS": address,
-            "JOURNAL": "journal/journal",
-            "GATEWAY_ENDPOINT": f"ipc://{folder}/gateway",
-            "STORE_ENDPOINT": f"ipc://{folder}/store",
-        }
-        command = [sys.executable, "-m", service]
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=20, check=False
-        )
-    assert done.returncode == 1
-    assert done.stderr == f"{name}: METRICS={address}: cannot listen there: Address already in use\n"

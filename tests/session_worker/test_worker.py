@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.conditions import until
 from tests.session_worker.stage import GREETED, RCPT, SENDER, staged, step
@@ -69,37 +61,3 @@ async def test_it_is_ready_while_the_store_answers(folder: Path) -> None:
         assert not ready.exists()
         await until(lambda: (stage.store.send(Pong("one")), ready.exists())[1])
         await until(lambda: not ready.exists())
-
-
-@contextlib.contextmanager
-def _process(folder: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    given = {"GATEWAY_ENDPOINT": f"ipc://{folder}/g", "STORE_ENDPOINT": f"ipc://{folder}/s", **environment}
-    with subprocess.Popen(
-        [sys.executable, "-m", "session_worker"],
-        env=os.environ | given,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_the_process_in_order(folder: Path, number: signal.Signals) -> None:
-    with _process(folder) as process:
-        assert process.stdout is not None
-        assert "serving correio.localhost" in process.stdout.readline()
-        process.send_signal(number)
-        rest, errors = process.communicate(timeout=10)
-    assert (process.returncode, errors) == (0, "")
-    assert "stopped: 0 steps unfinished" in rest
-
-
-def test_an_endpoint_that_is_none_is_one_clear_line(folder: Path) -> None:
-    with _process(folder, GATEWAY_ENDPOINT="tcp://nowhere") as process:
-        _, errors = process.communicate(timeout=10)
-    assert process.returncode == 1
-    assert errors == "session_worker: cannot connect to tcp://nowhere: Invalid argument\n"
