@@ -39,6 +39,18 @@ def test_every_module_has_a_test_file_in_the_same_place_under_tests() -> None:
     assert [module for module, test in tests.items() if not test.exists() and module not in VALUES_ONLY] == []
 
 
+def test_every_test_file_has_the_name_of_what_it_tests_first() -> None:
+    strays = []
+    for folder in FOLDERS:
+        modules = [path.stem.strip("_") for path in (ROOT / folder).glob("*.py")]
+        # What is in deploy/ without being a module.
+        modules += ["makefile", "systemd"] if folder == "deploy" else []
+        for test in (ROOT / "tests" / folder).glob("test_*.py"):
+            if not f"{test.stem}_".startswith(tuple(f"test_{module}_" for module in modules)):
+                strays.append(str(test.relative_to(ROOT)))
+    assert strays == []
+
+
 def test_no_module_is_longer_than_a_reader_s_patience() -> None:
     assert [module for module in MODULES if lines(module) > LONGEST] == []
 
