@@ -59,14 +59,12 @@ def _is_module(name: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("document", TEXTS)
-def test_files_and_folders_that_are_named_exist(document: str) -> None:
-    assert missing(document, FILE) + missing(document, PATH) == []
-
-
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_links_lead_to_files_and_modules_that_are_named_exist(document: str) -> None:
-    assert missing(document, LINK) + missing(document, MODULE) == []
+@pytest.mark.parametrize(
+    ("named", "documents"), [(FILE, TEXTS), (PATH, TEXTS), (LINK, DOCUMENTS), (MODULE, DOCUMENTS)]
+)
+def test_what_is_named_exists(named: re.Pattern[str], documents: list[str]) -> None:
+    gone = {document: missing(document, named) for document in documents}
+    assert {document: names for document, names in gone.items() if names} == {}
 
 
 @pytest.mark.parametrize("document", ABOUT_SOURCES)
