@@ -173,7 +173,7 @@ class Caller:
         return self._address, 1
 
 
-class Steps:
+class MemoryWorker:
     """A worker between two sockets of lists."""
 
     def __init__(self, policy: Policy, events: EventLog | None) -> None:
@@ -205,7 +205,7 @@ class InMemory:
         self.store = store or MemoryStore(users, policy.domain)
         self.counts = GatewayCounts()
         self.events = events
-        self.worker = Steps(policy, events.get(SESSION_WORKER))
+        self.worker = MemoryWorker(policy, events.get(SESSION_WORKER))
         self.loops = {GATEWAY: ListLoop(), SESSION_WORKER: self.worker.loop}
         for name, loop in self.loops.items():
             if name in events:
@@ -274,7 +274,7 @@ class InMemory:
         """A turn of a service's loop."""
         loop.turn()
 
-    def work(self, worker: Steps, asked: list[Frames]) -> None:
+    def work(self, worker: MemoryWorker, asked: list[Frames]) -> None:
         """Have a worker do what the gateway has asked for; its answers are in `worker.to_gateway` then."""
         worker.to_gateway.inbox.extend(asked)
         while True:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.in_memory import InMemory, MemoryStore, Steps
+from deploy.in_memory import InMemory, MemoryStore, MemoryWorker
 from runtime.lists import Frames
 from session_worker.config import WorkerSettings
 from session_worker.dialogue.turn import Policy
@@ -76,10 +76,10 @@ class Twice(InMemory):
     """Every step is done a first time in vain, as when a worker dies just before it answers."""
 
     def __init__(self, users: Iterable[str], policy: Policy, store: MemoryStore | None = None) -> None:
-        self._dying = Steps(policy, None)
+        self._dying = MemoryWorker(policy, None)
         super().__init__(users, policy, store)
 
-    def work(self, worker: Steps, asked: list[Frames]) -> None:
+    def work(self, worker: MemoryWorker, asked: list[Frames]) -> None:
         super().work(self._dying, asked)
         self._dying.to_gateway.taken()
         super().work(worker, asked)
