@@ -163,6 +163,16 @@ def test_a_mailbox_that_cannot_be_written_is_named_and_the_others_still_get_mail
         assert texts(stack, JOAO) == [TEXT]
 
 
+def test_a_mailbox_that_cannot_be_made_is_named_before_its_mail_comes(folder: Path) -> None:
+    with Stack(folder, UNKNOWN="create") as stack, greeted(stack) as client:
+        os.mkfifo(stack.mailboxes / "new@far.example.txt")
+        assert client.command("MAIL FROM:<sender@example.net>").startswith("250 2.1.0 ")
+        assert client.command("RCPT TO:<new@far.example>").startswith("250 2.1.5 ")
+        refusal = client.command("DATA")
+        assert refusal.startswith("450 4.2.0 ")
+        assert "new@far.example" in refusal
+
+
 def test_a_mailbox_that_becomes_unwritable_while_its_mail_is_typed_gets_nothing_and_nor_do_others(
     folder: Path,
 ) -> None:
