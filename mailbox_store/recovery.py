@@ -57,7 +57,8 @@ class Recovery:
         # How many entries the journal held, and whether it was told what became of them.
         self._held = 0
         self._told = False
-        self._over = False
+        # Nothing is left to do.
+        self.over = False
 
     def begin(self, boot: str) -> int:
         """Begin to settle what the journal holds; gives the number of entries.
@@ -87,7 +88,7 @@ class Recovery:
 
         :raises JournalError: where the journal cannot be read or written; then it is to be tried again.
         """
-        if self._over or self._mailboxes.in_doubt:
+        if self._mailboxes.in_doubt:
             return
         if not self._told:
             self._told = True
@@ -104,7 +105,7 @@ class Recovery:
         if self._journal.boot() != self._boot:
             with self._journal.transaction():
                 self._journal.set_boot(self._boot)
-        self._over = True
+        self.over = True
 
 
 def this_boot() -> str:

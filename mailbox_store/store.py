@@ -146,7 +146,8 @@ class Store:
             return
         try:
             self._record_when_due()
-            self._recovery.step()
+            if not self._recovery.over:
+                self._recovery.step()
             self._tidying.step()
         except JournalError as error:
             self._journal_due = self._monotonic() + _JOURNAL_PAUSE
