@@ -29,6 +29,7 @@ from gateway.workers.poison import PoisonCabinet
 from mail import mbox
 from mailbox_store.users.directory import ADDRESS_HOLDS, WRITABLE_HOLDS
 from mailbox_store.users.parsing import parse_users
+from runtime import counted
 from runtime.bus import Bus
 from runtime.lists import Frames, ListLoop, ListSocket
 from runtime.telling import EventLog
@@ -88,7 +89,7 @@ class MemoryStore:
         pieces = self.staged.pop(mail.delivery, {})
         text = [pieces[offset] for offset in sorted(pieces)]
         if sum(map(len, text)) != mail.staged:
-            return Failed(TROUBLE, f"{sum(map(len, text))} octets are staged, not {mail.staged}")
+            return Failed(TROUBLE, f"staged are {counted(sum(map(len, text)), 'octet')}, not {mail.staged}")
         self._delivered.add(mail.delivery)
         for mailbox in mail.mailboxes:
             originals = [address for place, address in mail.originals if mail.mailboxes[place] == mailbox]
