@@ -218,6 +218,10 @@ class Service:
                 dialogue.send(outcome)
         except StopIteration as end:
             return Ahead(following.input.lines, end.value)
+        except Exception:
+            # The step itself is done. Whoever says those lines has a step of its own, and hears the apology.
+            about = _about("fault", step.session)
+            log.exception("! %s: the dialogue failed ahead of step %d", step.session, step.seq, extra=about)
         return None
 
     def _apology(self, step: Step) -> StepDone:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from session_worker.dialogue import state
+from session_worker.dialogue.turn import HOLDS
 from tests.conditions import until
 from tests.session_worker.stage import GREETED, RCPT, SENDER, Peer, staged, step
 from wire.codec import PROTOCOL
@@ -45,17 +46,20 @@ async def test_a_question_goes_to_the_store_and_its_outcome_into_the_reply(folde
 async def test_what_the_store_has_just_said_is_not_asked_again_and_holds_for_what_is_left_of_its_time(
     folder: Path,
 ) -> None:
+    now = 10.0
     async with staged(folder) as stage:
+        stage.worker.service.clock = lambda: now
         stage.gateway.send(step(1, RCPT, SENDER))
         (ask,) = await stage.asked(1)
-        stage.store.send(Answer(ask.request, Found("maria@example.com", holds=60_000, writable_for=60_000)))
+        stage.store.send(Answer(ask.request, Found("maria@example.com", holds=60_000, writable_for=750)))
         first = await stage.answered(1)
-        assert first.holds == 1000 or first.holds == 60_000
+        assert first.holds == HOLDS
+        now += 0.5
         stage.gateway.send(step(2, Lines((*RCPT.lines, b"DATA")), SENDER))
         second = await stage.answered(2)
         assert second.replies.startswith(first.replies)
         assert second.replies.endswith(b"\r\n354 Type the message; end it with a line that holds a single dot\r\n")
-        assert 0 < second.holds < 60_000
+        assert second.holds == 250
         assert len(stage.store.of(Ask)) == 1
 
 
@@ -196,6 +200,25 @@ async def test_a_fault_of_the_dialogue_is_logged_and_closes_that_session_alone(
 
     assert "s-1: the dialogue failed" in caplog.text
     assert "secret" not in caplog.text
+
+
+async def test_a_fault_ahead_of_a_step_keeps_no_answer_of_the_step_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> Iterator[object]:
+        raise ZeroDivisionError
+        yield
+
+    async with staged(folder) as stage:
+        stage.gateway.send(step(1, RCPT, SENDER))
+        (ask,) = await stage.asked(1)
+        monkeypatch.setattr("session_worker.dialogue.steps.run", fails)
+        stage.store.send(Answer(ask.request, Found("maria@example.com", holds=60_000, writable_for=60_000)))
+        done = await stage.answered(1)
+        assert done.replies.startswith(b"250 2.1.5 ")
+        assert done.ahead is None
+        assert not stage.worker.service.running
+    assert "s-1: the dialogue failed ahead of step" in caplog.text
 
 
 async def test_messages_that_make_no_sense_are_counted_and_dropped(folder: Path) -> None:
