@@ -41,7 +41,6 @@ from wire.messages import Answer, Ask, Check, Deliver, Discard, Lookup, Message,
 from wire.outcomes import TROUBLE, Delivered, Discarded, Failed, Found, Said, Staged, Writable
 from wire.records import replace
 
-HERE = __file__
 # Mon Nov 23 07:05:55 2026 UTC, in seconds of Unix time.
 BEGIN = 1_795_417_555.0
 _WORKER = b"worker"

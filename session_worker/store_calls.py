@@ -126,22 +126,22 @@ class Lookups:
 
     def learn(self, question: Question, outcome: Outcome, asked: float) -> None:
         """The store gave this outcome to a question that was asked at that time, from which on it holds."""
-        if question.__class__ is Lookup:
-            found = outcome if isinstance(outcome, Found) else Found("-")
-            if found.holds or question in self._found:
-                if question not in self._found:
-                    self._make_room(len(question.local) + len(question.domain) + len(found.mailbox))
-                self._found[question] = found.mailbox, asked + found.holds / 1000
-            self._set_writable((found.mailbox,), found.writable_for, asked)
-        elif question.__class__ is Check:
+        if question.__class__ is Check:
             self._set_writable(question.mailboxes, outcome.holds if isinstance(outcome, Writable) else 0, asked)
+        elif question.__class__ is Lookup:
+            if isinstance(outcome, Found):
+                if question not in self._found:
+                    self._make_room(len(question.local) + len(question.domain) + len(outcome.mailbox))
+                self._found[question] = outcome.mailbox, asked + outcome.holds / 1000
+                self._set_writable((outcome.mailbox,), outcome.writable_for, asked)
+            else:
+                self._found.pop(question, None)
 
     def _set_writable(self, mailboxes: tuple[str, ...], holds: int, asked: float) -> None:
         for mailbox in mailboxes:
-            if holds or mailbox in self._writable:
-                if mailbox not in self._writable:
-                    self._make_room(len(mailbox))
-                self._writable[mailbox] = asked + holds / 1000
+            if mailbox not in self._writable:
+                self._make_room(len(mailbox))
+            self._writable[mailbox] = asked + holds / 1000
 
     def _make_room(self, octets: int) -> None:
         # What has run out is not looked for. When there is too much, all goes, and what is needed is asked anew.
