@@ -163,15 +163,15 @@ def test_another_client_that_says_the_same_is_answered_the_same_though_much_of_i
 
 def _groups(octets: bytes) -> Iterator[bytes]:
     """Lines as a client that pipelines sends them (RFC 2920 section 3.1): up to one for whose reply it waits."""
-    group, in_message = b"", False
+    group, in_message = list[bytes](), False
     for line in octets.splitlines(keepends=True):
-        group += line
+        group.append(line)
         verb = VERBS.get(line[:8].split()[0].decode("latin-1").upper() if line.strip() else "")
         if line.strip() == b"." if in_message else verb is not None and verb.ends_group:
-            yield group
-            group = b""
+            yield b"".join(group)
+            group = []
             in_message = verb is VERBS["DATA"] and not in_message
-    yield group
+    yield b"".join(group)
 
 
 @pytest.mark.parametrize(
