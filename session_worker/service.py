@@ -50,6 +50,8 @@ log = logging.getLogger(__name__)
 # A step that waits for the store is named to its gateway after so long at the latest: should this process be killed,
 # the gateway knows that the step was not what killed it (wire/SPEC.md, `alive`). One message for all that wait.
 _NAMED_SECONDS = 0.02
+# A peer that is not connected is tried again so soon: it knows of this worker as soon as it is.
+_KNOCK_SECONDS = 0.02
 
 
 @dataclass(slots=True, eq=False)
@@ -97,7 +99,8 @@ class Service:
         self._opening = steps.opening(policy)
         self._loop = asyncio.get_running_loop()
         self._naming_due = False
-        self.store = Bus(sockets[0], self._on_store)
+        self._knocking: set[Bus] = set()
+        self.store = Bus(sockets[0], self._on_store, lambda *_: self._knock_later(self.store))
         self.gateways = [self._gateway(socket) for socket in sockets[1:]]
 
     def _gateway(self, socket: zmq.Socket[bytes]) -> Bus:
@@ -107,8 +110,25 @@ class Service:
         def on_message(_peer: Peer, message: Message) -> None:
             self._on_gateway(bus, message)
 
-        bus = Bus(socket, on_message)
+        bus = Bus(socket, on_message, lambda *_: self._knock_later(bus))
         return bus
+
+    def _knock_later(self, peer: Bus) -> None:
+        """There is no connection: have it noticed once there is."""
+        if not self.draining and peer not in self._knocking:
+            self._knocking.add(peer)
+            self._loop.call_later(_KNOCK_SECONDS, self._knock, peer)
+
+    def _knock(self, peer: Bus) -> None:
+        self._knocking.discard(peer)
+        if peer is self.store:
+            self.ping_store()
+        else:
+            self._say_alive_to(peer)
+
+    def ping_store(self) -> None:
+        """Ask the store whether it is there, and how far."""
+        self.store.send(Ping(self.calls.mark()))
 
     def say_alive(self) -> None:
         """Tell each gateway which of its steps are here."""

@@ -23,7 +23,7 @@ from runtime.vitals import Vitals
 from session_worker.config import WorkerSettings
 from session_worker.metrics import Counts, families, figures
 from session_worker.service import Service
-from wire.messages import Ping, WorkerGone
+from wire.messages import WorkerGone
 from wire.records import replace
 
 log = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ class Worker:
     def _tick(self) -> None:
         service = self.service
         service.say_alive()
-        service.store.send(Ping(service.calls.mark()))
+        service.ping_store()
         service.give_up()
         heard = service.clock() - service.store_heard < GONE_SECONDS
         why_not = "it is draining" if service.draining else "the store does not answer"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.conditions import until
-from tests.session_worker.stage import GREETED, RCPT, SENDER, staged, step
+from tests.session_worker.stage import GREETED, RCPT, SENDER, Peer, staged, step
 from wire.messages import (
     Answer,
     Connected,
@@ -28,6 +30,19 @@ async def test_it_announces_itself_and_answers_a_step_that_asks_nothing(folder: 
         assert isinstance(stage.gateway.received[0], WorkerAlive)
         assert not stage.gateway.received[0].draining
         await until(lambda: len(stage.store.of(Ping)) >= 2)
+
+
+async def test_it_is_known_once_it_is_connected_not_with_its_next_heartbeat(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("session_worker.worker.HEARTBEAT_SECONDS", 3600)
+    async with staged(folder) as stage:
+        # Both know it by now. A gateway that comes back is not there when the next heartbeat is due.
+        stage.gateway.bus.close(linger=0)
+        service = stage.worker.service
+        await until(lambda: service.say_alive() or service._knocking)
+        stage.gateway = Peer(stage.context, stage.endpoints["gateway"])
+        await until(lambda: stage.gateway.of(WorkerAlive))
 
 
 async def test_a_worker_told_to_stop_finishes_its_steps_and_takes_no_other(folder: Path) -> None:
