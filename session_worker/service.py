@@ -165,7 +165,7 @@ class Service:
                 self._tell(running.step.session, question, message.outcome, now - asked)
                 self._advance(running, message.outcome)
         elif isinstance(message, Pong):
-            asks = self.calls.lost(message.instance, message.ping)
+            asks = self.calls.on_pong(message.instance, message.ping)
             for ask in asks:
                 self.store.send(ask)
             if asks:

@@ -83,8 +83,8 @@ class StoreCalls(Generic[Asker]):
         self._mark += 1
         return self._mark
 
-    def lost(self, instance: str, ping: int) -> list[Ask]:
-        """What to send again, after a Pong: all if the store is a new instance, or what was lost.
+    def on_pong(self, instance: str, ping: int) -> list[Ask]:
+        """The store is there; gives what to send again: all if it is a new instance, or what was lost.
 
         :param ping: the number of the Ping that it has come to; whatever was asked before it should be answered.
         """

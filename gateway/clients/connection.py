@@ -258,7 +258,7 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def _submit(self, spoken: Input) -> None:
         step = self._progress.begin(spoken)
-        self._begun = self._conversation.clock() if self._conversation.told else 0.0
+        self._begun = self._conversation.clock() if self._conversation.has_audience else 0.0
         if spoken.__class__ is Body and self._flow.octets:
             self._flow.step_begins(len(spoken.data), self._framer.held)
         self._dispatcher.submit(step, self)
@@ -267,7 +267,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         """Take an answer: what it says is sent, and what it wants is read."""
         progress = self._progress
         progress.take(done)
-        if self._conversation.told:
+        if self._conversation.has_audience:
             self._conversation.answered(progress.id, progress.client.address, spoken, done, worker, self._begun)
         if done.replies:
             self._outbox.owe(self._transport, done.replies)

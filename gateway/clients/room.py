@@ -160,10 +160,10 @@ class Flow:
 
         :param piece: how much to ask for, to hold a piece of a message.
         """
-        may = self.may_fill(framer, piece)
-        if may is not self.reading and not self.eof:
-            self.reading = may
-            if may:
+        found = self.find_room(framer, piece)
+        if found is not self.reading and not self.eof:
+            self.reading = found
+            if found:
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
@@ -174,8 +174,8 @@ class Flow:
             self.reading = True
             self._transport.resume_reading()
 
-    def may_fill(self, framer: Framer, piece: int) -> bool:
-        """Whether it may read on; asks for the rest of a piece of a message where there is no room yet."""
+    def find_room(self, framer: Framer, piece: int) -> bool:
+        """See to room for what comes next, by asking for that of a piece of a message; false while there is none."""
         held, in_message = framer.held, framer.in_message
         if self.octets and not in_message:
             # Commands came behind a message: they have to go before more is read.

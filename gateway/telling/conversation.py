@@ -47,7 +47,7 @@ class Conversation:
         self._events = events
         self._feed = feed
         # Whether there is anybody to tell: all that a silent conversation costs is to look at this.
-        self.told = False
+        self.has_audience = False
         # Whether the feed is to be told, and whether anybody wants more than lines.
         self._watched = self._fields = False
         if feed is not None:
@@ -56,13 +56,13 @@ class Conversation:
 
     def _look(self) -> None:
         self._watched = self._feed is not None and self._feed.watched
-        self.told = self._watched or self._events is not None
+        self.has_audience = self._watched or self._events is not None
         self._fields = self._watched or (self._events is not None and self._events.fields)
         # Called with a line and its fields, for whoever wants them: nobody does without `_fields`.
         self._tell = self._tell_both if self._watched or self._events is None else self._events.tell
 
     def connected(self, session: str, peer: str) -> None:
-        if self.told:
+        if self.has_audience:
             peer = escaped(peer)
             self._event(f"{session} connection from {peer}", event="connected", session=session, peer=peer)
 
@@ -72,7 +72,7 @@ class Conversation:
         :param worker: its routing id.
         :param begun: what `clock` said when the step began; 0 if nobody was there to be told.
         """
-        if not self.told:
+        if not self.has_audience:
             return
         who = by = ""
         if self._fields:
@@ -95,7 +95,7 @@ class Conversation:
 
     def said(self, session: str, peer: str, replies: bytes) -> None:
         """The gateway itself has replied."""
-        if self.told:
+        if self.has_audience:
             self._replies(session, replies, _who(session, peer))
 
     def injected(self, session: str, peer: str, what: str) -> None:
@@ -107,7 +107,7 @@ class Conversation:
             self._feed.tell(members(**fields))
 
     def closed(self, session: str, peer: str, why: str) -> None:
-        if self.told:
+        if self.has_audience:
             why = escaped(why)
             self._event(f"{session} closed: {why}", event="closed", session=session, peer=peer, why=why)
 

@@ -56,7 +56,7 @@ class Attendance:
                 if self._pool.heartbeat(peer, message.draining, now, message.opening):
                     log.info("worker %s is here, version %r", name(peer), message.version, extra=worker_field(peer))
                 if message.sessions is not None:
-                    self._lost_on_the_way(peer, message.sessions, message.ping, now)
+                    self._retry_lost(peer, message.sessions, message.ping, now)
                 self._dispatcher.assign_soon()
             case StepRefused():
                 self._pool.sign_of_life(peer, self._clock())
@@ -104,15 +104,15 @@ class Attendance:
         self._counts.redispatched["worker_lost"] += steps
         self._dispatcher.assign_soon()
 
-    def _lost_on_the_way(self, peer: Peer, sessions: Collection[str], ping: int, now: float) -> None:
-        if lost := self._pool.lost_on_the_way(peer, sessions, ping, now):
+    def _retry_lost(self, peer: Peer, sessions: Collection[str], ping: int, now: float) -> None:
+        if lost := self._pool.retry_lost(peer, sessions, ping, now):
             self._counts.redispatched["lost_on_the_way"] += lost
             log.warning("steps of worker %s lost on the way: %d; again", name(peer), lost, extra=worker_field(peer))
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(_TICK, self._tick)
         now = self._clock()
-        for worker in self._pool.members.silent(now):
+        for worker in self._pool.members.look_at_clock(now):
             log.warning("worker %s has fallen silent", name(worker), extra=worker_field(worker))
             self._lose(worker, "silent")
         for step in self._pool.give_up_poison(now):

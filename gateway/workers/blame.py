@@ -99,7 +99,7 @@ class Suspects:
 
     def add(self, task: Task) -> None:
         """One has come back from its worker."""
-        (self.waiting if task.free else self._resting).appendleft(task)
+        (self.waiting if task.may_run else self._resting).appendleft(task)
 
     def remove(self, gone: Collection[Task]) -> None:
         """These are given up."""
@@ -115,7 +115,7 @@ class Suspects:
             if task.poison:
                 poison.append(task)
             else:
-                (self.waiting if task.free else self._resting).append(task)
+                (self.waiting if task.may_run else self._resting).append(task)
         return poison
 
     def reserve(
@@ -151,9 +151,9 @@ class Suspects:
         """Let a step that still waits for this worker find another; one that runs already keeps it."""
         if member.reserved is not None and member.reserved.worker is None:
             self.waiting.appendleft(member.reserved)
-            self.free(member)
+            self.let_go(member)
 
-    def free(self, member: Member) -> None:
+    def let_go(self, member: Member) -> None:
         """The worker need not be kept free any more."""
         member.reserved = None
         self.reserved -= 1

@@ -51,7 +51,7 @@ class Case:
         return self.counted >= MAX_LOSSES or self.tries >= MAX_TRIES
 
     @property
-    def free(self) -> bool:
+    def may_run(self) -> bool:
         """Whether the step may be run now."""
         return not self.poison and not (self.alone and self.undecided)
 
@@ -128,8 +128,8 @@ class Members(dict[Worker, Member]):
         member.opening = opening
         return new
 
-    def silent(self, now: float) -> list[Worker]:
-        """Those that have said nothing for too long: have the pool `lose` them. Call several times a second."""
+    def look_at_clock(self, now: float) -> list[Worker]:
+        """Call several times a second. Gives those that have said nothing for too long: have the pool `lose` them."""
         if self._looked is not None and (slept := now - self._looked) > _BLINK:
             # The gateway itself stood still: what workers said meanwhile has not been read yet.
             self.slept += slept

@@ -82,8 +82,8 @@ class WorkerPool:
         if member := self.members.get(worker):
             member.last_sign = now
 
-    def lost_on_the_way(self, worker: Worker, sessions: Collection[str], ping: int, now: float) -> int:
-        """A worker has named the sessions whose steps it has; those it ought to have and has not wait again.
+    def retry_lost(self, worker: Worker, sessions: Collection[str], ping: int, now: float) -> int:
+        """A worker has named the sessions whose steps it has: those that it ought to have and has not wait again.
 
         What was sent before the Ping that it answers, it has or has answered, however far behind it is. If it has
         done neither, the step was lost. That counts as a try: it may be that no answer to this step can ever come.
@@ -122,7 +122,7 @@ class WorkerPool:
         alone = member.reserved is not None
         if alone:
             # It has the step that it was kept free for, which is retried below like the others.
-            self._suspects.free(member)
+            self._suspects.let_go(member)
         if blame:
             innocent = {(step.session, step.seq) for step in undelivered}
             tried = [task for task in member.tasks.values() if (task.step.session, task.step.seq) not in innocent]
@@ -220,7 +220,7 @@ class WorkerPool:
             self._suspects.remove(late)
             for member in self.members.values():
                 if member.reserved in late:
-                    self._suspects.free(member)
+                    self._suspects.let_go(member)
             for task in late:
                 del self._tasks[task.step.session]
         return [task.step for task in late]
@@ -265,14 +265,14 @@ class WorkerPool:
         del member.tasks[task.step.session]
         member.octets[task.size] -= task.octets
         if member.reserved is task:
-            self._suspects.free(member)
+            self._suspects.let_go(member)
         task.worker = None
 
     def _retry(self, task: Task, now: float) -> None:
         """Let a step that came back wait at the head of its queue."""
         task.worker = None
         task.since = now
-        if task.alone or not task.free:
+        if task.alone or not task.may_run:
             self._suspects.add(task)
         else:
             self._waiting[task.size].appendleft(task)

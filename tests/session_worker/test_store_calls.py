@@ -60,32 +60,32 @@ def test_a_second_answer_is_counted_and_belongs_to_nobody() -> None:
 
 def test_a_store_that_is_slow_is_asked_once() -> None:
     calls = _calls()
-    calls.lost("one", calls.mark())
+    calls.on_pong("one", calls.mark())
     before = calls.mark()
     calls.ask(_QUESTION, "a", 0, _WALL, _WALL)
     for _ in range(100):
-        assert calls.lost("one", before) == [], "it has not come to the question yet"
+        assert calls.on_pong("one", before) == [], "it has not come to the question yet"
 
 
 def test_a_question_that_the_store_must_have_answered_was_lost_and_is_asked_again() -> None:
     calls = _calls()
-    calls.lost("one", calls.mark())
+    calls.on_pong("one", calls.mark())
     lost, answered = calls.ask(_QUESTION, "a", 0, _WALL, _WALL), calls.ask(_QUESTION, "b", 0, _WALL, _WALL)
     behind = calls.mark()
     later = calls.ask(_QUESTION, "c", 0, _WALL, _WALL)
     calls.answered(answered.request)
-    assert calls.lost("one", behind) == [lost]
-    assert calls.lost("one", behind) == [], "it is asked again, behind that Ping"
-    assert calls.lost("one", calls.mark()) == [lost, later]
+    assert calls.on_pong("one", behind) == [lost]
+    assert calls.on_pong("one", behind) == [], "it is asked again, behind that Ping"
+    assert calls.on_pong("one", calls.mark()) == [lost, later]
 
 
 def test_a_new_instance_of_the_store_is_asked_everything_again_at_once() -> None:
     calls = _calls()
-    calls.lost("one", 0)
+    calls.on_pong("one", 0)
     asks = [calls.ask(_QUESTION, "a", 0, _WALL, _WALL), calls.ask(_QUESTION, "b", 0, _WALL, _WALL)]
-    assert calls.lost("one", 0) == []
-    assert calls.lost("two", 0) == asks
-    assert calls.lost("two", 0) == []
+    assert calls.on_pong("one", 0) == []
+    assert calls.on_pong("two", 0) == asks
+    assert calls.on_pong("two", 0) == []
 
 
 def test_a_worker_gives_up_when_the_time_is_over() -> None:
@@ -112,9 +112,9 @@ def test_every_question_ends_exactly_once(events: list[str], data: st.DataObject
             closed = calls.answered(data.draw(st.sampled_from(sorted(open_asks))))
             ended += [closed[1]] if closed else []
         elif event == "restart":
-            calls.lost(str(now), 0)
+            calls.on_pong(str(now), 0)
         elif event == "repeats":
-            assert all(open_asks[ask.request] is ask for ask in calls.lost(calls._instance, calls.mark()))
+            assert all(open_asks[ask.request] is ask for ask in calls.on_pong(calls._instance, calls.mark()))
         ended += [asker for _, asker in calls.give_up(now + 10 if event == "end" else now)]
     assert sorted(ended) == sorted(asked)
     assert len(calls) == 0

@@ -42,7 +42,7 @@ class Client:
         return self.may()
 
     def may(self) -> bool:
-        return self.flow.may_fill(self.framer, PIECE)
+        return self.flow.find_room(self.framer, PIECE)
 
     def step(self) -> None:
         """What it has goes into a step."""

@@ -123,7 +123,7 @@ def test_a_conversation_that_is_not_shown_is_not_told(caplog: pytest.LogCaptureF
     conversation = Conversation(None)
     with caplog.at_level(logging.DEBUG):
         speak(conversation)
-    assert not conversation.told
+    assert not conversation.has_audience
     assert caplog.messages == []
 
 

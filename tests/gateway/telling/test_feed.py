@@ -66,16 +66,16 @@ async def test_a_feed_knows_when_somebody_listens_and_when_nobody_does_any_more(
     with feed_at(endpoint) as (feed, context):
         conversation = Conversation(None, feed)
         assert not feed.watched
-        assert not conversation.told
+        assert not conversation.has_audience
         first, second = Watcher(context, endpoint), Watcher(context, endpoint)
         await until(lambda: feed.watched, "for the subscription")
-        assert conversation.told
+        assert conversation.has_audience
         first.socket.close()
         conversation.connected("s-1", "192.0.2.1")
         assert (await second.event())["session"] == "s-1"
         second.socket.close()
         await until(lambda: not feed.watched, "for the end of the subscription")
-        assert not conversation.told
+        assert not conversation.has_audience
 
 
 async def test_a_subscription_to_something_else_wakes_nobody(folder: Path) -> None:

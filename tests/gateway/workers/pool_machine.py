@@ -162,7 +162,7 @@ class PoolMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.1, 0.3, 0.5, 40.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
-        for worker in self.pool.members.silent(self.now):
+        for worker in self.pool.members.look_at_clock(self.now):
             assert worker in self.alive
             self.lose(worker, blame=True)
         self.condemn()

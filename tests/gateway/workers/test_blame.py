@@ -98,13 +98,13 @@ def test_a_step_that_was_tried_too_often_explains_nobody_s_death() -> None:
 def test_a_step_is_run_alone_after_two_suspicions_and_rests_until_they_are_decided() -> None:
     inquest, record = Inquest(), Case()
     lose(inquest, 0, record)
-    assert (record.alone, record.free) == (False, True), "the first time it is run again at once"
+    assert (record.alone, record.may_run) == (False, True), "the first time it is run again at once"
     lose(inquest, 0.1, record)
-    assert (record.alone, record.free) == (True, False)
+    assert (record.alone, record.may_run) == (True, False)
     inquest.decide(HINDSIGHT)
-    assert not record.free
+    assert not record.may_run
     inquest.decide(HINDSIGHT + 0.1)
-    assert (record.alone, record.free, record.poison) == (True, True, False)
+    assert (record.alone, record.may_run, record.poison) == (True, True, False)
 
 
 def test_the_third_loss_that_counts_is_the_last() -> None:
@@ -113,7 +113,7 @@ def test_the_third_loss_that_counts_is_the_last() -> None:
         assert not record.poison
         lose(inquest, LATER * turn, record)
         inquest.decide(LATER * turn + HINDSIGHT)
-    assert (record.poison, record.free) == (True, False)
+    assert (record.poison, record.may_run) == (True, False)
 
 
 def test_wrong_answers_count_at_once() -> None:

@@ -95,8 +95,8 @@ def test_a_worker_that_falls_silent_loses_its_steps_to_another_and_its_late_answ
     pool = pool_of(b"w1")
     send(pool, "s")
     pool.heartbeat(b"w2", draining=False, now=SILENCE)
-    assert pool.members.silent(SILENCE) == []
-    assert pool.members.silent(SILENCE + 0.01) == [b"w1"]
+    assert pool.members.look_at_clock(SILENCE) == []
+    assert pool.members.look_at_clock(SILENCE + 0.01) == [b"w1"]
     pool.lose(b"w1", SILENCE + 0.01)
     assert pool.assign(0) == [(b"w2", step("s"))]
     assert pool.step_of(b"w1", "s", 0) is None
@@ -104,24 +104,24 @@ def test_a_worker_that_falls_silent_loses_its_steps_to_another_and_its_late_answ
 
 def test_any_message_is_a_heartbeat_of_a_known_worker_and_registers_no_unknown_one() -> None:
     pool = pool_of(b"w1")
-    pool.members.silent(0)
-    pool.members.silent(0.3)
+    pool.members.look_at_clock(0)
+    pool.members.look_at_clock(0.3)
     pool.sign_of_life(b"w1", SILENCE)
     pool.sign_of_life(b"stranger", SILENCE)
     for tenth in range(4, 20):
-        assert pool.members.silent(tenth / 10) == []
+        assert pool.members.look_at_clock(tenth / 10) == []
     assert pool.members.taking == 1
 
 
 def test_silence_while_the_gateway_itself_stood_still_is_nobodys_fault() -> None:
     pool = pool_of(b"w1")
-    assert pool.members.silent(0.1) == []
-    assert pool.members.silent(60) == []
+    assert pool.members.look_at_clock(0.1) == []
+    assert pool.members.look_at_clock(60) == []
     pool.heartbeat(b"w1", draining=False, now=60)
-    assert pool.members.silent(60.3) == []
+    assert pool.members.look_at_clock(60.3) == []
     for tenth in range(604, 612):
-        assert pool.members.silent(tenth / 10) == []
-    assert pool.members.silent(61.3) == [b"w1"]
+        assert pool.members.look_at_clock(tenth / 10) == []
+    assert pool.members.look_at_clock(61.3) == [b"w1"]
 
 
 def test_a_worker_lost_twice_is_lost_once() -> None:
@@ -199,10 +199,10 @@ def test_a_step_that_its_worker_does_not_name_behind_a_later_ping_was_lost_on_th
     assert send(pool, "there", "lost") == {"there": b"w", "lost": b"w"}
     number = ping(pool)
     send(pool, "later")
-    assert pool.lost_on_the_way(b"w", ("there",), number, 0) == 1
+    assert pool.retry_lost(b"w", ("there",), number, 0) == 1
     assert pool.assign(0) == [(b"w", step("lost"))]
     assert pool.step_of(b"w", "there", 0)
-    assert pool.lost_on_the_way(b"w", ("there",), number, 0) == 0, "it was sent again since"
+    assert pool.retry_lost(b"w", ("there",), number, 0) == 0, "it was sent again since"
 
 
 def test_a_worker_that_is_behind_has_lost_nothing_however_long_it_takes() -> None:
@@ -212,22 +212,22 @@ def test_a_worker_that_is_behind_has_lost_nothing_however_long_it_takes() -> Non
     pool.finish("s")
     send(pool, "t")
     for now in range(1000):
-        assert pool.lost_on_the_way(b"w", (), 0, now) == 0, "it has come to no Ping yet"
-        assert pool.lost_on_the_way(b"w", (), before, now) == 0, "nor to the one behind this step"
-    assert pool.lost_on_the_way(b"w", (), ping(pool), 1000) == 1
+        assert pool.retry_lost(b"w", (), 0, now) == 0, "it has come to no Ping yet"
+        assert pool.retry_lost(b"w", (), before, now) == 0, "nor to the one behind this step"
+    assert pool.retry_lost(b"w", (), ping(pool), 1000) == 1
 
 
 def test_a_ping_that_this_gateway_has_not_sent_says_nothing() -> None:
     pool = pool_of(b"w")
     send(pool, "s")
-    assert pool.lost_on_the_way(b"w", (), ping(pool) + 1, 0) == 0
+    assert pool.retry_lost(b"w", (), ping(pool) + 1, 0) == 0
 
 
 def test_a_step_that_is_lost_on_the_way_again_and_again_is_given_up_in_the_end() -> None:
     pool = pool_of(b"w")
     send(pool, "s", "other")
     for turn in range(1, MAX_TRIES + 1):
-        assert pool.lost_on_the_way(b"w", ("other",), ping(pool), turn) == 1
+        assert pool.retry_lost(b"w", ("other",), ping(pool), turn) == 1
         last = turn == MAX_TRIES
         assert pool.assign(turn) == ([] if last else [(b"w", step("s"))])
         assert pool.give_up_poison(turn) == ([step("s")] if last else [])

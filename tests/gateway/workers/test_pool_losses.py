@@ -144,7 +144,7 @@ def test_a_step_that_its_worker_lived_on_with_is_not_what_killed_it(proof: str) 
             send(pool, "later")
             pool.finish("later")
         else:
-            pool.lost_on_the_way(worker, ("s",), ping=0, now=0)
+            pool.retry_lost(worker, ("s",), ping=0, now=0)
         assert kill(pool, worker, successor, turn) == []
         pool.assign(0)
         assert pool.step_of(successor, "s", 0)
@@ -248,20 +248,20 @@ def test_a_worker_that_is_lost_before_it_got_the_step_was_lost_without_it() -> N
 
 def test_what_is_heard_late_because_the_gateway_stood_still_was_not_late() -> None:
     pool = pool_of(b"w1", b"w2")
-    pool.members.silent(0)
+    pool.members.look_at_clock(0)
     at = send(pool, "s")["s"]
     other = b"w1" if at == b"w2" else b"w2"
     for turn in (0, 100, 200):
-        pool.members.silent(turn)
+        pool.members.look_at_clock(turn)
         pool.lose(at, turn)
         # Three seconds later it comes to read that the other one is gone as well.
-        pool.members.silent(turn + 3)
+        pool.members.look_at_clock(turn + 3)
         assert pool.give_up_poison(turn + 3) == []
         pool.lose(other, turn + 3.01)
         for name in (at, other):
             pool.heartbeat(name, draining=False, now=turn + 3.02)
         for tenth in range(9):
-            pool.members.silent(turn + 3.02 + tenth / 10)
+            pool.members.look_at_clock(turn + 3.02 + tenth / 10)
         assert pool.give_up_poison(turn + 3.9) == []
         ((at, _),) = pool.assign(turn + 4)
         other = b"w1" if at == b"w2" else b"w2"
