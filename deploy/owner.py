@@ -92,7 +92,7 @@ def open_lock(path: Path, owner: Owner) -> int:
     try:
         if os.geteuid() == 0:
             os.fchown(descriptor, owner.uid, owner.gid)
-        # Older releases made it for all to read.
+        # One that is there already may have another mode.
         os.fchmod(descriptor, 0o600)
     except OSError:
         os.close(descriptor)

@@ -184,9 +184,9 @@ def make_mounted_sockets(run: Path, user: Owner, person: Owner) -> Path:
 def remove_mounted_sockets(run: Path, reached: str) -> None:
     """Remove RUN/sockets and the link to it.
 
-    :param reached: the path that `make_mounted_sockets` gave; empty: there was none.
+    :param reached: the path that `make_mounted_sockets` gave.
     """
-    if reached and Path(reached).is_symlink():
+    if Path(reached).is_symlink():
         remove_sockets(Path(reached).parent)
     remove_sockets(run / _SOCKETS)
 

@@ -137,7 +137,7 @@ def _path(run: Path) -> Path:
     """
     sockets = read_stack(run).sockets
     if sockets is None:
-        raise NoStack(f"The stack in RUN={run} has no feed: an older release started it. Start it anew: make down up")
+        raise NoStack(f"The stack in RUN={run} does not say where its feed is. Start it anew: make down up")
     path = sockets / "feed"
     if len(os.fsencode(path)) > _MAX_PATH:
         raise NoStack(f"The path {path} is longer than the system takes for a socket: choose a shorter RUN")

@@ -52,7 +52,7 @@ _TABLES = (
     """CREATE TABLE message (
         number INTEGER PRIMARY KEY, delivery TEXT NOT NULL, time INTEGER NOT NULL, sender TEXT NOT NULL,
         trace BLOB NOT NULL, staged INTEGER NOT NULL, data BLOB NOT NULL, file INTEGER, place INTEGER, size INTEGER,
-        originals BLOB NOT NULL DEFAULT x''
+        originals BLOB NOT NULL
     )""",
     "CREATE INDEX message_file ON message (file) WHERE file IS NOT NULL",
     """CREATE TABLE entry (

@@ -78,7 +78,7 @@ def test_no_stack_no_feed_and_nobody_there_are_told_apart(folder: Path, monkeypa
 
     assert reason().startswith(f"No stack runs in RUN={folder}. ")
     started(folder, None)
-    assert "has no feed: an older release started it" in reason()
+    assert "does not say where its feed is" in reason()
     started(folder, folder / "sockets")
     assert f"nobody answers at {folder}/sockets/feed" in reason()
     started(folder, folder / ("x" * 100))
