@@ -127,8 +127,8 @@ def families(counts: GatewayCounts, now: Figures, malformed: int, senseless: int
     )
     yield counter(
         "correio_gateway_replies_known",
-        "Commands that took no step, for the same lines in the same state were answered a moment ago: these replies "
-        "no worker counts.",
+        "Commands that took no step, for their answer was known, from a moment ago or given ahead: these replies no "
+        "worker counts.",
         {(verb, str(code)): number for (verb, code), number in dict(counts.known).items()},
         "verb",
         "code",

@@ -23,11 +23,13 @@ import re
 from collections.abc import Callable
 from typing import TypeAlias
 
+from session_worker.dialogue.verbs import LISTED
 from wire.records import Record, replace
 
 # Longer than any client's time limit (RFC 5321 section 4.5.3.2.6: ten minutes).
 MAX_DELAY_MS = 15 * 60 * 1000
-COMMANDS = ("helo", "mail", "rcpt", "data", "rset", "noop", "vrfy", "help", "quit")
+# EHLO is a helo.
+COMMANDS = tuple(name.lower() for name in LISTED if name != "EHLO")
 STAGES = ("connect", *COMMANDS, "end", "250")
 # Stages at which a recipient is known.
 _OF_RECIPIENTS = ("rcpt", "data", "end", "250")
