@@ -111,7 +111,7 @@ class Run:
     async def _connect(self) -> None:
         began = time.perf_counter()
         try:
-            await self.loop.create_connection(lambda: Client(self, began), "127.0.0.1", self.job.port)
+            await self.loop.create_connection(lambda: LoadClient(self, began), "127.0.0.1", self.job.port)
         except OSError as error:
             self.fail(f"connect: {error}")
             self.left()
@@ -134,7 +134,7 @@ class Run:
             self.done.set_result(None)
 
 
-class Client(asyncio.Protocol):
+class LoadClient(asyncio.Protocol):
     """One connection: `_then` is what to do once `_awaited` reply lines have come."""
 
     def __init__(self, run: Run, began: float) -> None:

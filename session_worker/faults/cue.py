@@ -115,7 +115,7 @@ def _due(
     connection = number_of(context.session_id)
     due = [rule for word in words if (rule := fault_rules.word(word)) is not None and rule.stage == stage]
     for index, rule in enumerate(faults.rules):
-        if rule.stage == stage and _holds(rule, connection, sender, recipients):
+        if rule.stage == stage and _applies(rule, connection, sender, recipients):
             met[index] += 1
             lot = _lot(faults.seed, index, connection, met[index])
             if rule.nth in (0, met[index]) and lot < rule.chance:
@@ -153,7 +153,7 @@ def _apply(due: _Due, before: Session, turn: Turn) -> Turn:
     return replace(turn, next=Injected(due.delay + (earlier.delay if earlier else 0), what[:1000], then))
 
 
-def _holds(rule: Rule, connection: int, sender: str, recipients: Iterable[str]) -> bool:
+def _applies(rule: Rule, connection: int, sender: str, recipients: Iterable[str]) -> bool:
     if rule.connection not in (0, connection):
         return False
     if rule.sender and not fnmatchcase(sender.lower(), rule.sender):
