@@ -49,8 +49,9 @@ class Totals:
                 self.copies += 1
                 self.octets += entry.length
         for outcome in outcomes:
-            self.known_deliveries += outcome.__class__ is Delivered and outcome.repeat
-            if outcome.__class__ is Failed:
+            if outcome.__class__ is Delivered and outcome.repeat:
+                self.known_deliveries += 1
+            elif outcome.__class__ is Failed:
                 self.refused[outcome.kind] += 1
 
 

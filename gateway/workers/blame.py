@@ -69,7 +69,8 @@ class Inquest:
         while self._open and now - self._open[0][0].when >= HINDSIGHT:
             loss, case = self._open.popleft()
             case.undecided -= 1
-            case.counted += not self._stormy(loss, case)
+            if not self._stormy(loss, case):
+                case.counted += 1
             if case.counted >= MAX_LOSSES:
                 # Whatever else was lost with it is explained, and is no storm.
                 self._losses = deque(other for other in self._losses if case not in other.had)

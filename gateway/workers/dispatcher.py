@@ -96,7 +96,8 @@ class Progress:
         assert step is not None
         if done.next.__class__ is Close:
             self.body_open = False
-        self.message += step.input.__class__ is Body and step.input.last
+        if step.input.__class__ is Body and step.input.last:
+            self.message += 1
         return step
 
     def take(self, done: StepDone) -> None:
@@ -178,13 +179,13 @@ def impossible(step: Step, done: StepDone) -> str:
     spoken = step.input
     then = done.next.then if isinstance(done.next, Injected) else done.next
     lines = len(spoken.lines) if isinstance(spoken, Lines) else 0
+    messages = 1 if isinstance(spoken, Body) and spoken.last else 0
     if done.consumed > lines:
         return f"{counted(done.consumed, 'line')} used, the step had {lines}"
     if lines and done.consumed == 0 and not isinstance(then, Close):
         return "no line used: the same lines would come again and again"
-    used = done.consumed + (isinstance(spoken, Body) and spoken.last)
-    if len(done.told) != used:
-        return f"{used} used and {len(done.told)} told of"
+    if len(done.told) != done.consumed + messages:
+        return f"{done.consumed + messages} used and {len(done.told)} told of"
     if isinstance(spoken, Body) and not spoken.last and isinstance(then, ReadLines):
         return "lines to be read in the middle of a message"
     return ""

@@ -21,7 +21,7 @@ import enum
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 
 from mailbox_store.journal.journal import HeldEntry, Journal, JournalError
 from mailbox_store.mailboxes.evidence import Evidence, compare, follows, search
@@ -198,8 +198,10 @@ class Visit:
             self._wrote.add(len(self._did))
             yield from overwrite(handle, task.entry.start, self._pieces(task))
         self._did.append(task)
-        self._settled.completed += evidence is Evidence.TORN
-        self._settled.whole += evidence is not Evidence.TORN
+        if evidence is Evidence.TORN:
+            self._settled.completed += 1
+        else:
+            self._settled.whole += 1
 
     def _look_for(self, handle: Handle, tasks: list[ToAppend], size: int) -> Generator[int, None, list[Evidence]]:
         """What the mailbox has of each entry."""
@@ -293,7 +295,4 @@ class Visit:
 
 
 def _in_doubt(tasks: deque[ToAppend]) -> Iterator[ToAppend]:
-    for task in tasks:
-        if task.doubt is Doubt.NOTHING:
-            return
-        yield task
+    return takewhile(lambda task: task.doubt is not Doubt.NOTHING, tasks)
