@@ -40,8 +40,8 @@ class InputError(click.ClickException):
 
 @click.command(
     name="send",
-    epilog="Exit status: 0 the server has the mail in safety (250), 1 the server refused it, 2 wrong usage, "
-    "3 nobody listens or the connection was lost.",
+    epilog="Exit status: 0 the server has the mail in safety (250), 1 the server refused it, with 4xx or "
+    "5xx, or cannot take it, 2 wrong usage, 3 nobody listens or the connection was lost.",
 )
 @server_options
 @click.option(

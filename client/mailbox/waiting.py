@@ -1,8 +1,9 @@
-"""Wait for a mail without sleeping and without polling.
+"""Wait for a mail: read its mailbox file each time the kernel tells of a change (`file_changes.py`), ask no server.
 
 Gives: `WantedMail`, what a mail must be like, `wait_for`, which returns it as soon as it is in the mailbox, and
 `Seen`, what it saw instead; `Tail`, whose `read` gives the messages that were not given before. A message is whole
-once nobody holds the lock of an append and the empty line that ends it, or the next message, is there.
+once nobody holds the lock of an append and the empty line that ends it, or the next message, is there. What stands in
+the file is taken apart by `mail/mbox.py`, whose `entry` undoes the quoting of `From ` lines.
 Fails: `files.MailboxError` for a mailbox that cannot be read; that there is none yet is no error, and no such mail in
 time is None.
 Limits: the time holds whatever is in the mailbox, and however long a regular expression would take: a subject for
