@@ -1,5 +1,9 @@
 """The questions of one transaction, before its commit: what is refused, what is planned, what the journal is given.
 
+A repeat is known by its delivery id, for the journal keeps that on disk: as the message's own, then in the ledger
+(`journal/sqlite_journal.py`). No batch waits to be filled: it is what came while the one before was done
+(`service.py`), and one commit, with its sync, comes before all of its answers (`store.py`).
+
 Gives: `Batch`, which answers each question as if the transaction were committed already; what is to be done once it
 is, it holds. `RefusedError`, for what is not done.
 Fails: with RefusedError for one question, or for all of them where a deadline has passed; with JournalError, and then
