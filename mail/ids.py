@@ -3,6 +3,9 @@
     004eb9c81aa0-2      the second session of a gateway, which took the first part for itself when it started
     004eb9c81aa0-2.1    the first message of that session
 
+The gateway makes the session's (`session_ids` in gateway/workers/dispatcher.py) and counts its messages; the worker
+puts a dot between the two (`Context.delivery` in session_worker/dialogue/turn.py).
+
 Fails: never; of a text that is no id the functions give all of it, or 0.
 """
 
