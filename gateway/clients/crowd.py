@@ -1,5 +1,7 @@
 """All clients that are connected: who may come, how much they may take together, and how they all end.
 
+What a client that may not come is told: `telling/farewells.py`.
+
 Gives: a `Crowd`, which each connection enters and leaves, and which takes part in an ordered shutdown: `drain`, then
 `expel`, then `abort`.
 Limits: its memory is a few numbers for each connection, and one for each address that is connected.
