@@ -106,6 +106,7 @@ class StackSettings(RunSettings):
     # Whether it ends with the process that started it, however that ends.
     owned: ClassVar[bool] = False
 
+    # Which of the two auto is, start.py decides when it starts (`_choose`).
     mode: Literal["auto", "docker", "processes"] = "auto"
     # The address and TCP port that clients connect to.
     bind: str = "127.0.0.1"
