@@ -20,7 +20,7 @@ def limits() -> dict[str, int]:
 
 def test_the_bounds_that_are_judged_are_documented() -> None:
     text = " ".join((ROOT / "docs/operations.md").read_text().split())
-    memory = text[text.index("Memory, as measured") :].partition("The store has the kernel watch")[0]
+    memory = text[text.index("Memory, as measured") :].partition("That a mailbox's write permission")[0]
     assert f"no more than {DOCUMENTED['session_worker']} MiB in a worker and in the store" in memory
     assert DOCUMENTED["session_worker"] == DOCUMENTED["mailbox_store"]
     assert f"under {DOCUMENTED['gateway']} MiB with 3,000 connections" in memory
