@@ -13,6 +13,7 @@ from wire import limits
 from wire.records import Record
 
 Number: TypeAlias = Annotated[int, Meta(ge=0)]
+Holds: TypeAlias = Annotated[int, Meta(ge=0, le=limits.MAX_HOLDS)]
 Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=limits.MAX_ID)]
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=limits.MAX_TEXT)]
 Text: TypeAlias = Annotated[str, Meta(max_length=limits.MAX_TEXT)]

@@ -19,6 +19,8 @@ SMALL_STEP = 32 * 1024
 MAX_STATE = 1024 * 1024
 MAX_REPLIES = 1024 * 1024
 MAX_CARRY = 4096
+# ms for which an answer may be given again: a new release or setting is soon noticed, and a fault does not last.
+MAX_HOLDS = 1000
 MAX_RECIPIENTS = 1000
 MAX_ID = 64  # session and delivery ids
 MAX_TEXT = 1024  # addresses, mailbox names, reasons

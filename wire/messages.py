@@ -15,6 +15,7 @@ from msgspec import Meta
 from wire import limits
 from wire.fields import (
     Carry,
+    Holds,
     Id,
     Line,
     Mailboxes,
@@ -156,7 +157,7 @@ class StepDone(WireRecord, tag="done"):
     next: Next
     in_transaction: bool = False
     carry: Carry | None = None
-    holds: Number = 0
+    holds: Holds = 0
     told: Annotated[tuple[Told, ...], Meta(max_length=limits.MAX_LINES)] = ()
     delivery: Text = ""
     ahead: Ahead | None = None

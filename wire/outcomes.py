@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, TypeAlias
 
-from wire.fields import Name, Number, Text, WireRecord
+from wire.fields import Holds, Name, Number, Text, WireRecord
 from wire.records import Record
 
 TROUBLE: Final = "trouble"  # the journal or a mailbox could not be read or written
@@ -21,8 +21,8 @@ class Found(WireRecord, tag="found"):
     """
 
     mailbox: Name
-    holds: Number = 0
-    writable_for: Number = 0
+    holds: Holds = 0
+    writable_for: Holds = 0
 
 
 class NoSuchUser(WireRecord, tag="no-user"):
@@ -38,7 +38,7 @@ class NotOurDomain(WireRecord, tag="not-ours"):
 class Writable(WireRecord, tag="writable"):
     """Every mailbox asked about can be written; for `holds` ms from when it was asked, that may be taken to be so."""
 
-    holds: Number = 0
+    holds: Holds = 0
 
 
 class Unwritable(WireRecord, tag="unwritable"):

@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias
 
 from session_worker.dialogue.replies import Reply
 from session_worker.dialogue.state import Session
+from wire.limits import MAX_HOLDS
 from wire.messages import Body, Client, Next, Question, ReadLines
 from wire.outcomes import Outcome
 from wire.records import Record
@@ -89,7 +90,7 @@ class Turn(Record):
 
 # How long that holds, in ms, which depends on nothing but the state and the command. It would be for ever; but a
 # release, or a setting, can be another one soon.
-HOLDS = 1000
+HOLDS = MAX_HOLDS
 
 # Whoever needs the store asks the store by yielding, is resumed with the outcome, and returns its turn.
 Talk: TypeAlias = Generator[Question, Outcome, Turn]

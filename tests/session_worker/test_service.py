@@ -51,7 +51,7 @@ async def test_what_the_store_has_just_said_is_not_asked_again_and_holds_for_wha
         stage.worker.service.clock = lambda: now
         stage.gateway.send(step(1, RCPT, SENDER))
         (ask,) = await stage.asked(1)
-        stage.store.send(Answer(ask.request, Found("maria@example.com", holds=60_000, writable_for=750)))
+        stage.store.send(Answer(ask.request, Found("maria@example.com", holds=1000, writable_for=750)))
         first = await stage.answered(1)
         assert first.holds == HOLDS
         now += 0.5
@@ -67,7 +67,8 @@ async def test_what_data_will_be_answered_is_told_with_the_recipient_where_the_s
     folder: Path,
 ) -> None:
     async with staged(folder) as stage:
-        for number, (holds, writable_for) in enumerate([(0, 0), (0, 60_000), (60_000, 60_000)], 1):
+        stage.worker.service.clock = lambda: 10.0
+        for number, (holds, writable_for) in enumerate([(0, 0), (0, 1000), (1000, 1000)], 1):
             stage.gateway.send(step(number, RCPT, SENDER))
             ask = (await stage.asked(number))[-1]
             stage.store.send(Answer(ask.request, Found("maria@example.com", holds, writable_for)))
@@ -78,11 +79,11 @@ async def test_what_data_will_be_answered_is_told_with_the_recipient_where_the_s
         stage.gateway.send(replace(step(4, Lines((b"DATA",))), state=done.state, carry=b"<>"))
         asked = await stage.answered(4)
         assert replace(asked, holds=0) == replace(done.ahead.done, holds=0)
-        assert 0 < asked.holds <= done.ahead.done.holds <= 60_000
+        assert 0 < asked.holds <= done.ahead.done.holds <= 1000
         # Two recipients, and of one nobody knows whether its mailbox can be written.
         lines = Lines((*RCPT.lines, b"RCPT TO:<joao@example.com>"))
         stage.gateway.send(step(5, lines, SENDER))
-        stage.store.send(Answer((await stage.asked(4))[-1].request, Found("joao@example.com", 60_000)))
+        stage.store.send(Answer((await stage.asked(4))[-1].request, Found("joao@example.com", 1000)))
         assert (await stage.answered(5)).ahead is None
 
 
@@ -213,7 +214,7 @@ async def test_a_fault_ahead_of_a_step_keeps_no_answer_of_the_step_back(
         stage.gateway.send(step(1, RCPT, SENDER))
         (ask,) = await stage.asked(1)
         monkeypatch.setattr("session_worker.dialogue.steps.run", fails)
-        stage.store.send(Answer(ask.request, Found("maria@example.com", holds=60_000, writable_for=60_000)))
+        stage.store.send(Answer(ask.request, Found("maria@example.com", holds=1000, writable_for=1000)))
         done = await stage.answered(1)
         assert done.replies.startswith(b"250 2.1.5 ")
         assert done.ahead is None

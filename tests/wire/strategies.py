@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from wire import limits, messages, outcomes
 
 numbers = st.integers(min_value=0, max_value=2**63)
+times = st.integers(min_value=0, max_value=limits.MAX_HOLDS)
 ids = st.text(min_size=1, max_size=limits.MAX_ID)
 names = st.text(min_size=1, max_size=60)
 texts = st.text(max_size=60)
@@ -36,17 +37,17 @@ questions = st.one_of(
     st.builds(messages.Discard, ids),
 )
 answers = st.one_of(
-    st.builds(outcomes.Found, names, numbers, numbers),
+    st.builds(outcomes.Found, names, times, times),
     st.builds(outcomes.NoSuchUser, texts),
     st.just(outcomes.NotOurDomain()),
-    st.builds(outcomes.Writable, numbers),
+    st.builds(outcomes.Writable, times),
     st.builds(outcomes.Unwritable, names, texts),
     st.builds(outcomes.Staged, numbers),
     st.builds(outcomes.Delivered, st.booleans()),
     st.just(outcomes.Discarded()),
     st.builds(outcomes.Failed, st.sampled_from(get_args(outcomes.Failure)), texts),
 )
-dones = st.builds(messages.StepDone, ids, numbers, numbers, octets, octets, nexts, holds=numbers, told=told)
+dones = st.builds(messages.StepDone, ids, numbers, numbers, octets, octets, nexts, holds=times, told=told)
 any_message = st.one_of(
     st.builds(messages.Step, ids, numbers, numbers, octets, inputs, clients, octets, numbers, numbers),
     st.builds(
@@ -59,7 +60,7 @@ any_message = st.one_of(
         nexts,
         st.booleans(),
         st.none() | octets,
-        numbers,
+        times,
         told,
         texts,
         st.none() | st.builds(messages.Ahead, lines, dones),

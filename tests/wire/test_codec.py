@@ -94,6 +94,7 @@ def test_the_numbers_of_the_specification_are_those_of_the_code() -> None:
     assert (limits.MAX_STATE, limits.MAX_REPLIES, limits.MAX_CARRY) == (1024 * 1024, 1024 * 1024, 4096)
     assert (limits.MAX_LINES, limits.MAX_LINE, limits.MAX_TRACE) == (128, 2048, 4096)
     assert (limits.MAX_ID, limits.MAX_TEXT, limits.MAX_RECIPIENTS) == (64, 1024, 1000)
+    assert limits.MAX_HOLDS == 1000
 
 
 @given(st.lists(st.binary(max_size=80), max_size=5))
@@ -174,6 +175,13 @@ def test_a_cut_or_changed_envelope_never_raises(batch: list[messages.Message], d
         ([PROTOCOL, b"\x91\x91\xa4\xff\xfe\xfd\xfc"], "message: kind"),
         (envelope(["done", "s", 1, 0, b"", b"", ["read-body"]]), "done.next: read-body: field limit is missing"),
         (envelope(["step", "s", 1, 0, b"", ["disconnected"], [7]]), "step.client: Expected `str`"),
+        (envelope(["done", "s", 1, 0, b"", b"", ["close"], False, None, 1001]), "done.holds: Expected `int` <= 1000"),
+        (envelope(["done", "s", 1, 0, b"", b"", ["close"], False, bytes(4097)]), "done.carry: Expected `bytes` of"),
+        (envelope(["done", "s", 1, 0, b"", b"", ["close"], False, None, 0, [["", 0]] * 129]), "done.told: Expected"),
+        (envelope(["answer", 1, ["found", "x", 1001]]), "answer.outcome: found.holds: Expected `int` <= 1000"),
+        (envelope(["answer", 1, ["found", "x", 0, 1001]]), "answer.outcome: found.writable_for: Expected `int` <="),
+        (envelope(["answer", 1, ["writable", -1]]), "answer.outcome: writable.holds: Expected `int` >= 0"),
+        (envelope(["answer", 1, ["writable", 1001]]), "answer.outcome: writable.holds: Expected `int` <= 1000"),
         (envelope(["refused", "s", 1, "tired"]), "refused.reason: Invalid enum value 'tired'"),
         (envelope(["ask", 1, 1, ["check", []]]), "ask.question: check.mailboxes: Expected `array` of length >= 1"),
         (envelope(["ask", 1, 1, ["check", [7]]]), "ask.question: check.mailboxes: Expected `str`, got `int`"),

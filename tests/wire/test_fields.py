@@ -14,6 +14,7 @@ from wire import fields, limits
     ("kind", "fits"),
     [
         (fields.Number, [0, 2**63]),
+        (fields.Holds, [0, limits.MAX_HOLDS]),
         (fields.Id, ["x", "x" * limits.MAX_ID]),
         (fields.Name, ["x", "é" * limits.MAX_TEXT]),
         (fields.Text, ["", "x" * limits.MAX_TEXT]),
@@ -34,6 +35,7 @@ def test_what_is_within_the_limits_fits(kind: Any, fits: list[Any]) -> None:
     ("kind", "unfit"),
     [
         (fields.Number, [-1, 1.0, True, None, "1"]),
+        (fields.Holds, [-1, limits.MAX_HOLDS + 1]),
         (fields.Id, ["", "x" * (limits.MAX_ID + 1), b"x", 1]),
         (fields.Name, ["", "x" * (limits.MAX_TEXT + 1)]),
         (fields.Text, ["x" * (limits.MAX_TEXT + 1), None]),
