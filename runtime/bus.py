@@ -3,8 +3,8 @@
 Gives: messages out of frames. What is sent to a peer in one turn of the loop is one ZeroMQ message, or a few where it
 is much.
 Fails: frames that do not fit the contract are counted in `rejected`, logged and dropped; a handler that raises is
-logged, and the loop goes on. A ROUTER's messages to a peer that is not there go to `on_unreachable`, and that some
-peer has gone is told at once.
+logged, and the loop goes on. Messages to a peer that is not there go to `on_unreachable`, and that some peer of a
+ROUTER has gone is told at once.
 Limits: a turn receives at most `_TURN` batches, and for about `_TURN_SECONDS`, before the loop's other work is
 served: timers, and with them heartbeats and a watchdog's food.
 

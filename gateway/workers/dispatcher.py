@@ -121,7 +121,7 @@ class StepOwner(Protocol):
 
 
 class Known(NamedTuple):
-    """What a worker has answered to the same lines in the same state, and until when any would."""
+    """A worker's answer to the same lines in the same state, and until when any worker would give it."""
 
     done: StepDone
     worker: Peer
