@@ -6,8 +6,8 @@ that have a duty each: `Framer` makes lines and messages of octets, `Progress` n
 Fails: a client that vanishes does not end its step: a message whose end has arrived is delivered, and one that was
 handed on in part is called off by a `Disconnected` step.
 Limits: while a step is under way, or replies pile up that the client does not read, no step begins and the socket is
-read no further than READ_AHEAD, or than there is room for (`room.py`). Whether they pile up is seen when they are sent,
-so one more step may have begun. After `idle_seconds` without an octet, or with too many unread replies, the
+read no further than READ_AHEAD, or than there is room for (`room.py`). Whether they pile up is seen when they are
+sent, so one more step may have begun. After `idle_seconds` without an octet, or with too many unread replies, the
 connection ends. One that is idle costs its memory and one timer, set again when it runs out and not before.
 """
 
