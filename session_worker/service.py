@@ -138,7 +138,7 @@ class Service:
 
     def _say_alive_to(self, gateway: Bus, ping: int = 0) -> None:
         sessions = tuple(running.step.session for running in self.running if running.gateway is gateway)
-        gateway.send(WorkerAlive(VERSION, len(self.running), self.draining, sessions, self._opening, ping))
+        gateway.send(WorkerAlive(VERSION, self.draining, sessions, self._opening, ping))
 
     def _on_gateway(self, gateway: Bus, message: Message) -> None:
         if isinstance(message, Ping):

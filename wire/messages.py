@@ -191,7 +191,6 @@ class WorkerAlive(WireRecord, tag="alive"):
     """
 
     version: Name
-    in_flight: Number
     draining: bool = False
     sessions: Sessions = None
     opening: Line = b""

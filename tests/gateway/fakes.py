@@ -128,7 +128,7 @@ class FakeWorker:
 
     def _say_alive(self, ping: int) -> None:
         held = tuple(self._held)
-        self.say(WorkerAlive("test", len(held), self.draining, held, self.opening, ping))
+        self.say(WorkerAlive("test", self.draining, held, self.opening, ping))
 
     def _on_message(self, _: Peer, message: Message) -> None:
         if isinstance(message, Ping):

@@ -220,9 +220,9 @@ async def test_garbage_is_counted_logged_and_dropped_and_the_rest_goes_on(
             bad.send_multipart([b"not the protocol", b"x"])
             bad.send_multipart([b""])
             bad.send_multipart([b"correio/1", b"\xc1"])
-            client.bus.send(WorkerAlive("1", 0))
+            client.bus.send(WorkerAlive("1"))
             await until(lambda: server.bus.rejected == 3 and server.received)
-            assert server.received == [(b"w1", WorkerAlive("1", 0))]
+            assert server.received == [(b"w1", WorkerAlive("1"))]
     assert "dropped from b'bad': batch: protocol b'not the protocol'" in caplog.text
 
 

@@ -35,7 +35,7 @@ async def test_a_question_goes_to_the_store_and_its_outcome_into_the_reply(folde
         stage.gateway.send(step(1, RCPT, SENDER))
         (ask,) = await stage.asked(1)
         assert ask.question == Lookup("maria", "example.com")
-        await until(lambda: stage.gateway.of(WorkerAlive)[-1].in_flight == 1)
+        await until(lambda: stage.gateway.of(WorkerAlive)[-1].sessions == ("s-1",))
         # A step that waits does not hold up another.
         stage.gateway.send(step(2, Lines((b"NOOP",)), GREETED))
         await stage.answered(2)

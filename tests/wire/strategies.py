@@ -66,7 +66,7 @@ any_message = st.one_of(
         st.none() | st.builds(messages.Ahead, lines, dones),
     ),
     st.builds(messages.StepRefused, ids, numbers, st.sampled_from(["draining", "state"])),
-    st.builds(messages.WorkerAlive, names, numbers, st.booleans(), served, octets, numbers),
+    st.builds(messages.WorkerAlive, names, st.booleans(), served, octets, numbers),
     st.just(messages.WorkerGone()),
     st.builds(messages.Ask, numbers, numbers, questions),
     st.builds(messages.Answer, numbers, answers),

@@ -207,14 +207,14 @@ def test_a_bad_message_costs_its_neighbours_nothing() -> None:
 
 
 def test_fields_of_a_newer_peer_are_ignored() -> None:
-    decoded = decode(envelope(["pong", "x", 0, {"load": 3}], ["alive", "9.9", 0, False, None, b"", 0, "more"]))
-    assert decoded.messages == [messages.Pong("x"), messages.WorkerAlive("9.9", 0, False)]
+    decoded = decode(envelope(["pong", "x", 0, {"load": 3}], ["alive", "9.9", False, None, b"", 0, "more"]))
+    assert decoded.messages == [messages.Pong("x"), messages.WorkerAlive("9.9", False)]
 
 
 def test_optional_fields_of_an_older_peer_have_their_default() -> None:
-    decoded = decode(envelope(["alive", "0.0", 2], ["done", "s", 1, 0, b"", b"", ["close"]]))
+    decoded = decode(envelope(["alive", "0.0"], ["done", "s", 1, 0, b"", b"", ["close"]]))
     assert decoded.messages == [
-        messages.WorkerAlive("0.0", 2, False),
+        messages.WorkerAlive("0.0", False),
         messages.StepDone("s", 1, 0, b"", b"", messages.Close(), False),
     ]
 

@@ -114,7 +114,7 @@ async def test_work_is_spread_over_workers_and_a_draining_one_gets_none() -> Non
             await client.ask(b"a\r\n")
         assert min(len(worker.steps) for worker in workers) >= 2
         workers[0].draining = True
-        workers[0].say(WorkerAlive("test", 0, draining=True))
+        workers[0].say(WorkerAlive("test", draining=True))
         # If it gets a step before that has come, it has come before its answer.
         for client in clients:
             await client.ask(b"b\r\n")

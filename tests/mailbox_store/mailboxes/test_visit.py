@@ -372,7 +372,6 @@ def test_entries_in_doubt_of_an_edited_mailbox_are_found_in_one_pass() -> None:
     assert read < 2 * size
 
 
-FAILS = ["append", "write_at", "close", "sync", "truncate"]
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("deliver"), st.sampled_from([(A,), (B,), (A, B)]), st.integers(0, 400)),
