@@ -6,7 +6,7 @@ import http.client
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 
 import pytest
@@ -16,8 +16,6 @@ from runtime.probes import Probes, ProbesError
 from runtime.vitals import Vitals
 from tests.conditions import DEADLINE
 from tests.stack import free_port
-
-Open = Callable[[], Probes]
 
 
 def render(accept: str) -> tuple[bytes, str]:
