@@ -30,8 +30,8 @@ _BLINK = 0.4
 class Case:
     """What is held against one step.
 
-    `tries` counts how often it was lost, with its worker or on the way, `suspected` the workers that may have died of
-    it, `counted` those of them that nothing else seems to have killed, `undecided` those of which that is not known
+    `tries` counts how often it was lost, with its worker or on the way; `suspected` the workers that may have died of
+    it. Of these, `counted` are those that nothing else seems to have killed, and of the `undecided` that is not known
     yet.
     """
 

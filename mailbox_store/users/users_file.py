@@ -1,10 +1,11 @@
 """The users file on disk: read at start, watched while the store runs.
 
-A thread looks at the file's status every `_INTERVAL`. A file that is as the look before found it, so that it is not
-half of a copy that is being written, is read, parsed, and takes the place of the old list in one assignment, after
-the new users' mailboxes were made. That is so too where another file has its name by now, as with an editor that
-saves without a pause. Where one file is written and never rests, what two looks have found in it, one after the
-other, is added to the list; nobody is dropped before it rests, for what is missing may be about to be written.
+A thread looks at the file's status every `_INTERVAL`. A file that has changed is read at the look after that, and
+counts if it has rested since: otherwise it may be half of a copy that is being written. The new users' mailboxes are
+made, and the new list takes the place of the old one in one assignment. That is so too where another file has its
+name by now, as with an editor that saves without a pause. Of a file that never rests, the entries that two looks in a
+row have found are added to the list. Nobody is dropped before it rests, for what is missing may be about to be
+written.
 No library watches it: the kernel could not say either when a writer has finished, so the second look would stay, and
 a network's file system tells nothing at all. One file costs one system call for a look.
 

@@ -7,9 +7,9 @@ the same for all senders, and what RCPT and DATA were answered in one session is
 
 Only workers look inside the octets. `decode` raises `NewerState` for a version it does not know (another worker may),
 and `StateError` for anything that is no state at all. A field may be absent where it has a default, and keys beyond
-the known ones are ignored, so a release may add one that older releases can do without; one that they cannot do
-without needs a new version, and an entry in `UPGRADES` that makes of each older state one of the next version, for
-sessions outlive the release they began with. Version 1 was in no release.
+the known ones are ignored, so a release may add a field that older releases can do without. One that they cannot do
+without needs a new version, and an entry in `UPGRADES` that makes a state of the version before into one of the new
+version: sessions outlive the release they began with. Version 1 was in no release.
 """
 
 from __future__ import annotations
