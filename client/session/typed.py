@@ -174,7 +174,7 @@ def _interrupt_key() -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         if event.current_buffer.document.current_line:
             _clear_line(event.current_buffer)
-        else:
+        elif event.app.future is not None:  # the line may be taken by now, and the prompt be gone
             event.app.exit(exception=KeyboardInterrupt(), style="class:aborting")
 
     return keys

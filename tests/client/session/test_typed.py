@@ -195,6 +195,18 @@ async def test_ctrl_c_in_a_message_clears_its_line_alone() -> None:
         await answer("one\r\x03", Expects.MESSAGE)
 
 
+async def test_ctrl_c_behind_a_line_that_is_taken_already_does_nothing() -> None:
+    guide = Guide()
+    with create_pipe_input() as keyboard, create_app_session(input=keyboard, output=DummyOutput()):
+        prompt = prompts(guide, InMemoryHistory(), CommandCompleter(guide.standing, guide.language))[Expects.COMMAND]
+        keyboard.send_text("NOOP\r")
+        assert await prompt.prompt_async() == "NOOP"
+        # The signal's callback runs in a later turn of the loop than it came in.
+        prompt.app.key_processor.send_sigint()
+        keyboard.send_text("RSET\r")
+        assert await prompt.prompt_async() == "RSET"
+
+
 async def test_ctrl_d_leaves_on_an_empty_line_alone() -> None:
     assert await answer("NOOP\x04\r", Expects.COMMAND) == "NOOP"
     with pytest.raises(EOFError):
