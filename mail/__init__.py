@@ -1,4 +1,4 @@
-"""What is known of mail, whoever looks at it: addresses, ids, the trace, mailbox files, and what a message says.
+"""What every part of the house knows about mail: addresses, ids, the trace, mailbox files, and what a message says.
 
 Pure, and the floor of the house: it imports the standard library and libraries, never another package of ours.
 `client/mail` is a link to this folder, because the client is installed as the package `correio` and takes with it

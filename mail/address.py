@@ -1,4 +1,4 @@
-"""Addresses: what is one, its canonical form, and which two of them name the same mailbox.
+"""Addresses: what counts as one, its canonical form, and when two of them name the same mailbox.
 
 An address is `local@domain`. Canonical means: a quoted local part is unquoted where it needs no quotes, the domain
 is in lower case, text is in Unicode normal form C. Two addresses name the same mailbox when their `fold` is equal.

@@ -1,4 +1,4 @@
-"""Does a server take mail? Asked as a client would, up to an accepted recipient, and then not sending any.
+"""Does a server take mail? Asks as a client would, up to an accepted recipient, and then sends nothing.
 
 Gives: `why_not`, the session; `over`, how to ask over a connection, for those who have no reader of replies.
 Fails: `why_not` with what `ask` fails with; `over` with the OSError of the connection that it is given, with

@@ -1,10 +1,10 @@
-"""Header fields by which a reader of mbox files remembers things, and which a sender must not set for it.
+"""Header fields in which a reader of mbox files keeps its notes, and which a sender must not set.
 
-A reader keeps its notes in the header: where the message ends, whether it was read or is deleted, its number, its
-labels. Of a sender they would hide the mail behind, or show new mail as deleted. And the lines that the store writes
-above a message must not come a second time. So such a field of the message reaches the mailbox under another name,
-with `X-Sender-` before its own, and nothing of it is lost. One that has such a name already gets one more, as mboxrd
-does with its >: taking one away gives back what came.
+A reader notes in the header where the message ends, whether it was read or is deleted, its number, its labels. If a
+sender could set these fields, they could hide the next mail, or show new mail as deleted. And the lines that the
+store writes above a message must not come a second time. So such a field of the message gets another name in the
+mailbox, with `X-Sender-` before its own, and nothing of it is lost. A field that already has such a name gets one
+more `X-Sender-`, as mboxrd does with its >: taking one away gives back what came.
 
 Gives: `Renamer`, for a message that comes in pieces; `PLAIN_BEGINNING` and `steers`, by which most are spared it.
 Fails: never.

@@ -1,5 +1,5 @@
-"""The checkpoint: once a mailbox is on disk by itself, the journal forgets what it held for it. And what it forgets
-by the clock: ids that no repeat can name any more, and pieces of messages without end.
+"""The checkpoint: once a mailbox is on disk by itself, the journal forgets what it held for that mailbox. The journal
+also forgets by the clock: ids that no repeat can name any more, and pieces of messages that never ended.
 
 The fsyncs and the journal's upkeep are done by a second thread, off the reply path, one round after another while
 there is something to sync. What a round found on disk is told to the journal by the store's own thread, in bounded
@@ -9,8 +9,8 @@ Gives: `Checkpoint`; `Tidying`, which forgets by the clock, in small portions; t
 Fails: a mailbox whose fsync fails has its entries written again and synced again (the kernel counts pages as clean
 after a failed fsync, so a mere second fsync proves nothing), and so has one that could not be closed meanwhile. The
 journal keeps them until that succeeds.
-Limits: the entries of about one round are held, some 200 octets each. A mailbox that its user renames between a
-delivery and its round, which is a second mostly, is synced under its old name: somebody else's or nobody's by then.
+Limits: the entries of about one round are held, some 200 octets each. If a user renames a mailbox between a delivery
+and its round, mostly a second later, the old name is synced, which by then is another file or none.
 """
 
 from __future__ import annotations

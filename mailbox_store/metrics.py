@@ -1,4 +1,4 @@
-"""What the store counts, and how that is called.
+"""What the store counts, and under which names.
 
 Gives: `Totals`, plain numbers that the store's parts add to as they go; `families`, with the store's figures, as
 Prometheus reads them. docs/metrics.md lists them.

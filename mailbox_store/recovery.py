@@ -1,21 +1,22 @@
-"""At start: bring journal and mailboxes together, whatever ended the last run. So what the journal has promised holds
+"""At start: bring journal and mailboxes together, whatever ended the last run. This keeps the journal's promise
 (`journal/journal.py`): each message that it has taken gets to its mailboxes.
 
-Every entry that was not forgotten is looked at, by mailbox and in order: there already, cut short, or missing. It is
-completed or appended, never twice, and no octet is cut or overwritten that the store did not write. What is there is
-written once more, in its place, and synced: nobody knows whether a sync of it has failed.
+The store looks for every entry that the journal still holds, by mailbox and in order. An entry is there already, cut
+short, or missing. The store completes it or appends it, never twice, and never cuts or overwrites an octet that it
+did not write itself. An entry that is there is written once more, in its place, and synced, because nobody knows
+whether an earlier sync of it has failed.
 
-An entry that was marked as appended in this same boot is not appended again: only processes have died since, so the
-file has it, unless its user has removed it, who is not to get it back. After another boot no mark counts.
+An entry that was marked as appended in this same boot is not appended again. Only processes have died since, so the
+file has the entry, unless its user has removed it; then the user must not get it back. After another boot no mark
+counts. The kernel has a name for each boot; if it does not tell the name, each start counts as one after a new boot.
 
-All that is done as everything else that waits for a mailbox (`visit.py`), in portions: a moment of it before the
-store takes mail, the rest while it does. New mail for a mailbox that is not through waits in the journal behind it.
+This is done like all other work that waits for a mailbox (`visit.py`), in portions: some of it for a moment before
+the store takes mail, the rest while it does. New mail for a mailbox that is not finished waits in the journal behind
+it.
 
-A boot has the kernel's own name; where it does not tell it, each start counts as one after a new boot.
-
-Safe to interrupt: each change is one that the next recovery finds and understands.
-Limits: a mark is made some 30 ms after a visit, with a commit. What was appended since the last one when the process
-was killed, and is removed by its user before the next one looks, comes again: a mail twice is better than none.
+Safe to interrupt: the next recovery finds and understands each change.
+Limits: a mark is made some 30 ms after a visit, with a commit. If the process is killed before that, and the user
+then removes the entry before the next process looks, the entry comes again: a mail twice is better than none.
 """
 
 from __future__ import annotations

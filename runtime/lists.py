@@ -1,4 +1,4 @@
-"""An event loop and ZeroMQ sockets that are lists: what is written for the real ones runs without them.
+"""An event loop and ZeroMQ sockets that are only lists: code written for the real ones runs on them.
 
 Nothing happens by itself. The loop calls what is due when it is told to take a turn, its time stands still until it
 is moved, and what is sent on a socket lies there until it is taken. So every run does exactly the same.

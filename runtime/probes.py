@@ -1,4 +1,4 @@
-"""A service's numbers and signs of life over HTTP, for Prometheus and for whoever supervises: setting METRICS.
+"""A service's numbers and signs of life over HTTP, for Prometheus and for supervisors: setting METRICS.
 
     /metrics   200, the numbers
     /livez     200 while the loop that does the work turns; else 503 and why. A supervisor restarts what is not alive

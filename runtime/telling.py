@@ -1,8 +1,8 @@
-"""What a service tells on the way of every message: log lines, and how values are distributed.
+"""What a service records for every message: log lines, and how values are distributed.
 
-The logging module makes an object of each line, asks filters and handlers about it, and writes it: some ten times a
-message that costs more than to deliver the message. An event is a line at once, and those of one turn of a service's
-loop are written together.
+The logging module makes an object of each line, asks filters and handlers about it, and writes it. At some ten lines
+a message, that would cost more than delivering the message. Here an event becomes a line at once, and the lines of
+one turn of a service's loop are written together.
 
 Gives: `EventLog`, for people or for programs; its lines look as those of `logs.py`, have the level INFO, and are in
 one order with them. `Output`, by which both leave the process. `escaped`, for what comes from elsewhere; `quoted` and

@@ -1,4 +1,4 @@
-"""A process's signs of life, for whoever has to know without speaking its protocol.
+"""A process's signs of life, for programs and people that do not speak its protocol.
 
 Gives: `Vitals`, which a service feeds about once a second. It keeps a file that is there and fresh while the service
 is ready, and holds its figures as one JSON object; it tells systemd the same, where systemd asks (sd_notify(3)); and

@@ -1,4 +1,4 @@
-"""What a session worker counts, and how that is called.
+"""What a session worker counts, and under which names.
 
 Gives: `Counts`, plain numbers that the service adds to as it goes; `figures`, what it tells of itself with each
 heartbeat; `families`, both as Prometheus reads them. docs/metrics.md lists them.

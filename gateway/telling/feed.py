@@ -1,4 +1,4 @@
-"""The feed: what happens in conversations, live, for whoever subscribes; wire/SPEC.md ("The feed") is its contract.
+"""The feed: conversations, live, for every subscriber; wire/SPEC.md ("The feed") is its contract.
 
 Gives: a `Feed`, an XPUB socket, which knows whether anybody listens: `watched` is false while nobody does, and then
 nothing is to be told.

@@ -1,4 +1,4 @@
-"""What the gateway counts, and how that is called.
+"""What the gateway counts, and under which names.
 
 Gives: `GatewayCounts`, plain numbers that the gateway's parts add to as they go; `figures`, what it tells of itself
 each second; `families`, both as Prometheus reads them. docs/metrics.md lists them.

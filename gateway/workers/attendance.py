@@ -1,4 +1,4 @@
-"""Who is there to do steps: workers that come, leave, fall silent or are cut off, and steps that nobody does in time.
+"""Which workers are there: they come, leave, fall silent or are cut off. And steps that nobody does in time.
 
 Gives: an `Attendance`, which hears what workers say of themselves and what the bus knows of them, and looks at the
 clock. `WorkerPool.lose` (`pool.py`) keeps the steps of a worker that is gone, for another one.

@@ -1,4 +1,4 @@
-"""Which losses of workers count against a step: what tells a step that kills from one that merely was there.
+"""Which losses of workers count against a step: how a step that kills differs from one that was merely there.
 
 Gives: the `Inquest` that is told of every worker that is lost, and `Suspects`, the steps that may have killed two.
 They rest until that is known, and then each runs alone, on a worker that is kept free. No socket, no log and no

@@ -1,4 +1,4 @@
-"""Steps of sessions to workers, and their answers back: the pool's book-keeping tied to the bus and a clock.
+"""Sends steps to workers and brings their answers back: ties the pool's book-keeping to the bus and a clock.
 
 Gives: a `Dispatcher`. A connection first asks it whether the answer is `known`. If not, it submits a step, and later
 gets, exactly once, the answer or the farewell with which its session must end. `attendance.py` sees who is there.

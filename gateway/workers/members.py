@@ -1,4 +1,4 @@
-"""Who is alive among the workers, what each one has, and what is known of a step that is not answered yet.
+"""Which workers are alive, what each one has, and what is known about a step that is not answered yet.
 
 Gives: `Members`, told of each heartbeat, and asked who has fallen silent; a `Member` for each worker and a `Task`
 for each step, with what is held against it. `pool.py` brings them together, `blame.py` has the rules of blame. No

@@ -1,8 +1,8 @@
 """What makes a file, or the names in a folder, outlive a power cut.
 
-The kernel tells of a failed sync once. Then it takes what it could not write for written: it shows it to this process
-and the next, until it happens to forget it, and another sync has nothing to do. So what may have met such an error is
-written again before it is synced: a file by `rewrite`, the names in a folder by `Names`.
+The kernel reports a failed sync once. After that it treats the data that it could not write as written: it shows them
+to this process and the next, until it happens to forget them, and another sync has nothing to do. So whatever may
+have met such an error is written again before it is synced: a file by `rewrite`, the names in a folder by `Names`.
 """
 
 from __future__ import annotations

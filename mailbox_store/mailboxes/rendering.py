@@ -1,7 +1,7 @@
 """A message of the journal as the octets of a mailbox entry, always the same ones, in pieces; and how many they are.
 
-A mailbox's entry has its place before the journal's commit, for which its length must be known. To read a large
-message for that, once all of it is here, would keep everybody waiting. So what comes in pieces is counted meanwhile.
+An entry gets its place in the mailbox before the journal's commit, so its length must be known by then. Reading a
+large message for that, once all of it is here, would keep everybody waiting. So its pieces are counted as they come.
 
 Gives: `Rendering`, of one message; `Lengths`, of those that are under way.
 Limits: `Lengths` knows `_MOST` messages at a time, some 1 KiB each; for another, the one that began first is

@@ -1,6 +1,6 @@
-"""Whose turn it is, of the mailboxes that something waits for: fair to the messages, by octets.
+"""Which mailbox gets its waiting mail next: fair to the messages, by octets.
 
-However much one message is, with its copies for many mailboxes, another one waits for little more than its own
+However large one message is, with its copies for many mailboxes, another one waits for little more than its own
 length: self-clocked fair queueing (Golestani, 1994). Each mailbox stands in line with a tag: its octets, added to the
 tag of the same message's mailbox before it, or to where the line is now. The smallest tag is next.
 

@@ -1,14 +1,16 @@
 """One visit to a mailbox that entries wait for: from opening to closing it, under the kernel's lock, in portions.
 
-First all entries in doubt are looked for, in one pass, and what is there of them is put right; then a few of those
-that are missing are appended, in order, or one large one. It ends then, for as long as the journal has not been told
-of them, a process that is killed leaves them in doubt, and what their user removes meanwhile would come again.
+First a visit looks for all entries in doubt, in one pass, and puts right what is there of them. Then it appends a few
+of the missing ones, in order, or one large one, and ends. It ends early because entries stay in doubt until the
+journal has been told of them: if the process is killed before that, an entry that its user removes meanwhile would
+come again.
 
-Between two portions the store does something else, and the lock stays: who asks for it never sees half an entry. Who
-does not may have changed the file meanwhile; whatever writes looks for that, and is tried again where it is so.
+Between two portions the store does something else, and keeps the lock: a program that asks for the lock never sees
+half an entry. A program that does not ask may have changed the file meanwhile. Each write checks for that, and is
+tried again if it finds a change.
 
-Where the file's end is another one than was planned, the plan is corrected in the journal first, by a commit of its
-own. So whatever is cut short, the journal knows where every octet of the store's was to go.
+If the file does not end where the plan says, the plan is corrected in the journal first, by a commit of its own. So
+whatever is cut short, the journal knows where every octet of the store's was to go.
 
 Gives: `Visit`, with what became of the entries; `ToAppend` and `Doubt`, what waits.
 Fails: never. `trouble` says why the rest waits, and every entry is among those that wait or those that are done.

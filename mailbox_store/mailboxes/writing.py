@@ -1,5 +1,5 @@
-"""Octets into an open mailbox: at its end, or over a part of an entry that is there. Piece by piece, so that whoever
-has them written can do something else in between.
+"""Octets into an open mailbox: at its end, or over a part of an entry that is there. Piece by piece, so that the
+caller can do something else in between.
 
 Fails: with OSError, and with whatever error the pieces give while they are made.
 """

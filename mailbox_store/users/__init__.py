@@ -1,1 +1,1 @@
-"""Who has a mailbox, and what is said of addresses. Nothing here writes mail."""
+"""Who has a mailbox, and what the store says about addresses. Nothing here writes mail."""

@@ -1,17 +1,17 @@
-"""What the store says of addresses and mailboxes: whose mailbox an address is, and whether mailboxes can be written.
+"""The store's word on addresses and mailboxes: whose mailbox an address is, and whether mailboxes can be written.
 
-Each outcome says for how long it may be said again. An edited list of users is read within two looks at it
-(`users_file.py`), so it is heard of within a second. A mailbox is looked at each time that it is asked about, which
-takes two system calls and opens nothing; whoever asks remembers the answer as long as it holds.
+Each outcome says for how long it may be used again. An edited list of users is read within two looks at it
+(`users_file.py`), so it takes effect within a second. The store looks at a mailbox each time that a worker asks about
+it, which takes two system calls and opens nothing. The worker remembers the answer as long as it holds.
 
-With UNKNOWN=create a recipient that no line of the users file takes gets a mailbox of its own. That is a development
-server's wish: whatever address a program under test writes to, of any domain, has a mailbox, named as a user's would
-be; `user+tag@domain` is that of `user@domain`. It is made when it is first written to, and looked up before, by RCPT
-and VRFY, nothing is made. A start finds those of earlier runs in the folder.
+With UNKNOWN=create a recipient that no line of the users file takes gets a mailbox of its own. This is for
+development servers: every address of any domain that a program under test writes to has a mailbox, named as a user's
+would be; `user+tag@domain` has that of `user@domain`. The mailbox is made when it is first written to. A look-up for
+RCPT or VRFY makes nothing. At a start the store finds the mailboxes of earlier runs in the folder.
 
 Gives: `Directory`, which answers; `Users`, one reading of the users file; `Unlisted`, for UNKNOWN=create.
-Fails: with outcomes. A mailbox that cannot be written is told on the log once. A folder that cannot be listed counts
-as it was.
+Fails: with outcomes. The log names a mailbox that cannot be written, once. If the folder cannot be listed, its last
+count stays.
 Limits: a look-up is a few dictionary look-ups, however many users there are. There are MOST unlisted mailboxes, which
 the folder's files count; users' own do not. A name that cannot be a file's is refused.
 """

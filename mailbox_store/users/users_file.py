@@ -1,15 +1,15 @@
 """The users file on disk: read at start, watched while the store runs.
 
-A thread looks at the file's status every `_INTERVAL`. A file that has changed is read at the look after that, and
-counts if it has rested since: otherwise it may be half of a copy that is being written. The new users' mailboxes are
-made, and the new list takes the place of the old one in one assignment. That is so too where another file has its
-name by now, as with an editor that saves without a pause. Of a file that never rests, the entries that two looks in a
-row have found are added to the list. Nobody is dropped before it rests, for what is missing may be about to be
-written.
-No library watches it: the kernel could not say either when a writer has finished, so the second look would stay, and
-a network's file system tells nothing at all. One file costs one system call for a look.
+A thread looks at the file's status every `_INTERVAL`. If the file has changed, it is read at the next look. It counts
+if it has not changed again since, because otherwise it may be half of a copy that is being written. Then the new
+users' mailboxes are made, and the new list replaces the old one in one assignment. The same is done if another file
+has the name by then, as with an editor that saves without a pause. If the file never rests, the entries that two
+looks in a row have found are added to the list. Nobody is dropped until the file rests, because a missing entry may
+be about to be written.
+No library watches the file: the kernel could not say when a writer has finished, so a second look would still be
+needed, and a network file system reports nothing at all. A look costs one system call.
 
-An edit that breaks a rule, or a file that is gone, is reported, and the old list stays. What cannot be read or made
+If an edit breaks a rule, or the file is gone, that is reported, and the old list stays. What cannot be read or made
 for another reason is tried again.
 
 Fails: at start with ConfigError, later with log lines only, one for each reason.

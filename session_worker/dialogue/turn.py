@@ -1,4 +1,4 @@
-"""What a handler of the dialogue is given, and what it gives back."""
+"""What a handler of the dialogue gets, and what it gives back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of verbs: all that is to be known of each, in one row; and what is said from it.
+"""The table of verbs: a row has all that there is to know about a verb. And the replies that are made from the table.
 
 Gives: `VERBS`; the reply to a command that cannot come now, and HELP's texts. A verb that is no row is no command of
 SMTP. An extension's verbs are rows here, its line of EHLO's reply and its parameters are a row in `greeting.py`.

@@ -1,4 +1,4 @@
-"""Failures on cue: what shall go wrong, and how it takes the place of what the dialogue would have answered.
+"""Failures on cue: what shall go wrong, and how it replaces the answer of the dialogue.
 
 Pure, as the dialogue is; without FAULTS=on nothing in here is run.
 """
