@@ -1,7 +1,7 @@
 """What a service does with its own process: memory, processors, garbage, its end.
 
 A service makes and drops thousands of small objects a second, and blocks of some 100 KiB, and wakes its neighbours as
-often: the defaults of the C library, the kernel and the interpreter are for other programs.
+often. The defaults of the C library, the kernel and the interpreter suit other programs.
 
 Gives: `begin` and `settled`, by which messages cost less; `heed_no_more`, for an ordered stop; `end_if_stuck`.
 Fails: never; with another C library, or a kernel that refuses, all stays as it was.

@@ -1,14 +1,14 @@
 """One client's connection: what it sends becomes steps, what the steps answer is sent back, and it ends in time.
 
-Gives: a `ClientConnection`, an asyncio protocol; `server.connections` makes them. It is a few moves around objects
-that have a duty each: `Framer` makes lines and messages of octets, `Progress` numbers the steps and has the state,
+Gives: a `ClientConnection`, an asyncio protocol; `server.connections` makes them. It joins objects that have one duty
+each: `Framer` makes lines and messages of octets, `Progress` numbers the steps and has the state,
 `Flow` says whether to read on, `Ending` how it ends, and `Outbox` writes. One step is under way at a time.
 Fails: a client that vanishes does not end its step: a message whose end has arrived is delivered, and one that was
 handed on in part is called off by a `Disconnected` step.
-Limits: while a step is under way, or replies pile up that the client does not read, no step begins and the socket is
-read no further than READ_AHEAD, or than there is room for (`room.py`). Whether they pile up is seen when they are
-sent, so one more step may have begun. After `idle_seconds` without an octet, or with too many unread replies, the
-connection ends. One that is idle costs its memory and one timer, set again when it runs out and not before.
+Limits: while a step is under way, or while replies pile up that the client does not read, no step begins, and the
+socket is read only up to READ_AHEAD, or as far as there is room (`room.py`). The connection sees that replies pile up
+when it sends them, so one more step may have begun. After `idle_seconds` without an octet, or with too many unread
+replies, the connection ends. An idle connection costs its memory and one timer, set again only when it runs out.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Octets of a client, however they are cut, become the inputs of steps: command lines and pieces of messages.
+"""Turns a client's octets, however they are cut, into the inputs of steps: command lines and pieces of messages.
 
 Gives: a `Framer`, fed with octets and asked for the next input. What it gives depends on the octets, and on the size
 of piece that is asked for, never on how they were cut. It does no I/O and has no clock.
 Fails: never on octets; any octets are lines or a message.
-Limits: it holds what it was fed and has not handed on. In lines, one without an end is kept up to MAX_LINE; in a
-message, `take` leaves less than a piece behind; whoever feeds it looks at `held` and stops reading in time.
-Time is linear in the octets fed, for what was searched once is not searched again.
+Limits: it holds what it was fed and has not handed on. Of a command line without an end it keeps up to MAX_LINE; of a
+message, `take` leaves less than a piece behind. The caller looks at `held` and stops reading in time.
+Time is linear in the octets fed, because nothing is searched twice.
 
 Line ends (RFC 5321 section 2.3.8, and "SMTP smuggling"). The end of the first command line locks the session:
 

@@ -1,12 +1,12 @@
 """Flow control: whether to read on from a client, and the memory that all large messages share.
 
-Gives: a `Room`, which all share, and a `Flow` for each connection. It may hold READ_AHEAD octets without asking, so
-commands and small messages never wait for room. To read more of a message it asks for as much as a piece of it; that
-is given back once a worker has done the piece.
+Gives: a `Room`, which all share, and a `Flow` for each connection. A connection may hold READ_AHEAD octets without
+asking, so commands and small messages never wait for room. To read more of a message it asks for room for one piece,
+and gives the room back once a worker has done the piece.
 Fails: never. A connection that finds no room waits, in the order of asking, and is not read meanwhile.
-Limits: `octets` in all. While others wait a part is filled for LEASE seconds at most; then its session hands on what
-there is, as a shorter piece. So clients that stop in the middle of a message keep nobody waiting, and whoever waits
-gets room as long as workers do their steps.
+Limits: `octets` in all. While others wait, a session may fill its piece for LEASE seconds at most; then it hands on
+what there is, as a shorter piece. So clients that stop in the middle of a message keep nobody waiting, and those that
+wait get room as long as workers do their steps.
 """
 
 from __future__ import annotations

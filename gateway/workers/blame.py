@@ -1,7 +1,7 @@
 """Which losses of workers count against a step: how a step that kills differs from one that was merely there.
 
-Gives: the `Inquest` that is told of every worker that is lost, and `Suspects`, the steps that may have killed two.
-They rest until that is known, and then each runs alone, on a worker that is kept free. No socket, no log and no
+Gives: the `Inquest`, which is told of every lost worker, and `Suspects`, the steps that may have killed two workers.
+A suspect rests until that is known, and then runs alone, on a worker that is kept free. No socket, no log and no
 clock: `now` is passed in, in seconds of any clock that stands still while nobody looks.
 Fails: never.
 Limits: what counts is known HINDSIGHT seconds after a loss, not at once.
@@ -14,11 +14,11 @@ Limits: what counts is known HINDSIGHT seconds after a loss, not at once.
     was lost, and no other                                               suspected       yes
     gave an answer that cannot be                                        suspected       yes
 
-A step that is suspected twice is run alone: a worker is kept free for it, so that no other step is lost with it a
-third time. It rests until all is known about its losses, which lets a storm pass. Three losses that count make it
-poison. "Near" is five seconds before a loss; half of one where the worker had nothing but this step, for then it says
-more. The loss of a worker that ran another step alone is no sign of a storm: two steps that kill would excuse each
-other.
+A step that is suspected twice runs alone: a worker is kept free for it, so that no other step is lost with it a third
+time. First it rests until all is known about its losses, which lets a storm pass. Three losses that count make it
+poison. "Near" is five seconds before a loss. It is half a second if the worker had nothing but this step, because
+such a loss says more. The loss of a worker that ran another step alone is no sign of a storm; otherwise two steps
+that kill would excuse each other.
 """
 
 from __future__ import annotations

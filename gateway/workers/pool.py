@@ -5,17 +5,17 @@ clock: `now` is passed in, in seconds of any monotonic clock.
 Fails: never on what workers say; an answer that nobody waits for is told apart from one that counts.
 Limits: one step per session; steps are kept until they are answered or given up. Each worker has at most IN_FLIGHT
 octets of steps of either size at a time, and one step more; the rest waits here. So what a worker and its socket hold
-is bounded however many clients send at once, and one that is behind is not sent what it cannot do yet.
+is bounded however many clients send at once, and a worker that is behind does not get steps that it cannot do yet.
 
-Steps are of two sizes, which do not wait for each other: a few command lines, or a whole small message, pass by the
-pieces of large ones, and by floods of commands.
+Steps are of two sizes, which do not wait for each other: a few command lines, or a whole small message, overtake the
+pieces of large messages, and floods of commands.
 
-A worker that is behind is not one that has lost something. Steps reach it in the order in which they are sent, and
-its answers come back so: with a numbered Ping behind them it is known which of them it must have come to.
+A worker that is only behind has lost nothing. Steps reach it in the order in which they are sent, and its answers
+come back in that order. So the answer to a numbered Ping shows which steps the worker must have reached.
 
 A step is always in one place: with exactly one worker, or waiting. It leaves when it is answered, when it has waited
-too long (`give_up_overdue`), or when it was lost too often (`give_up_poison`). One that may have cost two workers
-their life is run alone, and not before it is known what else was lost: `blame.py` has the rules.
+too long (`give_up_overdue`), or when it was lost too often (`give_up_poison`). A step that may have killed two
+workers runs alone, and not before it is known what else was lost: `blame.py` has the rules.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The texts of large messages, in plain files: a database would copy each of them page by page, many times over.
 
-Gives: `Texts`. A text is put at the end of the file in use and is found again by its `Spot`. The spots are in the
-journal's database; the journal says from time to time which files those name, and the others are used again, for
-writing over what a file has is quicker than making it longer, or removed.
+Gives: `Texts`. A text is put at the end of the file in use, and its `Spot` says where. The spots are in the journal's
+database. From time to time the journal says which files the spots name. The other files are removed, or used again,
+because overwriting a file is quicker than making it longer.
 Promise: what was put before `sync` returned is on disk. No text is written over while the journal says that its file
 is needed.
 Fails: with OSError. Where a sync fails the file is left as it is and another one taken: the kernel counts its pages

@@ -8,11 +8,12 @@ The journal holds where each entry goes, so the answer is mostly one comparison 
 * ELSEWHERE: a user has edited the mailbox since, and the entry is in it at another place.
 * ABSENT: it is not in the mailbox; nothing of it is at its place.
 
-An edited mailbox has the entry if its mark, the line of the trace that names the delivery, stands in a header of it
-as a whole line, the header's last line behind that, and then all of the message's text (`follows`): mail readers add
-lines to the header, and change nothing behind. One pass looks for all marks (`search`). A header begins with a line
-`From ` behind an empty one: what a mail quotes, or has attached, is not meant. What stands behind a mark is looked at
-once for each header, however often it is repeated there: so time is linear in the file's size, whatever it holds.
+An entry's mark is the line of the trace that names the delivery. An edited mailbox has the entry if the mark is a
+whole line of some header in it, and after that come the entry's last header line and then all of the message's text
+(`follows`): mail readers add lines to the header, and change nothing after it. One pass looks for all marks
+(`search`). A header begins with a line `From ` after an empty one, so a mark that a mail quotes or has attached does
+not count. What follows a mark is looked at once for each header, however often the mark is repeated there. So time is
+linear in the file's size, whatever it holds.
 
 Pure but for reading through a `files.Handle`, in pieces: each yields the octets that were read. Memory is bounded by
 the marks, some 256 KiB of the file, and the pieces of the rendering.

@@ -1,14 +1,14 @@
-"""What waits for a mailbox, and what the mailboxes have got that is not settled yet.
+"""What still waits for a mailbox, and what mailboxes already have that is not settled yet.
 
 An entry that could not be appended right after its commit (`plan.py`), or is in doubt after a start (`visit.py`),
 waits here: its place only, no text. It is appended in portions, between the batches. Whose turn it is (`turns.py`) is
 fair to the messages, and a mailbox gets its entries in their order. A reader's mailbox is tried again every
 `_LOCK_RETRY`, one that gave an error with growing pauses. The delivery stands, for the journal has it.
 
-Gives: `Mailboxes`. Whatever is appended is told to the journal and synced by the checkpoint, which asks for it here.
+Gives: `Mailboxes`. The checkpoint asks here for whatever was appended, syncs it and tells the journal.
 Fails: never; what cannot be appended goes on waiting.
-Limits: a waiting entry costs some 200 octets, and its message's id in the journal's memory 300. Of what waits no more
-is appended than the disk keeps up with: at `_UNSYNCED` octets it rests until the checkpoint has synced them.
+Limits: a waiting entry costs some 200 octets, and its message's id in the journal's memory 300. No more is appended
+than the disk keeps up with: at `_UNSYNCED` octets appending rests until the checkpoint has synced them.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The way of one transaction's entries into their mailboxes, on both sides of the journal's commit.
 
-Before it each entry gets its place, so that the journal can hold it (`place`); after it they are appended (`append`).
-The mailboxes stay open in between, which saves each a second opening. What a batch has for a mailbox that is as
-planned is appended at once, up to `_AT_ONCE` octets of a batch. All else waits (`mailboxes.py`): what exceeds that;
-what is for a mailbox that is locked by a reader, is replaced by one at that moment, or gives an error.
+Before the commit each entry gets its place, so that the journal can hold it (`place`); after the commit the entries
+are appended (`append`). The mailboxes stay open in between, which saves opening each of them twice. If a mailbox is
+still as planned, what a batch has for it is appended at once, up to `_AT_ONCE` octets of a batch. All else waits
+(`mailboxes.py`): what exceeds that, and entries for a mailbox that a reader has locked or replaces at that moment, or
+that gives an error.
 
 Fails: `place` with OSError where a mailbox cannot be opened for writing. Appending does not fail; what cannot be
 appended waits.
